@@ -1,0 +1,50 @@
+"""Latents with the attribute values of their images: what the axes are learnt from."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxedit.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledLatents:
+    """Latents of W and the raw attribute values of the images they make.
+
+    Attributes:
+        w: latents, float32.
+        values: raw attribute values in each attribute's own unit, float32, one column for each name.
+        attribute_names: names of the columns.
+        attribute_units: units of the columns ("years", "degrees", "logit", …).
+
+    Raises:
+        InputError: if shapes and names disagree, or anything is not finite.
+    """
+
+    w: Float[jax.Array | np.ndarray, "num_samples w_dim"]
+    values: Float[jax.Array | np.ndarray, "num_samples num_attributes"]
+    attribute_names: tuple[str, ...]
+    attribute_units: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.w.ndim != 2 or self.values.ndim != 2 or len(self.w) != len(self.values):
+            raise InputError(
+                f"w and values: expected [num_samples, w_dim] and [num_samples, num_attributes], "
+                f"got {self.w.shape} and {self.values.shape}"
+            )
+        if not len(self.attribute_names) == len(self.attribute_units) == self.values.shape[1]:
+            raise InputError(
+                f"attribute_names and attribute_units: expected {self.values.shape[1]} each (one for each column "
+                f"of values), got {len(self.attribute_names)} and {len(self.attribute_units)}"
+            )
+        for name in ("w", "values"):
+            bad = int((~np.isfinite(np.asarray(getattr(self, name)))).any(axis=1).sum())
+            if bad:
+                raise InputError(
+                    f"{name}: expected finite numbers, got NaN or infinity in {bad} of {len(self.w)} rows"
+                )
+
+    def __len__(self) -> int:
+        return len(self.w)

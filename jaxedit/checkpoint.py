@@ -1,0 +1,143 @@
+"""Checkpoint folders: what every model of this library is saved to and loaded from.
+
+A folder holds `metadata.json` (what is needed to rebuild the model: its kind, its config, the versions that wrote
+it) and `arrays/` (the weights, an Orbax checkpoint). It is written under a temporary name and renamed when whole, so
+that a folder which exists under its own name is complete.
+"""
+
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxedit._version import __version__
+from jaxedit.errors import CheckpointError, OutputError
+
+FORMAT_VERSION = 1
+"""Raised whenever older code could not read what newer code writes."""
+
+_METADATA = "metadata.json"
+_ARRAYS = "arrays"
+_FORMAT = "jaxedit-checkpoint"
+
+# Orbax tells of each of its steps at INFO and warns of the absent sharding file, which these folders do without so
+# that they load on any number of devices.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], arrays: dict[str, Any]) -> Path:
+    """Write a checkpoint folder, replacing an older one under the same name.
+
+    Args:
+        folder: where to. Parent folders are made.
+        kind: what the folder holds ("generator", "pca", "axes", …); `load_checkpoint` checks it.
+        config: JSON-serialisable description from which the model is rebuilt.
+        arrays: nested dict of arrays with string keys.
+
+    Raises:
+        OutputError: if the folder cannot be written; nothing is left under its name then.
+    """
+    folder = Path(folder).absolute()
+    metadata = {
+        "format": _FORMAT,
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "config": config,
+        "versions": {"jaxedit": __version__}
+        | {n: importlib.metadata.version(n) for n in ("jax", "flax", "orbax-checkpoint")},
+    }
+    text = json.dumps(metadata, indent=2) + "\n"
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not (folder / _METADATA).is_file():
+            raise OutputError(
+                f"{folder}: expected a free name or an older checkpoint, found something else; not replaced"
+            )
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(temporary / _ARRAYS, jax.tree.map(np.asarray, arrays))
+        (temporary / _METADATA).write_text(text)
+        temporary.chmod(0o755)
+        if folder.exists():
+            # A folder cannot be renamed onto another: the old one steps aside first.
+            aside = temporary / "replaced"
+            os.rename(folder, aside)
+            os.rename(temporary, folder)
+            shutil.rmtree(folder / "replaced")
+        else:
+            os.rename(temporary, folder)
+    except OSError as error:
+        raise OutputError(f"{folder}: could not write the checkpoint: {error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def read_metadata(folder: str | Path) -> dict[str, Any]:
+    """The metadata of a checkpoint folder: `kind`, `config`, `versions`, `format_version`.
+
+    Raises:
+        CheckpointError: if there is no such folder, it is no jaxedit checkpoint, or a newer version wrote it.
+    """
+    folder = Path(folder)
+    path = folder / _METADATA
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder}: expected a checkpoint folder, found {'a file' if folder.exists() else 'nothing'}"
+        )
+    try:
+        metadata = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder}: not a jaxedit checkpoint: it has no {_METADATA}") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged: {error}") from error
+    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
+        raise CheckpointError(f"{path}: not the metadata of a jaxedit checkpoint")
+    version = metadata.get("format_version")
+    if not isinstance(version, int) or not {"kind", "config", "versions"} <= metadata.keys():
+        raise CheckpointError(f"{path}: damaged: format_version, kind, config or versions is missing")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder}: written in format {version} by jaxedit {metadata['versions'].get('jaxedit')}; "
+            f"this jaxedit {__version__} reads formats up to {FORMAT_VERSION}: update jaxedit"
+        )
+    return metadata
+
+
+def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a checkpoint folder.
+
+    Args:
+        folder: the folder.
+        kind: what it must hold.
+
+    Returns:
+        The config, and the nested dict of NumPy arrays.
+
+    Raises:
+        CheckpointError: if the folder is missing, damaged, foreign, newer, or of another kind.
+    """
+    folder = Path(folder).absolute()
+    metadata = read_metadata(folder)
+    if metadata["kind"] != kind:
+        raise CheckpointError(f"{folder}: expected a checkpoint of kind '{kind}', found '{metadata['kind']}'")
+    try:
+        with ocp.PyTreeCheckpointer() as checkpointer:
+            described = checkpointer.metadata(folder / _ARRAYS)
+            tree = described.item_metadata.tree if hasattr(described, "item_metadata") else described
+            arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+            arrays = checkpointer.restore(folder / _ARRAYS, restore_args=arguments)
+    except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
+        first_line = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{folder / _ARRAYS}: damaged: {first_line}") from error
+    return metadata["config"], arrays
