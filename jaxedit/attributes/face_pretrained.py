@@ -21,8 +21,8 @@ def load_face_networks(folder: str | Path | None = None) -> FaceNetworks:
 
     Args:
         folder: a checkpoint folder of kind "face-api"; by default the one in the cache, which is made
-            first where it is absent or damaged (this fetches 13 MB once). Processes that start together make it
-            once.
+            first where it is absent or damaged (this fetches 13 MB once). Processes that start together make
+            it once.
 
     Raises:
         DownloadError: if the source cannot be fetched.
