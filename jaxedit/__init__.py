@@ -1,0 +1,1 @@
+"""Edits images along labelled, decorrelated axes of a pretrained StyleGAN."""

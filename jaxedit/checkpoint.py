@@ -8,7 +8,6 @@ that a folder which exists under its own name is complete.
 import importlib.metadata
 import json
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -70,11 +69,11 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
         if folder.exists():
             # A folder cannot be renamed onto another: the old one steps aside first.
             aside = temporary / "replaced"
-            os.rename(folder, aside)
-            os.rename(temporary, folder)
+            folder.rename(aside)
+            temporary.rename(folder)
             shutil.rmtree(folder / "replaced")
         else:
-            os.rename(temporary, folder)
+            temporary.rename(folder)
     except OSError as error:
         raise OutputError(f"{folder}: could not write the checkpoint: {error}") from error
     finally:

@@ -1,0 +1,76 @@
+"""What a generator is to the rest of the library."""
+
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxedit.errors import InputError
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A pretrained StyleGAN: mapping network and synthesis network.
+
+    An instance is a pytree (every Flax NNX module is one), so it passes through `jax.jit` as an argument.
+    """
+
+    @property
+    def z_dim(self) -> int:
+        """Width of the input latent."""
+
+    @property
+    def w_dim(self) -> int:
+        """Width of the intermediate latent."""
+
+    @property
+    def num_ws(self) -> int:
+        """Number of style inputs that W+ addresses."""
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the image."""
+
+    def mapping(
+        self,
+        z: Float[Array, "batch z_dim"],
+        *,
+        truncation_psi: float | Float[Array, ""] = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """z ↦ w."""
+
+    def synthesis(
+        self, w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]
+    ) -> Float[Array, "batch resolution resolution 3"]:
+        """Latents of W or W+ ↦ RGB images, nominally in [-1, 1] (the network overshoots; `to_uint8` clips)."""
+
+
+def check_latents(name: str, latents: Array, *, width: int, num_ws: int | None = None) -> None:
+    """Raise `InputError` unless `latents` is [batch, width] or, given `num_ws`, [batch, num_ws, width]."""
+    expected = f"[batch, {width}]" + (f" or [batch, {num_ws}, {width}]" if num_ws is not None else "")
+    is_flat = latents.ndim == 2 and latents.shape[1] == width
+    is_layered = num_ws is not None and latents.ndim == 3 and latents.shape[1:] == (num_ws, width)
+    if not (is_flat or is_layered):
+        raise InputError(f"{name}: expected shape {expected}, got {list(latents.shape)}")
+    if not jnp.issubdtype(latents.dtype, jnp.floating):
+        raise InputError(f"{name}: expected floating-point numbers, got {latents.dtype}")
+
+
+def broadcast_w(
+    w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"], num_ws: int
+) -> Float[Array, "batch num_ws w_dim"]:
+    """W+ from W: the same latent for each style input; W+ passes."""
+    return jnp.broadcast_to(w[:, None, :], (w.shape[0], num_ws, w.shape[1])) if w.ndim == 2 else w
+
+
+def check_finite(name: str, values: jax.Array) -> None:
+    """Raise `InputError` if there is NaN or infinity. Traced values pass: a compiled function cannot raise."""
+    if isinstance(values, jax.core.Tracer):
+        return
+    bad = int((~jnp.isfinite(values)).reshape(values.shape[0], -1).any(axis=1).sum())
+    if bad:
+        raise InputError(
+            f"{name}: expected finite numbers, got NaN or infinity in {bad} of {values.shape[0]} rows"
+        )

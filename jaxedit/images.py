@@ -1,0 +1,51 @@
+"""Images at the library's edge: float32 in [-1, 1] inside, uint8 outside."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+from PIL import Image
+
+from jaxedit.errors import OutputError
+
+
+@jax.jit
+def to_uint8(images: Float[Array, "*batch height width 3"]) -> UInt8[Array, "*batch height width 3"]:
+    """From [-1, 1] to 0…255, rounded; what lies outside is clipped."""
+    return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
+
+
+def save_image(
+    image: Float[Array | np.ndarray, "height width 3"] | UInt8[Array | np.ndarray, "height width 3"],
+    path: str | Path,
+) -> Path:
+    """Write one image; the ending of the name chooses the format. It appears under its name only when whole.
+
+    Raises:
+        OutputError: if the format is unknown or the file cannot be written.
+    """
+    path = Path(path)
+    pixels = np.asarray(image if image.dtype == np.uint8 else to_uint8(jnp.asarray(image)))
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format is None:
+        raise OutputError(f"{path}: expected a file name that ends in an image format such as .png or .jpg")
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            Image.fromarray(pixels).save(
+                file, image_format, **({"quality": 92} if image_format == "JPEG" else {})
+            )
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: could not write the image: {error}") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return path

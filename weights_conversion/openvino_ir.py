@@ -1,0 +1,56 @@
+"""Reader of OpenVINO intermediate representation, version 10: the constants of a graph, by layer name.
+
+The `.xml` half of a model lists its layers; a `Const` layer says where in the `.bin` half its numbers stand. Nothing
+of the graph is executed.
+"""
+
+import math
+import xml.etree.ElementTree as ET
+
+import numpy as np
+
+from weights_conversion.errors import ConversionError
+
+_DTYPES = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "i64": np.dtype("<i8"), "i32": np.dtype("<i4")}
+
+
+def read_constants(xml: bytes, binary: bytes, *, name: str) -> dict[str, np.ndarray]:
+    """The `Const` layers of a model.
+
+    Args:
+        xml: the `.xml` file.
+        binary: the `.bin` file.
+        name: what to call the model in an error.
+
+    Returns:
+        layer name → array of the stored shape and type.
+
+    Raises:
+        ConversionError: if the XML is not an IR of version 10, or a constant lies outside the `.bin`.
+    """
+    try:
+        root = ET.fromstring(xml)
+    except ET.ParseError as error:
+        raise ConversionError(f"{name}.xml: expected OpenVINO IR, found no valid XML: {error}") from error
+    if root.tag != "net" or root.get("version") != "10":
+        raise ConversionError(
+            f"{name}.xml: expected OpenVINO IR version 10, found <{root.tag} version={root.get('version')}>"
+        )
+    constants = {}
+    for layer in root.iterfind("layers/layer[@type='Const']"):
+        data = layer.find("data")
+        layer_name = layer.get("name")
+        if data is None or layer_name is None:
+            raise ConversionError(f"{name}.xml: constant {layer_name!r} has no data element")
+        dtype = _DTYPES.get(data.get("element_type", ""))
+        if dtype is None:
+            continue  # a type that no weight has
+        shape = tuple(int(size) for size in data.get("shape", "").split(",") if size.strip())
+        offset, size = int(data.get("offset", -1)), int(data.get("size", -1))
+        if size != math.prod(shape) * dtype.itemsize or offset < 0 or offset + size > len(binary):
+            raise ConversionError(
+                f"{name}.bin: constant {layer_name!r} of shape {shape} should lie at {offset}…{offset + size}, "
+                f"the file has {len(binary)} bytes"
+            )
+        constants[layer_name] = np.frombuffer(binary, dtype, math.prod(shape), offset).reshape(shape)
+    return constants
