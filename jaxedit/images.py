@@ -1,7 +1,6 @@
 """Images at the library's edge: float32 in [-1, 1] inside, uint8 outside."""
 
-import os
-import tempfile
+import io
 from pathlib import Path
 
 import jax
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
 from jaxedit.errors import OutputError
+from jaxedit.files import write_atomically
 
 
 @jax.jit
@@ -33,19 +33,7 @@ def save_image(
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None:
         raise OutputError(f"{path}: expected a file name that ends in an image format such as .png or .jpg")
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            Image.fromarray(pixels).save(
-                file, image_format, **({"quality": 92} if image_format == "JPEG" else {})
-            )
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: could not write the image: {error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-    return path
+    buffer = io.BytesIO()
+    options = {"quality": 92} if image_format == "JPEG" else {}
+    Image.fromarray(pixels).save(buffer, image_format, **options)
+    return write_atomically(path, buffer.getvalue())
