@@ -29,10 +29,11 @@ _JOB_FILE = "job.json"
 class LabellingJob:
     """What a folder of labels is made with. A folder goes on only with the job it was begun with.
 
+    The number of latents is no part of it: a folder can be extended.
+
     Attributes:
         generator: name of the generator.
         seed: of the stream of latents.
-        num_samples: how many latents.
         batch_size: latents rendered and classified at once.
         shard_size: latents of one file; a killed run loses at most one such file's work.
         attribute_names: of the classifier.
@@ -41,14 +42,13 @@ class LabellingJob:
 
     generator: str
     seed: int
-    num_samples: int
     batch_size: int
     shard_size: int
     attribute_names: tuple[str, ...]
     attribute_units: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for name in ("num_samples", "batch_size", "shard_size"):
+        for name in ("batch_size", "shard_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected 1 or more, got {getattr(self, name)}")
         if self.shard_size % self.batch_size:
@@ -81,7 +81,8 @@ def label(
 
     Rendering, classifying and all between are one compiled function; memory is constant in `num_samples`. Each shard
     is written under a temporary name and renamed. A run that was killed goes on after its last whole shard, with the
-    same batches, and ends with the same files as one that was not.
+    same batches, and ends with the same files as one that was not. A folder that is complete can be extended by
+    asking for more.
 
     Args:
         generator: any generator that is a pytree.
@@ -101,10 +102,10 @@ def label(
         InputError: if a number does not fit, if the folder holds another job, or the classifier gives NaN.
         OutputError: if the folder cannot be written.
     """
+    if num_samples < 1:
+        raise InputError(f"num_samples: expected 1 or more, got {num_samples}")
     units = tuple(getattr(classifier, "units", ("",) * len(classifier.names)))
-    job = LabellingJob(
-        generator_name, seed, num_samples, batch_size, shard_size, tuple(classifier.names), units
-    )
+    job = LabellingJob(generator_name, seed, batch_size, shard_size, tuple(classifier.names), units)
     out = Path(out)
     _begin_or_resume(job, out)
     compute = _label_batch if _is_pytree(classifier) else _label_with_function(classifier)
