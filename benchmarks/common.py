@@ -1,0 +1,106 @@
+"""What the benchmarks share: timing, the description of the machine, tables, JSON."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxedit._version import __version__
+from jaxedit.files import write_atomically
+
+Rows = list[dict[str, Any]]
+
+
+def measure(function: Callable[[], Any], *, repeats: int = 9) -> dict[str, float]:
+    """Seconds of a call: the first one (with compilation), and the median, least and greatest of `repeats` more.
+
+    The result is waited for inside the measured time.
+    """
+    first = _seconds(function)
+    times = [_seconds(function) for _ in range(repeats)]
+    return {"first": first, "median": statistics.median(times), "min": min(times), "max": max(times)}
+
+
+def measure_side_by_side(
+    functions: dict[str, Callable[[], Any]], *, repeats: int = 9
+) -> dict[str, dict[str, float]]:
+    """`measure` for several functions, taking turns, so that a slow minute of the machine hits all alike."""
+    first = {name: _seconds(function) for name, function in functions.items()}
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            times[name].append(_seconds(function))
+    return {
+        name: {
+            "first": first[name],
+            "median": statistics.median(own),
+            "min": min(own),
+            "max": max(own),
+        }
+        for name, own in times.items()
+    }
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - start
+
+
+def environment(*packages: str) -> dict[str, Any]:
+    """Date, device and versions, for the record."""
+    device = jax.devices()[0]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "device": device.device_kind if device.platform != "cpu" else _processor(),
+        "platform": device.platform,
+        "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": platform.python_version(),
+        "jaxedit": __version__,
+        **{name: importlib.metadata.version(name) for name in ("jax", "flax", *packages)},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def print_table(title: str, rows: Rows) -> None:
+    """Rows of equal keys as a plain table."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_format(row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(len(column), *(len(row[i]) for row in cells)) for i, column in enumerate(columns)]
+    print(f"\n{title}")
+    for row in (columns, ["-" * width for width in widths], *cells):
+        print("  ".join(_align(cell, width) for cell, width in zip(row, widths, strict=True)), flush=True)
+
+
+def _align(cell: str, width: int) -> str:
+    return cell.rjust(width) if cell[:1].isdigit() or cell[:1] == "-" else cell.ljust(width)
+
+
+def _format(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def finish(name: str, results: dict[str, Rows], json_path: Path | None, packages: Sequence[str] = ()) -> None:
+    """Print every table, and write everything with the machine's description if a path is given."""
+    machine = environment(*packages)
+    print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine.items()))
+    for title, rows in results.items():
+        print_table(title, rows)
+    if json_path is not None:
+        content = json.dumps({"benchmark": name, "environment": machine, "results": results}, indent=2) + "\n"
+        write_atomically(json_path, content.encode())
