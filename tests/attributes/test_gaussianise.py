@@ -69,10 +69,10 @@ def test_errors_name_the_attribute(values):
     names = ["age", "skew", "share", "width"]
     constant = values.copy()
     constant[:, 1] = 3.0
-    with pytest.raises(InputError, match="'skew'.*variance"):
+    with pytest.raises(InputError, match=r"'skew'.*variance"):
         fit_gaussianiser(constant, names)
     constant[7, 2] = np.nan
-    with pytest.raises(InputError, match="'share'.*NaN|'skew'"):
+    with pytest.raises(InputError, match=r"'share'.*NaN|'skew'"):
         fit_gaussianiser(constant, names)
     with pytest.raises(InputError, match="attribute_names"):
         fit_gaussianiser(values, names[:2])

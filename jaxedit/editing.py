@@ -1,0 +1,129 @@
+"""Edits: latents and amounts in, latents out.
+
+With E and D the encoder and decoder of the axes, V_k the first k principal directions and c = E(w), an edit moves
+some entries of c to c' and returns
+
+    difference (default):   w' = w + (D(c') − D(c)) V_kᵀ,
+    decode (as published):  w' = μ + D(c') V_kᵀ + tail(w).
+
+The difference keeps all that the autoencoder does not reconstruct, and an edit that moves nothing returns w itself,
+bit for bit. On W+ the code is that of the mean over the layers: one picture has one position on each axis, and every
+chosen layer moves by the same Δw, which keeps what the layers differ by. An edit of w repeated over the layers is
+therefore the edit of w.
+
+`edit_latents` is a pure function of arrays and pytrees; the amounts are a dense vector, so other amounts or other
+attributes run the same compiled program. `jaxedit.AttributeAxes.edit` takes names instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxedit.attributes.gaussianise import Gaussianiser
+from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.pca import PCA
+from jaxedit.errors import InputError
+
+Units = Literal["std", "raw"]
+Mode = Literal["difference", "decode"]
+
+
+def edit_latents(
+    pca: PCA,
+    gaussianiser: Gaussianiser,
+    autoencoder: AxisAutoencoder,
+    w: Float[Array, "batch *num_ws w_dim"],
+    amounts: Float[Array, "#batch num_attributes"],
+    selected: Bool[Array, " num_attributes"],
+    layers: Bool[Array, " num_layers"] | None = None,
+    *,
+    absolute: bool = False,
+    units: Units = "std",
+    mode: Mode = "difference",
+) -> Float[Array, "batch *num_ws w_dim"]:
+    """Move latents along attribute axes.
+
+    Args:
+        pca: of the axes.
+        gaussianiser: between positions on the axes and raw values.
+        autoencoder: of the axes.
+        w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
+        amounts: how far to move each attribute, or with `absolute` where to.
+        selected: which attributes to edit; the others' amounts are not used.
+        layers: for W+, which layers to change; None for all.
+        absolute: whether amounts are positions instead of moves.
+        units: "std": standard deviations of the attribute over the latents; "raw": the attribute's own unit.
+        mode: "difference" or "decode", as above.
+
+    Returns:
+        Edited latents, of the shape of `w`. NaN in a latent gives NaN in that latent.
+    """
+    with jax.default_matmul_precision("highest"):
+        k, num_attributes = pca.num_components, amounts.shape[-1]
+        single = w.mean(1) if w.ndim == 3 else w
+        w_pca = pca.transform(single)
+        codes = autoencoder.encode(w_pca[:, :k])
+        positions = codes[:, :num_attributes]
+        if units == "raw":
+            raw = amounts if absolute else gaussianiser.inverse_transform(positions) + amounts
+            moved = gaussianiser.transform(jnp.broadcast_to(raw, positions.shape))
+        else:
+            moved = amounts if absolute else positions + amounts
+        # A move by nothing must be nothing, also where raw values are rounded on the way there and back.
+        moves = selected if absolute else selected & (amounts != 0)
+        moved = jnp.where(moves, moved, positions)
+        decoded = autoencoder.decode(codes.at[:, :num_attributes].set(moved))
+        if mode == "difference":
+            change = (decoded - autoencoder.decode(codes)) @ pca.components[:k]
+            keep = (moved == positions).all(1, keepdims=True)
+        else:
+            change = pca.inverse_transform(w_pca.at[:, :k].set(decoded)) - single
+            keep = jnp.zeros((len(w), 1), bool)
+        if w.ndim == 3:
+            change, keep = change[:, None], keep[:, None]
+            if layers is not None:
+                keep = keep | ~layers[:, None]
+        return jnp.where(keep, w, w + change)
+
+
+def dense_amounts(
+    edits: Mapping[str, Any], attribute_names: Sequence[str], batch: int
+) -> tuple[Float[np.ndarray, "rows num_attributes"], Bool[np.ndarray, " num_attributes"]]:
+    """Amounts by name as a dense array of one row (or of `batch` rows, if any amount is an array), and which are given.
+
+    Raises:
+        InputError: if a name is unknown, or an amount is neither a finite number nor one for each latent.
+    """
+    amounts = np.zeros((1, len(attribute_names)), np.float32)
+    selected = np.zeros(len(attribute_names), bool)
+    for name, amount in edits.items():
+        if name not in attribute_names:
+            raise InputError(f"edits: unknown attribute '{name}'; known: {', '.join(attribute_names)}")
+        values = np.asarray(amount, np.float32)
+        if values.ndim > 1 or values.shape not in ((), (batch,)) or not np.isfinite(values).all():
+            raise InputError(
+                f"amount of '{name}': expected a finite number, or {batch} (one for each latent), got {amount!r}"
+            )
+        if values.ndim and len(amounts) != batch:
+            amounts = np.repeat(amounts, batch, axis=0)
+        index = attribute_names.index(name)
+        amounts[:, index], selected[index] = values, True
+    return amounts, selected
+
+
+def layer_mask(layers: range | slice | Sequence[int], num_ws: int) -> Bool[np.ndarray, " num_ws"]:
+    """Which layers of W+ a range, a slice or a list of indices names.
+
+    Raises:
+        InputError: if it names none, or one that does not exist.
+    """
+    indices = range(num_ws)[layers] if isinstance(layers, slice) else layers
+    if not len(indices) or not all(-num_ws <= i < num_ws for i in indices):
+        raise InputError(f"layers: expected some of the layers 0…{num_ws - 1}, got {layers!r}")
+    mask = np.zeros(num_ws, bool)
+    mask[list(indices)] = True
+    return mask
