@@ -9,6 +9,7 @@ Needs the extra `benchmark`. OpenVINO's model takes one latent a call, so a batc
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ def run(batch_sizes: list[int], repeats: int) -> Rows:
     for batch in batch_sizes:
         w = sample_w(generator, 0, batch)
         images = np.asarray(generator.synthesis(jnp.asarray(w)))
-        functions: dict[str, Any] = {"jaxedit": lambda w=jnp.asarray(w): generator.synthesis(w)}
+        functions: dict[str, Any] = {"jaxedit": partial(generator.synthesis, jnp.asarray(w))}
         functions |= {name: lambda w=w, peer=peer: peer(w) for name, peer in peers.items()}
         times = measure_side_by_side(functions, repeats=repeats)
         for name, seconds in times.items():

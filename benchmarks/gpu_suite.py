@@ -1,0 +1,167 @@
+"""All that an accelerator is for, in one call of under ten minutes.
+
+    python -m benchmarks.gpu_suite --json benchmarks/results/accelerator.json
+    python -m benchmarks.gpu_suite --small          # a few minutes on two CPU cores: does everything run?
+
+Synthesis at 1024² (float32, bfloat16), labelling, the published recipe for 80,000 steps, a sweep of 32
+configurations, the PCA of a million latents. Results are written after each part, so that a run that is cut short
+keeps what it has. On a machine without network copy the cache of another one and point JAXEDIT_HOME to it.
+"""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+
+from benchmarks.axis_learning import PLAIN, sweep
+from benchmarks.common import Rows, finish, measure
+from benchmarks.latents import edit_latency
+from jaxedit.attributes.dataset import LabelledLatents
+from jaxedit.attributes.face_attributes import FaceAttributes
+from jaxedit.attributes.labelling import label
+from jaxedit.attributes.latents import sample_w, z_batches
+from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
+from jaxedit.pretrained import load_generator, load_labelled_latents
+
+_NAME = "mobile-stylegan-ffhq"
+
+
+def synthesis(batch_sizes: tuple[int, ...], repeats: int) -> Rows:
+    """Images a second, images left on the device."""
+    rows: Rows = []
+    reference = None
+    for dtype in ("float32", "bfloat16"):
+        generator = load_generator(_NAME, dtype=dtype)
+        w = sample_w(generator, 0, max(batch_sizes))
+        for batch in batch_sizes:
+            latents = jnp.asarray(w[:batch])
+            image = np.asarray(generator.synthesis(latents[:1]))
+            reference = image if reference is None else reference
+            seconds = measure(lambda g=generator, latents=latents: g.synthesis(latents), repeats=repeats)
+            rows.append(
+                {
+                    "dtype": dtype,
+                    "batch": batch,
+                    "images/s": batch / seconds["median"],
+                    "median ms/call": 1e3 * seconds["median"],
+                    "min ms/call": 1e3 * seconds["min"],
+                    "first call s": seconds["first"],
+                    "mean difference to float32, batch 1": float(np.abs(image - reference).mean()),
+                }
+            )
+    return rows
+
+
+def labelling(num_samples: int, batch_size: int) -> Rows:
+    """Latents labelled a second, from seed to shard."""
+    generator, classifier = load_generator(_NAME), FaceAttributes()
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        # The first run compiles; the second, of other latents, is the throughput.
+        for seed in (1, 2):
+            start = time.perf_counter()
+            label(
+                generator,
+                classifier,
+                Path(folder) / str(seed),
+                num_samples=num_samples,
+                seed=seed,
+                batch_size=batch_size,
+                shard_size=num_samples,
+                generator_name=_NAME,
+                progress=False,
+            )
+            seconds.append(time.perf_counter() - start)
+    return [
+        {
+            "batch": batch_size,
+            "latents": num_samples,
+            "latents/s": num_samples / seconds[1],
+            "first run s": seconds[0],
+        }
+    ]
+
+
+def published_recipe(dataset: LabelledLatents, num_steps: int, measured_steps: int) -> Rows:
+    """The published recipe; the paper reports 45 minutes on an RTX 3090 for 80,000 steps."""
+    pca = fit_pca(jnp.asarray(dataset.w), num_components=60)
+    config = AxesConfig.paper(num_epochs=None, num_steps=measured_steps, steps_per_chunk=measured_steps)
+    learn_axes(dataset, pca, config, progress=False)
+    start = time.perf_counter()
+    axes = learn_axes(dataset, pca, dataclasses.replace(config, seed=1), progress=False)
+    seconds = time.perf_counter() - start
+    return [
+        {
+            "steps measured": measured_steps,
+            "seconds": seconds,
+            f"s for {num_steps} steps": seconds * num_steps / measured_steps,
+            "held-out correlation": axes.report.summary()["axis_label_correlation"],
+        }
+    ]
+
+
+def default_recipe(dataset: LabelledLatents) -> Rows:
+    """The default settings, from labels to axes."""
+    pca = fit_pca(jnp.asarray(dataset.w))
+    rows: Rows = []
+    for run in ("first, with compiling", "second"):
+        start = time.perf_counter()
+        axes = learn_axes(dataset, pca, AxesConfig(), progress=False)
+        rows.append({"run": run, "seconds": time.perf_counter() - start} | axes.report.summary())
+    return rows
+
+
+def streamed_pca(num_samples: int) -> Rows:
+    """PCA of W straight from the generator."""
+    generator = load_generator(_NAME)
+    batch = min(65_536, num_samples)
+
+    def batches() -> Iterator[jax.Array]:
+        for _, z in z_batches(0, num_samples, generator.z_dim, batch_size=batch):
+            yield generator.mapping(jnp.asarray(z))
+
+    start = time.perf_counter()
+    jax.block_until_ready(fit_pca_streamed(batches(), num_components=60, progress=False))
+    return [{"samples": num_samples, "seconds (random numbers included)": time.perf_counter() - start}]
+
+
+def main(
+    small: Annotated[bool, typer.Option("--small", help="small sizes, to try everything on a CPU")] = False,
+    json: Annotated[Path | None, typer.Option(help="also write the numbers here, after each part")] = None,
+) -> None:
+    """Run everything."""
+    dataset = load_labelled_latents(_NAME)
+    sizes = (1, 2) if small else (1, 8, 32)
+    parts: dict[str, Callable[[], Rows]] = {
+        "synthesis at 1024²": lambda: synthesis(sizes, 2 if small else 20),
+        "labelling": lambda: labelling(8 if small else 2048, 4 if small else 32),
+        "default recipe": lambda: default_recipe(dataset),
+        "published recipe": lambda: published_recipe(dataset, 80_000, 20 if small else 80_000),
+        "sweep of 32 (3 × 256)": lambda: sweep(
+            dataset, fit_pca(jnp.asarray(dataset.w)), 10 if small else 2500
+        ),
+        "edit": lambda: edit_latency(
+            learn_axes(dataset, fit_pca(jnp.asarray(dataset.w)), PLAIN, progress=False)
+        ),
+        "streamed PCA": lambda: streamed_pca(8192 if small else 1_000_000),
+    }
+    results: dict[str, Any] = {}
+    for name, run in parts.items():
+        print(f"{name} …", flush=True)
+        start = time.perf_counter()
+        results[name] = run()
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+        if json is not None:
+            finish("accelerator suite", results, json, ["optax"])
+    finish("accelerator suite", results, json, ["optax"])
+
+
+if __name__ == "__main__":
+    typer.run(main)

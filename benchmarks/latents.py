@@ -1,0 +1,125 @@
+"""The small tools: PCA against scikit-learn, Gaussianisation against a double loop, the latency of an edit.
+
+    python -m benchmarks.latents
+    python -m benchmarks.latents --json results.json
+
+Needs the extra `benchmark`.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+from scipy.stats import norm
+from sklearn import decomposition
+
+from benchmarks.common import Rows, finish, measure, measure_side_by_side
+from jaxedit.attributes.gaussianise import fit_gaussianiser
+from jaxedit.attributes.latents import sample_w
+from jaxedit.axes import fit_pca
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.pretrained import load_axes, load_generator
+
+
+def pca(num_samples: int) -> Rows:
+    """All 512 components of W."""
+    w = sample_w(load_generator("mobile-stylegan-ffhq"), 1, num_samples)
+    ours = jnp.asarray(w)
+    times = measure_side_by_side(
+        {
+            "jaxedit": lambda: fit_pca(ours, num_components=60),
+            "scikit-learn (full)": lambda: decomposition.PCA(60, svd_solver="full").fit(w),
+            "scikit-learn (covariance)": lambda: decomposition.PCA(60, svd_solver="covariance_eigh").fit(w),
+        },
+        repeats=5,
+    )
+    exact = decomposition.PCA(60, svd_solver="full").fit(w.astype(np.float64))
+    ratio = np.asarray(fit_pca(ours, num_components=60).explained_variance[:60]) / exact.explained_variance_
+    return [
+        {
+            "PCA": name,
+            "samples": num_samples,
+            "median s": own["median"],
+            "first s": own["first"],
+            "jaxedit / this": times["jaxedit"]["median"] / own["median"],
+            "variance, largest relative error": float(np.abs(ratio - 1).max()) if name == "jaxedit" else "",
+        }
+        for name, own in times.items()
+    ]
+
+
+def _double_loop(values: np.ndarray) -> np.ndarray:
+    """Normal scores one value at a time: count the samples below, look up the normal quantile."""
+    out = np.empty_like(values)
+    for j in range(values.shape[1]):
+        column = np.sort(values[:, j])
+        for i in range(len(values)):
+            rank = np.searchsorted(column, values[i, j])
+            out[i, j] = norm.ppf((rank + 0.5) / len(values))
+    return out
+
+
+def gaussianisation(num_samples: int, num_attributes: int, loop_samples: int) -> Rows:
+    """Fit and transform of random skewed labels."""
+    values = np.random.RandomState(0).gamma(2.0, size=(num_samples, num_attributes)).astype(np.float32)
+    ours = jnp.asarray(values)
+    names = tuple(f"attribute {i}" for i in range(num_attributes))
+    fitted = measure(lambda: fit_gaussianiser(ours, names).transform(ours))
+    few = values[:loop_samples, :2]
+    start = time.perf_counter()
+    _double_loop(few)
+    loop = (time.perf_counter() - start) * values.size / few.size
+    return [
+        {
+            "Gaussianisation": "jaxedit, fit and transform",
+            "labels": f"{num_samples} × {num_attributes}",
+            "seconds": fitted["median"],
+            "first s": fitted["first"],
+        },
+        {
+            "Gaussianisation": f"double loop (from {few.size} of them)",
+            "labels": f"{num_samples} × {num_attributes}",
+            "seconds": loop,
+        },
+    ]
+
+
+def edit_latency(axes: AttributeAxes, batch_sizes: tuple[int, ...] = (1, 1024)) -> Rows:
+    """One call of `axes.edit`, from Python to the result, without rendering."""
+    rows: Rows = []
+    w = sample_w(load_generator("mobile-stylegan-ffhq"), 2, max(batch_sizes))
+    for batch in batch_sizes:
+        latents = jax.device_put(jnp.asarray(w[:batch]))
+        times = measure(lambda latents=latents: axes.edit(latents, {"age": 1.0, "smile": -0.5}), repeats=51)
+        rows.append(
+            {
+                "edit of": f"{batch} latents",
+                "median ms": 1e3 * times["median"],
+                "min ms": 1e3 * times["min"],
+                "first s": times["first"],
+            }
+        )
+    return rows
+
+
+def main(
+    num_samples: Annotated[
+        int, typer.Option(help="latents of the PCA, labels of the Gaussianisation")
+    ] = 20_000,
+    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+) -> None:
+    """Compare the small tools with their peers."""
+    results = {
+        "PCA of W, 512 dimensions": pca(num_samples),
+        "Gaussianisation": gaussianisation(num_samples, 40, min(1000, num_samples)),
+        "edit": edit_latency(load_axes("mobile-stylegan-ffhq")),
+    }
+    finish("latents", results, json, ["scikit-learn", "numpy"])
+
+
+if __name__ == "__main__":
+    typer.run(main)
