@@ -48,7 +48,7 @@ class EditSteps:
 def render_edit_steps(
     generator: Generator,
     axes: AttributeAxes,
-    w: Float[Array | np.ndarray, " w_dim"],
+    w: Float[Array | np.ndarray, "..."],
     *,
     attribute_names: Sequence[str] | None = None,
     amounts: Sequence[float] = STEPS,
@@ -61,7 +61,7 @@ def render_edit_steps(
     Args:
         generator: makes the pictures.
         axes: the axes.
-        w: the latent of the face.
+        w: the latent of the face, [w_dim].
         attribute_names: the rows, by default all attributes.
         amounts: the columns, in standard deviations relative to the face. A column of 0 is rendered once.
         size: height and width of the thumbnails.

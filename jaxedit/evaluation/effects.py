@@ -59,7 +59,7 @@ def effect_matrix(
     generator: Generator,
     axes: AttributeAxes,
     classifier: AttributeClassifier,
-    w: Float[Array | np.ndarray, "num_latents w_dim"],
+    w: Float[Array | np.ndarray, "..."],
     *,
     amount: float = 1.0,
     attribute_names: Sequence[str] | None = None,
@@ -73,7 +73,7 @@ def effect_matrix(
         generator: makes the pictures.
         axes: the axes to move.
         classifier: measures; it must know every attribute of the axes.
-        w: the latents to edit: 2 pictures are made of each for each axis.
+        w: the latents to edit, [num_latents, w_dim]: 2 pictures are made of each for each axis.
         amount: standard deviations, positive.
         attribute_names: the axes to move, by default all.
         identity: gives identity descriptors, for the identity distance.
