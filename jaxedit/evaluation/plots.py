@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -48,7 +48,7 @@ def plot_explained_variance(explained_variance: Float[Array | np.ndarray, " w_di
 def plot_training(
     losses: Mapping[str, Float[Array | np.ndarray, " num_steps"]],
     held_out: Mapping[str, Float[Array | np.ndarray, " num_evaluations"]],
-    held_out_steps: Sequence[int] | Float[np.ndarray, " num_evaluations"],
+    held_out_steps: Int[Array | np.ndarray, " num_evaluations"],
 ) -> Figure:
     """Loss terms over the steps, and held-out metrics below, a panel each.
 

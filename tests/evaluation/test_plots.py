@@ -63,7 +63,7 @@ def test_variance_marks_k(k):
 @pytest.mark.parametrize("num_steps", [1, 7, 300])
 def test_training_has_a_panel_for_each_curve(num_steps):
     losses = {"total": RNG.random(num_steps), "attribute_loss": RNG.random(num_steps)}
-    figure = plot_training(losses, {"correlation": np.asarray([0.5])}, [num_steps])
+    figure = plot_training(losses, {"correlation": np.asarray([0.5])}, np.asarray([num_steps]))
     assert len(figure.axes) == 3
 
 

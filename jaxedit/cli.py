@@ -1,0 +1,392 @@
+"""The command line: parses, calls the library, prints.
+
+Exit codes: 0 done, 1 it failed on the way (a download, a file that cannot be written), 2 wrong input, 130 interrupted.
+JAX is imported inside the commands, so that help comes at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jaxedit._version import __version__
+from jaxedit.errors import CheckpointError, InputError, JaxeditError
+
+if TYPE_CHECKING:
+    import jax
+
+    from jaxedit.attributes.dataset import LabelledLatents
+    from jaxedit.generators.base import Generator
+
+DEFAULT_GENERATOR = "mobile-stylegan-ffhq"
+
+app = typer.Typer(
+    name="jaxedit",
+    help="""Edit faces of a pretrained StyleGAN along labelled axes: age, smile, glasses, …
+
+    \b
+    Start here:
+      jaxedit demo                                      the whole way, as a page of pictures: demo/index.html
+      jaxedit edit --seed 7 age=+1.5 smile=+1           one edited face: edited.png
+      jaxedit COMMAND --help                            options and examples of a command
+    """,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+GeneratorOption = Annotated[
+    str, typer.Option("--generator", "-g", help="A known generator, or the folder of a converted checkpoint.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", "-s", help="0 … 4294967295. The same seed, the same result.")
+]
+
+
+def main() -> None:
+    """The entry point: runs the command, turns what users can cause into one line and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except JaxeditError as error:
+        print(f"jaxedit: error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2 if isinstance(error, InputError | CheckpointError) else 1
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Exception as error:
+        # Typer's errors of usage; their module has moved between its versions.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        code = getattr(error, "exit_code", 2)
+    if code == 130:  # some versions of Typer return it themselves
+        print("jaxedit: interrupted", file=sys.stderr)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_version(value: bool) -> bool:
+    if value:
+        print(f"jaxedit {__version__}")
+        raise typer.Exit
+    return value
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="mobile-stylegan-ffhq or face-api.")] = DEFAULT_GENERATOR,
+) -> None:
+    """Download and convert pretrained weights into the cache.
+
+    The other commands do this by themselves when they need them; this one prepares for work without a network.
+
+    \b
+    Examples:
+      jaxedit fetch                    the face generator, 38 MB
+      jaxedit fetch face-api           the face networks that `jaxedit label` needs, 13 MB, through npm
+    """
+    from jaxedit.attributes.face_pretrained import load_face_networks
+    from jaxedit.pretrained import KNOWN_GENERATORS, load_generator
+    from jaxedit.sources import cache_dir
+
+    if name == "face-api":
+        load_face_networks()
+    elif name in KNOWN_GENERATORS:
+        load_generator(name)
+    else:
+        raise InputError(f"name: expected one of {', '.join([*KNOWN_GENERATORS, 'face-api'])}, got '{name}'")
+    print(f"{name} is in {cache_dir()}")
+
+
+@app.command()
+def label(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the labels, new or to go on with.")],
+    num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="How many faces.")] = 8192,
+    seed: SeedOption = 0,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+    batch_size: Annotated[int, typer.Option(help="Faces at once: 8 suits a CPU, 32 an accelerator.")] = 8,
+    shard_size: Annotated[int, typer.Option(help="Faces a file, a multiple of the batch size.")] = 256,
+) -> None:
+    """Make faces and measure their attributes, for `learn`.
+
+    A run that was stopped goes on where it was when it is started again with the same options.
+
+    \b
+    Examples:
+      jaxedit label --out labels                                 8192 faces, about 15 minutes on two CPU cores
+      jaxedit label --out labels -n 50000 --batch-size 64        more of them on an accelerator
+    """
+    from jaxedit.attributes import labelling
+    from jaxedit.attributes.face_attributes import FaceAttributes
+    from jaxedit.pretrained import load_generator
+
+    labels = labelling.label(
+        load_generator(generator),
+        FaceAttributes(),
+        out,
+        num_samples=num_samples,
+        seed=seed,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        generator_name=generator,
+    )
+    print(
+        f"{len(labels.values)} faces × {len(labels.attribute_names)} attributes: {out / labelling.LABELS_FILE}"
+    )
+
+
+@app.command()
+def learn(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the axes.")] = Path("axes"),
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of `jaxedit label`. Without it, the labels that come along.")
+    ] = None,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+    attributes: Annotated[
+        str | None, typer.Option(help="Attributes to learn, separated by commas. Without it, all.")
+    ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The published recipe (slow) as the settings.")
+    ] = False,
+    num_components: Annotated[
+        int | None, typer.Option(help="How many principal components go through the axes.")
+    ] = None,
+    num_steps: Annotated[int | None, typer.Option(help="Steps of the training.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    attribute_weight: Annotated[float | None, typer.Option(help="Weight of the attribute loss.")] = None,
+    decorrelation_weight: Annotated[
+        float | None, typer.Option(help="Weight of the decorrelation loss.")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Learn attribute axes, and measure them on held-out faces.
+
+    \b
+    Examples:
+      jaxedit learn --out axes                                   from the labels that come along
+      jaxedit learn --labels labels --out axes --num-steps 5000
+      jaxedit learn --attributes age,smile,glasses --out three
+      jaxedit edit --axes axes --seed 7 age=+1.5                 edit with the result
+    """
+    import dataclasses
+
+    from jaxedit.axes.config import AxesConfig
+    from jaxedit.axes.learning import learn_axes
+    from jaxedit.axes.pca import fit_pca
+    from jaxedit.inspection import describe_axes
+
+    changes: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "attribute_weight": attribute_weight,
+        "decorrelation_weight": decorrelation_weight,
+        "seed": seed,
+    }
+    config = AxesConfig.paper() if paper else AxesConfig()
+    config = dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})
+    if num_steps is not None:
+        config = dataclasses.replace(config, num_steps=num_steps, num_epochs=None)
+    dataset = _labelled_latents(generator, labels, attributes)
+    if num_components is None:
+        pca = fit_pca(dataset.w, 60) if paper else fit_pca(dataset.w)
+    else:
+        pca = fit_pca(dataset.w, num_components)
+    axes = learn_axes(dataset, pca, config)
+    axes.save(out)
+    print(describe_axes(axes))
+    print(f"axes: {out}")
+
+
+@app.command()
+def edit(
+    edits: Annotated[list[str], typer.Argument(metavar="ATTRIBUTE=AMOUNT...", help="Such as age=+1.5")],
+    seed: Annotated[int | None, typer.Option("--seed", "-s", help="Number of the face to edit.")] = None,
+    w: Annotated[
+        Path | None, typer.Option(help="The face's latent instead: a .npy of W [512] or W+ [16, 512].")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png or .jpg.")] = Path("edited.png"),
+    compare: Annotated[bool, typer.Option("--compare", help="Before and after side by side.")] = False,
+    absolute: Annotated[
+        bool, typer.Option("--absolute", help="Amounts are values to reach, not moves.")
+    ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Amounts in the attribute's unit (years, degrees), not standard deviations."
+        ),
+    ] = False,
+    truncation_psi: Annotated[
+        float, typer.Option(help="With --seed: 1 shows all faces, less the more usual ones, 0 the mean.")
+    ] = 0.7,
+    axes: Annotated[
+        str | None, typer.Option(help="Folder of `jaxedit learn`. Without it, the generator's own axes.")
+    ] = None,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+) -> None:
+    """Edit one face and write the picture.
+
+    An amount moves the face along an axis, in standard deviations of the attribute over all faces: +1 is distinct,
+    +3 strong. `jaxedit info mobile-stylegan-ffhq` lists the attributes.
+
+    \b
+    Examples:
+      jaxedit edit --seed 7 age=+1.5 smile=+1 --out edited.png
+      jaxedit edit --seed 7 age=+1.5 --compare                   before and after side by side
+      jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years
+      jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
+      jaxedit edit --w latent.npy glasses=+2
+    """
+    import jax.numpy as jnp
+
+    from jaxedit.images import save_image, to_uint8
+    from jaxedit.pretrained import load_axes, load_generator
+
+    amounts = parse_edits(edits)
+    if (seed is None) == (w is None):
+        raise InputError("expected one of --seed and --w, got " + ("neither" if seed is None else "both"))
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
+    model = load_generator(generator)
+    latent = (
+        _seed_latent(model, seed, truncation_psi) if seed is not None else load_latent(Path(str(w)), model)
+    )
+    chosen = load_axes(generator if axes is None else axes)
+    edited = chosen.edit(latent, amounts, absolute=absolute, units="raw" if raw else "std")
+    # One picture after the other: the program for one serves both.
+    images = [to_uint8(model.synthesis(one)) for one in ([latent] if compare else []) + [edited]]
+    save_image(jnp.concatenate(images, axis=2)[0], out)
+    before, after = chosen.read(latent)[0], chosen.read(edited)[0]
+    for name in amounts:
+        i = chosen.attribute_names.index(name)
+        print(f"{name}: {before[i]:.3g} → {after[i]:.3g} {chosen.attribute_units[i]}".replace("-", "−"))
+    print(out)
+
+
+@app.command()
+def info(
+    what: Annotated[
+        str | None, typer.Argument(help="A known generator, or a folder of labels, axes or weights.")
+    ] = None,
+) -> None:
+    """Show versions and the cache, or what a folder holds.
+
+    \b
+    Examples:
+      jaxedit info                          versions, devices, cache
+      jaxedit info mobile-stylegan-ffhq     the generator and the attributes of its axes
+      jaxedit info axes                     the attributes and numbers of learnt axes
+    """
+    from jaxedit.inspection import describe, describe_installation
+
+    print(describe_installation() if what is None else describe(what))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page.")] = Path("demo"),
+    seed: SeedOption = 0,
+    faces: Annotated[int, typer.Option(help="How many faces get a contact sheet.")] = 6,
+) -> None:
+    """Go the whole way, to a page of edited faces.
+
+    \b
+    Examples:
+      jaxedit demo                          demo/index.html, a few minutes on two CPU cores
+      jaxedit demo --out more --faces 12
+    """
+    from jaxedit.demo import run_demo
+
+    page = run_demo(out, seed=seed, faces=faces)
+    print(f"open {page}")
+
+
+def parse_edits(arguments: list[str]) -> dict[str, float]:
+    """`["age=+1.5", "smile=-1"]` as amounts by name.
+
+    Raises:
+        InputError: if an argument is not NAME=NUMBER, or a name comes twice.
+    """
+    edits: dict[str, float] = {}
+    for argument in arguments:
+        name, equals, amount = argument.partition("=")
+        try:
+            value = float(amount.replace("−", "-"))
+        except ValueError:
+            value = None
+        if not name or not equals or value is None:
+            raise InputError(f"expected ATTRIBUTE=AMOUNT such as age=+1.5, got '{argument}'")
+        if name in edits:
+            raise InputError(f"expected each attribute once, got '{name}' twice")
+        edits[name] = value
+    return edits
+
+
+def load_latent(path: Path, generator: "Generator") -> "jax.Array":
+    """One latent from a `.npy` file: W [w_dim] or [1, w_dim], W+ [num_ws, w_dim] or [1, num_ws, w_dim].
+
+    Raises:
+        InputError: if the file is missing, not of NumPy, of another shape, or not finite.
+    """
+    import jax.numpy as jnp
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a .npy file with a latent, found nothing") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected a .npy file with a latent: {error}") from error
+    width, layers = generator.w_dim, generator.num_ws
+    shapes = ((width,), (1, width), (layers, width), (1, layers, width))
+    if not isinstance(array, np.ndarray) or array.shape not in shapes or array.dtype.kind not in "fiu":
+        found = f"{list(array.shape)} of {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
+        raise InputError(f"{path}: expected numbers of shape [{width}] or [{layers}, {width}], found {found}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: expected finite numbers, found NaN or infinity")
+    is_w = array.size == width
+    return jnp.asarray(array.reshape((1, width) if is_w else (1, layers, width)), jnp.float32)
+
+
+def _seed_latent(generator: "Generator", seed: int, truncation_psi: float) -> "jax.Array":
+    import jax.numpy as jnp
+
+    from jaxedit.attributes.latents import sample_z
+
+    z = jnp.asarray(sample_z(seed, 1, generator.z_dim))
+    return generator.mapping(z, truncation_psi=truncation_psi)
+
+
+def _labelled_latents(generator: str, labels: Path | None, attributes: str | None) -> "LabelledLatents":
+    import dataclasses
+
+    from jaxedit.pretrained import load_generator, load_labelled_latents
+
+    if labels is None:
+        dataset = load_labelled_latents(generator)
+    elif generator == DEFAULT_GENERATOR:
+        dataset = load_labelled_latents(labels)  # of the generator that the labels name
+    else:
+        dataset = load_labelled_latents(labels, load_generator(generator))
+    if attributes is None:
+        return dataset
+    names = tuple(name.strip() for name in attributes.split(","))
+    unknown = [name for name in names if name not in dataset.attribute_names]
+    if unknown or len(set(names)) != len(names):
+        raise InputError(
+            f"--attributes: expected each once, some of {', '.join(dataset.attribute_names)}; got '{attributes}'"
+        )
+    columns = [dataset.attribute_names.index(name) for name in names]
+    units = tuple(dataset.attribute_units[column] for column in columns)
+    return dataclasses.replace(
+        dataset, values=dataset.values[:, columns], attribute_names=names, attribute_units=units
+    )

@@ -1,0 +1,71 @@
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from jaxedit.axes import AttributeAxes, AxesConfig
+from jaxedit.demo import run_demo
+from jaxedit.errors import InputError, OutputError
+
+CONFIG = AxesConfig(num_steps=10, steps_per_chunk=5)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return run_demo(out, faces=1, config=CONFIG, attribute_names=["age", "smile"])
+
+
+def test_page_shows_pictures_that_exist(page):
+    html = page.read_text(encoding="utf-8")
+    pictures = re.findall(r'<img src="([^"]+)" width="(\d+)" height="(\d+)" alt="([^"]+)"', html)
+    assert len(pictures) == html.count("<img") == 6  # overview, one face, four plots
+    for name, width, height, _ in pictures:
+        with Image.open(page.parent / name) as image:
+            assert image.size == (int(width), int(height))
+
+
+def test_page_names_licence_and_numbers(page):
+    html = page.read_text(encoding="utf-8")
+    for part in (
+        "non-commercial",
+        "peak memory",
+        "learn the axes",
+        "jax",
+        "attribute weight",
+        "skin redness",
+    ):
+        assert part in html
+
+
+def test_metrics_hold_times_memory_and_each_attribute(page):
+    metrics = json.loads((page.parent / "metrics.json").read_text())
+    assert metrics["total_seconds"] == pytest.approx(sum(metrics["seconds"].values()), abs=0.1)
+    assert 0.1 < metrics["peak_memory_gb"] < 6
+    assert {"age", "smile"} <= metrics["attributes"].keys()
+    assert metrics["attributes"]["age"]["axis_label_correlation"] > 0.7
+    assert metrics["config"]["num_steps"] == 10
+
+
+def test_axes_load_from_the_checkpoint(page):
+    axes = AttributeAxes.load(page.parent / "checkpoint")
+    assert axes.config == CONFIG
+    assert "age" in axes.attribute_names
+
+
+def test_no_temporary_files_stay(page):
+    assert not [path for path in page.parent.rglob("*") if path.name.endswith(".partial")]
+
+
+def test_wrong_numbers(tmp_path):
+    with pytest.raises(InputError, match="faces"):
+        run_demo(tmp_path, faces=0)
+    with pytest.raises(InputError, match="seed"):
+        run_demo(tmp_path, seed=-1)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="could not make"):
+        run_demo(tmp_path / "file" / "demo")

@@ -1,0 +1,59 @@
+import threading
+
+import numpy as np
+import pytest
+
+from jaxedit import pretrained
+from jaxedit.axes import AxesConfig
+from jaxedit.errors import CheckpointError, InputError
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """A cache of axes of its own, and few steps of training."""
+    monkeypatch.setattr(pretrained, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(pretrained, "AxesConfig", lambda: AxesConfig(num_steps=4))
+    learnt = []
+    learn = pretrained.learn_axes
+
+    def counted(*arguments, **options):
+        learnt.append(None)
+        return learn(*arguments, **options)
+
+    monkeypatch.setattr(pretrained, "learn_axes", counted)
+    return learnt
+
+
+def test_axes_of_a_known_generator_are_learnt_once(quick, tmp_path):
+    found = []
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(pretrained.load_axes("mobile-stylegan-ffhq", progress=False))
+        )
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found.append(pretrained.load_axes("mobile-stylegan-ffhq"))
+    assert len(quick) == 1
+    w = np.asarray(found[0].pca.mean)[None]
+    for axes in found:
+        np.testing.assert_array_equal(axes.edit(w, {"age": 1.0}), found[0].edit(w, {"age": 1.0}))
+
+    (folder,) = (path for path in (tmp_path / "checkpoints").iterdir() if path.is_dir())
+    from_folder = pretrained.load_axes(folder)
+    assert from_folder.attribute_names == found[0].attribute_names
+
+    # Damaged: learnt anew.
+    (folder / "metadata.json").write_text("{")
+    with pytest.raises(CheckpointError):
+        pretrained.load_axes(folder)
+    pretrained.load_axes("mobile-stylegan-ffhq", progress=False)
+    assert len(quick) == 2
+
+
+def test_unknown_names():
+    with pytest.raises(InputError, match=r"cats.*mobile-stylegan-ffhq"):
+        pretrained.load_axes("cats")
