@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from jaxedit.attributes.face_attributes import FaceAttributes
 from jaxedit.attributes.latents import sample_z
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.learning import learn_axes
 from jaxedit.axes.pca import fit_pca
-from jaxedit.errors import InputError, OutputError
+from jaxedit.errors import InputError, JaxeditError, OutputError
 from jaxedit.evaluation.contact_sheet import (
     STEPS,
     EditSteps,
@@ -30,6 +31,7 @@ from jaxedit.evaluation.contact_sheet import (
     draw_grid,
     render_edit_steps,
 )
+from jaxedit.evaluation.effects import PictureEffects, effects_of_steps
 from jaxedit.evaluation.plots import (
     plot_correlations,
     plot_effects,
@@ -40,8 +42,9 @@ from jaxedit.evaluation.plots import (
 from jaxedit.evaluation.report import Picture, Section, Table, write_report
 from jaxedit.files import write_atomically
 from jaxedit.images import save_image
-from jaxedit.inspection import LICENCE_NOTE, versions
+from jaxedit.inspection import LICENCE_NOTE, devices, versions
 from jaxedit.pretrained import cache_axes, load_generator, load_labelled_latents
+from jaxedit.sources import cache_dir
 
 FIRST_FACE = 7
 """Seed of the first face, the one of the examples; the others follow it."""
@@ -120,11 +123,15 @@ def run_demo(
         if config == AxesConfig():
             cache_axes(generator_name, axes)
     with watch.stage("edit and render the faces"):
-        pictures = _write_sheets(out, generator, axes, faces, attribute_names)
+        edited, pictures = _write_sheets(out, generator, axes, faces, attribute_names)
+    effects = None
+    if (classifier := _cached_classifier()) is not None:
+        with watch.stage("measure the edited faces"):
+            effects = effects_of_steps(edited, axes, classifier)
     with watch.stage("draw the plots"):
-        plots = _write_plots(out, axes)
+        plots = _write_plots(out, axes, effects, faces)
 
-    metrics = _metrics(axes, watch.seconds, num_labelled=len(dataset))
+    metrics = _metrics(axes, effects, watch.seconds, num_labelled=len(dataset))
     write_atomically(out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
     return _write_page(out, axes, pictures, plots, metrics)
 
@@ -141,12 +148,12 @@ def _make_folder(out: Path) -> None:
 
 def _write_sheets(
     out: Path, generator: Any, axes: AttributeAxes, faces: int, attribute_names: Sequence[str] | None
-) -> tuple[Picture, ...]:
-    """An overview of the faces, and the contact sheet of each."""
+) -> tuple[list[EditSteps], tuple[Picture, ...]]:
+    """An overview of the faces, and the contact sheet of each; with what was rendered for them."""
     seeds = range(FIRST_FACE, FIRST_FACE + faces)
     z = np.concatenate([sample_z(seed, 1, generator.z_dim) for seed in seeds])
     w = generator.mapping(jnp.asarray(z), truncation_psi=TRUNCATION_PSI)
-    rows, pictures = [], []
+    edited, pictures = [], []
     for number, (seed, latent) in enumerate(zip(seeds, w, strict=True), 1):
         progress = f"face {number} of {faces}"
         steps = render_edit_steps(generator, axes, latent, attribute_names=attribute_names, progress=progress)
@@ -154,12 +161,27 @@ def _write_sheets(
         path = save_image(sheet, out / "sheets" / f"seed-{seed}.jpg")
         alt = f"The face of seed {seed} in {len(steps.attribute_names)} rows of five, an attribute a row"
         pictures.append(_picture(out, path, alt, f"Seed {seed}. Click for full size."))
-        rows.append(_overview_row(steps))
-    heads = ["original", *(f"{attribute_text(n)} {amount_text(a)}" for n, a in _overview_columns(steps))]
-    overview = draw_grid(np.stack(rows), row_names=[f"seed {seed}" for seed in seeds], column_heads=heads)
+        edited.append(steps)
+    heads = ["original", *(f"{attribute_text(n)} {amount_text(a)}" for n, a in _overview_columns(edited[0]))]
+    overview = draw_grid(
+        np.stack([_overview_row(steps) for steps in edited]),
+        row_names=[f"seed {seed}" for seed in seeds],
+        column_heads=heads,
+    )
     path = save_image(overview, out / "sheets" / "overview.jpg")
     alt = f"{faces} faces, and each of them edited: {', '.join(heads[1:])}"
-    return (_picture(out, path, alt, "Edits by two standard deviations, one attribute at a time."), *pictures)
+    caption = "Edits by two standard deviations, one attribute at a time."
+    return edited, (_picture(out, path, alt, caption), *pictures)
+
+
+def _cached_classifier() -> FaceAttributes | None:
+    """The face networks, if they have been fetched before: the demo does without them."""
+    if not any((cache_dir() / "checkpoints").glob("face-api-*")):
+        return None
+    try:
+        return FaceAttributes()
+    except JaxeditError:
+        return None
 
 
 def _overview_columns(steps: EditSteps) -> list[tuple[str, float]]:
@@ -176,7 +198,9 @@ def _overview_row(steps: EditSteps) -> np.ndarray:
     return np.stack(cells)
 
 
-def _write_plots(out: Path, axes: AttributeAxes) -> dict[str, Picture]:
+def _write_plots(
+    out: Path, axes: AttributeAxes, effects: PictureEffects | None, faces: int
+) -> dict[str, Picture]:
     history = {name: np.asarray(values) for name, values in axes.history.items()}
     steps = history.pop("held_out_step")
     prefix = "held_out_"
@@ -207,6 +231,13 @@ def _write_plots(out: Path, axes: AttributeAxes) -> dict[str, Picture]:
             "Above: the loss terms of each batch and their moving mean. Below: metrics on held-out faces.",
         ),
     }
+    if effects is not None:
+        figures["picture_effects"] = (
+            plot_effects(effects.effects, effects.target_names, effects.measured_names),
+            "Heat map: change of each attribute in the picture by a move of each axis",
+            f"The same in the pictures: the mean change over the {faces} faces of this page, as the classifier that "
+            "made the labels measures it. So few faces leave an uncertainty of about 0.1.",
+        )
     plots = {}
     for name, (figure, alt, caption) in figures.items():
         path = save_figure(figure, out / "plots" / f"{name}.png")
@@ -220,10 +251,12 @@ def _picture(out: Path, path: Path, alt: str, caption: str) -> Picture:
     return Picture(path.relative_to(out).as_posix(), alt, caption, width, height)
 
 
-def _metrics(axes: AttributeAxes, seconds: Mapping[str, float], *, num_labelled: int) -> dict[str, Any]:
+def _metrics(
+    axes: AttributeAxes, effects: PictureEffects | None, seconds: Mapping[str, float], *, num_labelled: int
+) -> dict[str, Any]:
     """All numbers of the page, JSON-serialisable."""
     report, variance = axes.report, np.asarray(axes.pca.explained_variance, np.float64)
-    effects, k = np.asarray(report.effects), axes.pca.num_components
+    k = axes.pca.num_components
     peak = peak_memory_gb()
     return {
         "summary": report.summary(),
@@ -231,10 +264,17 @@ def _metrics(axes: AttributeAxes, seconds: Mapping[str, float], *, num_labelled:
             name: {
                 "unit": unit,
                 "axis_label_correlation": float(report.axis_label_correlation[i]),
-                "effect": float(effects[i, i]),
+                "effect": float(report.effects[i, i]),
                 "leakage": float(report.leakage[i]),
             }
             for i, (name, unit) in enumerate(zip(axes.attribute_names, axes.attribute_units, strict=True))
+        },
+        "picture": None
+        if effects is None
+        else {
+            "median_leakage": float(np.median(effects.leakage)),
+            "leakage": dict(zip(effects.target_names, map(float, effects.leakage), strict=True)),
+            "effects": np.asarray(effects.effects, np.float64).round(4).tolist(),
         },
         "num_labelled_latents": num_labelled,
         "num_axes": k,
@@ -242,7 +282,7 @@ def _metrics(axes: AttributeAxes, seconds: Mapping[str, float], *, num_labelled:
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "total_seconds": round(sum(seconds.values()), 2),
         "peak_memory_gb": None if peak is None else round(peak, 2),
-        "devices": [f"{device.platform} {device.device_kind}" for device in jax.devices()],
+        "devices": devices(),
         "cpu_count": os.cpu_count(),
         "config": dataclasses.asdict(axes.config),
         "versions": versions(),
@@ -266,12 +306,17 @@ def _write_page(
     plots: Mapping[str, Picture],
     metrics: Mapping[str, Any],
 ) -> Path:
-    summary, peak = metrics["summary"], metrics["peak_memory_gb"]
+    summary, picture, peak = metrics["summary"], metrics["picture"], metrics["peak_memory_gb"]
     memory = "–" if peak is None else f"{peak:.1f} GB"
     headlines = [
         (str(len(axes.attribute_names)), "labelled axes"),
         (f"{summary['axis_label_correlation']:.2f}", "correlation of axis and label"),
-        (f"{summary['leakage']:.2f}", "leakage into other attributes"),
+        (f"{summary['leakage']:.2f}", "leakage into other attributes, by linear probes"),
+        *(
+            []
+            if picture is None
+            else [(f"{picture['median_leakage']:.2f}", "median leakage in the pictures")]
+        ),
         (f"{metrics['total_seconds']:.0f} s", "from weights to this page"),
         (memory, "peak memory"),
     ]
@@ -285,7 +330,12 @@ def _write_page(
             pictures[:1],
             wide=True,
         ),
-        Section("One axis, one attribute", (), (plots["effects"],), wide=True),
+        Section(
+            "One axis, one attribute",
+            (),
+            tuple(plots[name] for name in ("effects", "picture_effects") if name in plots),
+            wide=True,
+        ),
         Section("Axes and labels", (), (plots["correlations"], plots["variance"])),
         Section("Training", (), (plots["training"],), wide=True),
         Section("Numbers", (), (), _tables(axes, metrics)),
@@ -325,7 +375,7 @@ def _tables(axes: AttributeAxes, metrics: Mapping[str, Any]) -> tuple[Table, ...
     )
     stages = [(name, f"{seconds:.1f}") for name, seconds in metrics["seconds"].items()]
     means = [(name.replace("_", " "), f"{value:.4f}") for name, value in metrics["summary"].items()]
-    settings = [(name.replace("_", " "), str(value)) for name, value in metrics["config"].items()]
+    settings = [(n.replace("_", " "), "–" if v is None else str(v)) for n, v in metrics["config"].items()]
     machine = [("device", ", ".join(metrics["devices"])), ("processor cores", str(metrics["cpu_count"]))]
     machine += list(metrics["versions"].items())
     return (

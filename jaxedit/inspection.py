@@ -33,11 +33,18 @@ def versions() -> dict[str, str]:
     }
 
 
+def devices() -> list[str]:
+    """The devices that JAX computes on, such as "cpu" or "gpu (NVIDIA H100)"."""
+    return [
+        d.platform if d.device_kind.lower() == d.platform else f"{d.platform} ({d.device_kind})"
+        for d in jax.devices()
+    ]
+
+
 def describe_installation() -> str:
     """Versions, devices, known generators, and the cache with the sizes of what is in it."""
     lines = [f"{name:18}{version}" for name, version in versions().items()]
-    devices = ", ".join(f"{device.platform} {device.device_kind}" for device in jax.devices())
-    lines += ["", f"{'devices':18}{devices}", f"{'generators':18}{', '.join(KNOWN_GENERATORS)}"]
+    lines += ["", f"{'devices':18}{', '.join(devices())}", f"{'generators':18}{', '.join(KNOWN_GENERATORS)}"]
     cache = cache_dir()
     lines += [f"{'cache':18}{cache}"]
     kept = [entry for part in ("sources", "checkpoints") for entry in sorted((cache / part).glob("[!.]*"))]

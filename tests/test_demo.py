@@ -4,6 +4,7 @@ import re
 import pytest
 from PIL import Image
 
+from jaxedit import demo
 from jaxedit.axes import AttributeAxes, AxesConfig
 from jaxedit.demo import run_demo
 from jaxedit.errors import InputError, OutputError
@@ -14,7 +15,9 @@ CONFIG = AxesConfig(num_steps=10, steps_per_chunk=5)
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "out"
-    return run_demo(out, faces=1, config=CONFIG, attribute_names=["age", "smile"])
+    with pytest.MonkeyPatch.context() as patch:  # as for most users: no face networks in the cache
+        patch.setattr(demo, "_cached_classifier", lambda: None)
+        return run_demo(out, faces=1, config=CONFIG, attribute_names=["age", "smile"])
 
 
 def test_page_shows_pictures_that_exist(page):

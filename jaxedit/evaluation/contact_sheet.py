@@ -95,7 +95,8 @@ def value_text(value: float, unit: str) -> str:
     """A value as a viewer reads it ("34 years", "−12°"), or nothing for a unit without meaning to one."""
     if unit not in _UNIT_ENDINGS:
         return ""
-    return f"{round(value)}{_UNIT_ENDINGS[unit]}".replace("-", "−")
+    text = f"{round(value)}{_UNIT_ENDINGS[unit]}".replace("-", "−")
+    return "1 year" if text == "1 years" else text
 
 
 def amount_text(amount: float) -> str:

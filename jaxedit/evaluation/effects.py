@@ -21,6 +21,7 @@ from tqdm import tqdm
 from jaxedit.attributes.base import AttributeClassifier
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
+from jaxedit.evaluation.contact_sheet import EditSteps
 from jaxedit.evaluation.rendering import padded_batches
 from jaxedit.generators.base import Generator
 
@@ -84,18 +85,14 @@ def effect_matrix(
         InputError: if an attribute is unknown to axes or classifier, or a number or shape does not fit.
     """
     targets = tuple(axes.attribute_names if attribute_names is None else attribute_names)
-    missing = [name for name in axes.attribute_names if name not in classifier.names]
-    if missing:
-        raise InputError(
-            f"classifier: expected one that measures the axes' attributes, it does not know {', '.join(missing)}"
-        )
+    columns = _columns(axes, classifier)
     if not amount > 0:
         raise InputError(f"amount: expected a positive number of standard deviations, got {amount}")
     if w.ndim != 2 or not len(w):
         raise InputError(f"w: expected latents [num_latents, w_dim], got shape {list(w.shape)}")
     w = jnp.asarray(w, jnp.float32)
-    columns = [classifier.names.index(name) for name in axes.attribute_names]
-    measure = _compiled(classifier, *([] if identity is None else [identity]))
+    networks = [classifier] if identity is None else [classifier, identity]
+    measure = _compiled(lambda generator, w: generator.synthesis(w), *networks)
 
     total = 2 * len(w) * len(targets) + (0 if identity is None else len(w))
     with tqdm(total=total, desc="effects", unit="image", disable=not progress) as bar:
@@ -128,8 +125,60 @@ def effect_matrix(
     )
 
 
-def _compiled(*networks: Network) -> Callable[[Generator, Array], list[Array]]:
-    """One program from latents to what each network says of their pictures.
+def effects_of_steps(
+    faces: Sequence[EditSteps],
+    axes: AttributeAxes,
+    classifier: AttributeClassifier,
+    *,
+    amount: float = 1.0,
+    batch_size: int = 8,
+    progress: bool = True,
+) -> PictureEffects:
+    """The same from pictures that were rendered for contact sheets: at no cost but that of measuring.
+
+    Args:
+        faces: the steps of one or more faces, all with the same attributes, amounts and size.
+        axes: along which they were edited.
+        classifier: measures; it must know every attribute of the axes.
+        amount: standard deviations; `faces` must hold the steps to either side.
+        batch_size: pictures that are measured at once.
+        progress: whether to show a bar.
+
+    Raises:
+        InputError: if there are no faces or no such steps, or the classifier does not know an attribute.
+    """
+    columns = _columns(axes, classifier)
+    if not faces or not {amount, -amount} <= set(faces[0].amounts):
+        raise InputError(f"faces: expected edits by {amount} and {-amount}")
+    steps = [faces[0].amounts.index(sign * amount) for sign in (1.0, -1.0)]
+    pictures = np.stack([face.pictures[:, steps] for face in faces])
+    flat = pictures.reshape(-1, *pictures.shape[3:])
+    measure = _compiled(lambda _, pixels: pixels / 127.5 - 1, classifier)
+    values = []
+    with tqdm(total=len(flat), desc="effects", unit="image", disable=not progress) as bar:
+        for rows, batch in padded_batches(flat, batch_size):
+            values.append(np.asarray(measure(None, batch)[0])[: rows.stop - rows.start, columns])
+            bar.update(rows.stop - rows.start)
+    positions = np.asarray(axes.gaussianiser.transform(np.concatenate(values)), np.float64)
+    up, down = np.moveaxis(positions.reshape(*pictures.shape[:3], -1), 2, 0)
+    effects = (0.5 * (up - down)).mean(0).astype(np.float32)
+    return PictureEffects(faces[0].attribute_names, tuple(axes.attribute_names), amount, effects, None)
+
+
+def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
+    """Where the classifier has the attributes of the axes."""
+    missing = [name for name in axes.attribute_names if name not in classifier.names]
+    if missing:
+        raise InputError(
+            f"classifier: expected one that measures the axes' attributes, it does not know {', '.join(missing)}"
+        )
+    return [classifier.names.index(name) for name in axes.attribute_names]
+
+
+def _compiled(
+    make_images: Callable[[Any, Array], Array], *networks: Network
+) -> Callable[[Any, Array], list[Array]]:
+    """One program from a generator and latents to what each network says of their pictures.
 
     Networks that are pytrees are arguments of the program; the weights of others become constants of it.
     """
@@ -137,12 +186,12 @@ def _compiled(*networks: Network) -> Callable[[Generator, Array], list[Array]]:
     arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array | np.ndarray)]
 
     @jax.jit
-    def run(generator: Generator, arrays: list[Array], w: Array) -> list[Array]:
-        given = iter(arrays)
+    def run(generator: Any, arrays: list[Array], given: Array) -> list[Array]:
+        remaining = iter(arrays)
         filled: list[Any] = [
-            next(given) if isinstance(leaf, jax.Array | np.ndarray) else leaf for leaf in leaves
+            next(remaining) if isinstance(leaf, jax.Array | np.ndarray) else leaf for leaf in leaves
         ]
-        images = jnp.clip(generator.synthesis(w), -1, 1)
+        images = jnp.clip(make_images(generator, given), -1, 1)
         return [network(images) for network in jax.tree.unflatten(structure, filled)]
 
-    return lambda generator, w: run(generator, arrays, w)
+    return lambda generator, given: run(generator, arrays, given)

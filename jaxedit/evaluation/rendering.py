@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Shaped, UInt8
 from tqdm import tqdm
 
 from jaxedit.errors import InputError
@@ -49,14 +49,14 @@ def render_thumbnails(
 
 
 def padded_batches(
-    w: Float[Array | np.ndarray, "num_latents *style w_dim"], batch_size: int
-) -> Iterator[tuple[slice, Float[Array, "batch *style w_dim"]]]:
-    """Batches of one size, the last filled up with its last latent, and the rows that they stand for."""
-    # No larger than there are latents: a CPU makes the pictures one after the other and would make the padding too.
-    batch_size = min(batch_size, len(w))
-    for start in range(0, len(w), batch_size):
-        stop = min(start + batch_size, len(w))
-        batch = jnp.asarray(w[start:stop], jnp.float32)
+    rows: Shaped[Array | np.ndarray, "num_rows *shape"], batch_size: int
+) -> Iterator[tuple[slice, Float[Array, "batch *shape"]]]:
+    """Batches of one size as float32, the last filled up with its last row; and the slices that they stand for."""
+    # No larger than there are rows: a CPU makes the pictures one after the other and would make the padding too.
+    batch_size = min(batch_size, len(rows))
+    for start in range(0, len(rows), batch_size):
+        stop = min(start + batch_size, len(rows))
+        batch = jnp.asarray(rows[start:stop], jnp.float32)
         missing = batch_size - (stop - start)
         yield slice(start, stop), jnp.concatenate([batch, *[batch[-1:]] * missing])
 

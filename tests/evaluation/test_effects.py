@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.effects import effect_matrix
+from jaxedit.evaluation.contact_sheet import render_edit_steps
+from jaxedit.evaluation.effects import effect_matrix, effects_of_steps
 
 
 def test_exact_axes_change_their_own_attribute_alone(toy, toy_axes, classifier, toy_w):
@@ -70,3 +71,16 @@ def test_wrong_input_is_named(toy, toy_axes, classifier, toy_w):
 def test_progress_goes_to_the_end(toy, toy_axes, classifier, toy_w, capsys):
     effect_matrix(toy, toy_axes, classifier, toy_w, identity=classifier)
     assert "35/35" in capsys.readouterr().err  # 5 originals, 3 axes × 5 latents × 2 sides
+
+
+def test_effects_of_rendered_steps_agree(toy, toy_axes, classifier, toy_w):
+    latents = 0.3 * toy_w[:2]
+    faces = [render_edit_steps(toy, toy_axes, w, attribute_names=["blue", "red"], size=16) for w in latents]
+    rendered = effects_of_steps(faces, toy_axes, classifier, batch_size=3, progress=False)
+    measured = effect_matrix(
+        toy, toy_axes, classifier, latents, attribute_names=["blue", "red"], progress=False
+    )
+    assert rendered.target_names == ("blue", "red")
+    np.testing.assert_allclose(rendered.effects, measured.effects, atol=0.05)  # pixels are rounded to a 255th
+    with pytest.raises(InputError, match="edits by 3"):
+        effects_of_steps(faces, toy_axes, classifier, amount=3.0)
