@@ -1,1 +1,49 @@
-"""Edits images along labelled, decorrelated axes of a pretrained StyleGAN."""
+"""Edits images along labelled, decorrelated axes of a pretrained StyleGAN.
+
+The way in: `load_generator`, `load_axes`, `AttributeAxes.edit`; to learn axes of your own: `load_labelled_latents` (or
+`label`), `fit_pca`, `learn_axes`.
+"""
+
+from jaxedit._version import __version__
+from jaxedit.attributes import AttributeClassifier, LabelledLatents, label
+from jaxedit.axes import (
+    PCA,
+    AttributeAxes,
+    AxesConfig,
+    AxesReport,
+    fit_pca,
+    fit_pca_streamed,
+    learn_axes,
+    learn_axes_sweep,
+)
+from jaxedit.errors import CheckpointError, DownloadError, InputError, JaxeditError, OutputError
+from jaxedit.generators import Generator
+from jaxedit.images import save_image, to_uint8
+from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents, save_generator
+
+__all__ = [
+    "PCA",
+    "AttributeAxes",
+    "AttributeClassifier",
+    "AxesConfig",
+    "AxesReport",
+    "CheckpointError",
+    "DownloadError",
+    "Generator",
+    "InputError",
+    "JaxeditError",
+    "LabelledLatents",
+    "OutputError",
+    "__version__",
+    "fit_pca",
+    "fit_pca_streamed",
+    "label",
+    "learn_axes",
+    "learn_axes_sweep",
+    "load_axes",
+    "load_generator",
+    "load_labelled_latents",
+    "save_generator",
+    "save_image",
+    "to_uint8",
+]

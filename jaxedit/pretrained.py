@@ -1,18 +1,30 @@
 """Generators by name: the source fetched (pinned, cached), converted once, kept as a checkpoint, loaded."""
 
-from collections.abc import Callable
+import importlib.resources
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import filelock
 import jax.numpy as jnp
 from jaxtyping import DTypeLike
 
+from jaxedit.attributes.dataset import LabelledLatents
+from jaxedit.attributes.labelling import LABELS_FILE
+from jaxedit.attributes.labels_file import load_labels
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.learning import learn_axes
+from jaxedit.axes.pca import fit_pca
 from jaxedit.cache import cached_checkpoint
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
-from jaxedit.errors import CheckpointError, InputError
+from jaxedit.errors import CheckpointError, InputError, OutputError
+from jaxedit.generators.base import Generator
 from jaxedit.generators.layers import module_params
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
-from jaxedit.sources import RANDOM_FACE, Source, fetch
+from jaxedit.sources import RANDOM_FACE, Source, cache_dir, fetch
 from weights_conversion.mobile_stylegan import convert_wheel
 
 KIND = "generator"
@@ -25,9 +37,13 @@ class KnownGenerator(NamedTuple):
     convert: Callable[[Path], tuple[dict[str, Any], dict[str, Any]]]
     layout: int
     """Part of the folder's name in the cache: raised whenever the converted names, shapes or numbers change."""
+    labels: str
+    """The package's file of labels for it."""
 
 
-KNOWN_GENERATORS = {"mobile-stylegan-ffhq": KnownGenerator(RANDOM_FACE, convert_wheel, 1)}
+KNOWN_GENERATORS = {
+    "mobile-stylegan-ffhq": KnownGenerator(RANDOM_FACE, convert_wheel, 1, "mobile_stylegan_ffhq_labels.npz")
+}
 
 
 def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> MobileStyleGAN:
@@ -79,3 +95,99 @@ def save_generator(generator: MobileStyleGAN, folder: str | Path) -> Path:
         OutputError: if the folder cannot be written.
     """
     return save_checkpoint(folder, kind=KIND, config=generator.describe(), arrays=module_params(generator))
+
+
+def load_axes(name: str | Path, *, progress: bool = True) -> AttributeAxes:
+    """Attribute axes.
+
+    Args:
+        name: a known generator, or a folder that `AttributeAxes.save` wrote. The axes of a known generator are learnt
+            on first use, from the labels that come along and with the default settings (about half a minute on two
+            CPU cores), and then kept in the cache.
+        progress: whether to show a bar where axes are learnt.
+
+    Raises:
+        InputError: if the name is neither known nor a folder.
+        DownloadError: if the generator cannot be fetched.
+        CheckpointError: if the folder is damaged, foreign or newer.
+        OutputError: if the cache cannot be written.
+    """
+    if str(name) not in KNOWN_GENERATORS:
+        if not Path(name).exists():
+            raise InputError(
+                f"axes {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of axes"
+            )
+        return AttributeAxes.load(name)
+    folder = _axes_folder(str(name))
+    if folder.is_dir():
+        try:
+            return AttributeAxes.load(folder)
+        except CheckpointError:
+            pass  # learnt anew below
+    with _lock(folder):
+        try:
+            return AttributeAxes.load(folder)  # another process may have learnt them meanwhile
+        except CheckpointError:
+            dataset = load_labelled_latents(str(name))
+            axes = learn_axes(dataset, fit_pca(dataset.w), AxesConfig(), progress=progress)
+            axes.save(folder)
+            return axes
+
+
+def cache_axes(name: str, axes: AttributeAxes) -> Path:
+    """Keep axes in the cache as those that `load_axes` gives for a known generator.
+
+    Raises:
+        OutputError: if the cache cannot be written.
+    """
+    folder = _axes_folder(name)
+    with _lock(folder):
+        return axes.save(folder)
+
+
+def _axes_folder(name: str) -> Path:
+    """Where the axes of a known generator are kept; other labels, settings or weights have another folder."""
+    identity = repr((AxesConfig(), KNOWN_GENERATORS[name].layout)).encode() + _labels_path(name).read_bytes()
+    return cache_dir() / "checkpoints" / f"{name}-axes-{zlib.crc32(identity):08x}"
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Of processes that start together, one at a time."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(folder.parent / f".{folder.name}.lock").acquire()
+    except OSError as error:
+        raise OutputError(f"{folder}: could not write to the cache: {error}") from error
+    with held:
+        yield
+
+
+def load_labelled_latents(name: str | Path, generator: Generator | None = None) -> LabelledLatents:
+    """Latents with the attribute values of their images.
+
+    Args:
+        name: a known generator, whose labels ship with the package; or a file of labels or the folder that
+            `jaxedit label` made. Only the labels are stored: the latents are drawn and mapped again, which takes
+            seconds, and checked against their fingerprints.
+        generator: the labelled generator, if it is at hand; else it is loaded by the name that the labels hold.
+
+    Raises:
+        InputError: if the name is neither known nor a file, the file is damaged, or the latents are other ones.
+        DownloadError, CheckpointError, OutputError: as `load_generator` does.
+    """
+    if str(name) in KNOWN_GENERATORS:
+        path = _labels_path(str(name))
+    elif Path(name).exists():
+        path = Path(name) / LABELS_FILE if Path(name).is_dir() else Path(name)
+    else:
+        raise InputError(
+            f"labels {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a file or folder of labels"
+        )
+    labels = load_labels(path)
+    return labels.with_latents(generator or load_generator(labels.generator), name=str(path))
+
+
+def _labels_path(name: str) -> Path:
+    """The file of labels that ships with the package for a known generator."""
+    return Path(str(importlib.resources.files("jaxedit"))) / "data" / KNOWN_GENERATORS[name].labels

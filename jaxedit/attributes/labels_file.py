@@ -115,7 +115,7 @@ def load_labels(path: str | Path) -> Labels:
             stored = {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise InputError(f"{path}: expected a file of labels, found nothing") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected a file of labels, could not read it: {error}") from error
     missing = {"format", *(field.name for field in dataclasses.fields(Labels))} - stored.keys()
     if missing:

@@ -35,6 +35,9 @@ from jaxedit.axes.training import (
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
 
+_LARGEST_LABEL = 4.0
+"""Standard deviations. Of a million normal numbers some sixty lie beyond."""
+
 
 def learn_axes(
     dataset: LabelledLatents,
@@ -169,7 +172,9 @@ def _split(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> _Split:
     values = jnp.asarray(dataset.values, jnp.float32)
     # Fitted on the training split alone: the held-out labels must not shape their own targets.
     gaussianiser = fit_gaussianiser(values[training], dataset.attribute_names)
-    labels = gaussianiser.transform(values)
+    # A normal score of so few samples does not reach further; what lies beyond is a slip of the classifier, and a
+    # single one would outweigh hundreds of faces in a squared error or a correlation.
+    labels = jnp.clip(gaussianiser.transform(values), -_LARGEST_LABEL, _LARGEST_LABEL)
     w_pca = pca.transform(jnp.asarray(dataset.w, jnp.float32))
     data = TrainingData(
         w_pca[training, :k],
