@@ -2,8 +2,8 @@
 
 from typing import Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
@@ -34,7 +34,7 @@ class Generator(Protocol):
 
     def mapping(
         self,
-        z: Float[Array, "batch z_dim"],
+        z: Float[Array | np.ndarray, "batch z_dim"],
         *,
         truncation_psi: float | Float[Array, ""] = 1.0,
         truncation_cutoff: int | None = None,
@@ -42,12 +42,12 @@ class Generator(Protocol):
         """z ↦ w."""
 
     def synthesis(
-        self, w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]
+        self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
     ) -> Float[Array, "batch resolution resolution 3"]:
         """Latents of W or W+ ↦ RGB images, nominally in [-1, 1] (the network overshoots; `to_uint8` clips)."""
 
 
-def check_latents(name: str, latents: Array, *, width: int, num_ws: int | None = None) -> None:
+def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws: int | None = None) -> None:
     """Raise `InputError` unless `latents` is [batch, width] or, given `num_ws`, [batch, num_ws, width]."""
     expected = f"[batch, {width}]" + (f" or [batch, {num_ws}, {width}]" if num_ws is not None else "")
     is_flat = latents.ndim == 2 and latents.shape[1] == width
@@ -63,14 +63,3 @@ def broadcast_w(
 ) -> Float[Array, "batch num_ws w_dim"]:
     """W+ from W: the same latent for each style input; W+ passes."""
     return jnp.broadcast_to(w[:, None, :], (w.shape[0], num_ws, w.shape[1])) if w.ndim == 2 else w
-
-
-def check_finite(name: str, values: jax.Array) -> None:
-    """Raise `InputError` if there is NaN or infinity. Traced values pass: a compiled function cannot raise."""
-    if isinstance(values, jax.core.Tracer):
-        return
-    bad = int((~jnp.isfinite(values)).reshape(values.shape[0], -1).any(axis=1).sum())
-    if bad:
-        raise InputError(
-            f"{name}: expected finite numbers, got NaN or infinity in {bad} of {values.shape[0]} rows"
-        )

@@ -271,7 +271,7 @@ class MobileStyleGAN(nnx.Module):
 
     def mapping(
         self,
-        z: Float[Array, "batch z_dim"],
+        z: Float[Array | np.ndarray, "batch z_dim"],
         *,
         truncation_psi: float | Float[Array, ""] = 1.0,
         truncation_cutoff: int | None = None,
@@ -292,13 +292,13 @@ class MobileStyleGAN(nnx.Module):
         check_latents("z", z, width=self.z_dim)
         if truncation_cutoff is not None and not 0 <= truncation_cutoff <= self.num_ws:
             raise InputError(f"truncation_cutoff: expected None or 0…{self.num_ws}, got {truncation_cutoff}")
-        w = self.mapping_network(z)
+        w = self.mapping_network(jnp.asarray(z))
         if isinstance(truncation_psi, float | int) and truncation_psi == 1 and truncation_cutoff is None:
             return w
         return truncate(w, self.w_avg[...], psi=truncation_psi, cutoff=truncation_cutoff, num_ws=self.num_ws)
 
     def synthesis(
-        self, w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]
+        self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
     ) -> Float[Array, "batch resolution resolution 3"]:
         """Latents ↦ images.
 
@@ -312,7 +312,7 @@ class MobileStyleGAN(nnx.Module):
             InputError: if w has another shape.
         """
         check_latents("w", w, width=self.w_dim, num_ws=self.num_ws)
-        return self._synthesis(w)
+        return self._synthesis(jnp.asarray(w))
 
     def describe(self) -> dict[str, Any]:
         """The family and shape, JSON-serialisable: with `module_params`, all that is needed to rebuild it."""
