@@ -12,7 +12,12 @@ import numpy as np
 
 from weights_conversion.errors import ConversionError
 
-_DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "i64": np.dtype("<i8"), "i32": np.dtype("<i4")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype("<f4"),
+    "f16": np.dtype("<f2"),
+    "i64": np.dtype("<i8"),
+    "i32": np.dtype("<i4"),
+}
 
 
 def read_constants(xml: bytes, binary: bytes, *, name: str) -> dict[str, np.ndarray]:

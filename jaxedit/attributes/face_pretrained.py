@@ -1,13 +1,13 @@
 """The face networks by name: fetched, converted once, kept as a checkpoint."""
 
 from pathlib import Path
-
-import filelock
+from typing import Any
 
 from jaxedit.attributes.face_api import FaceNetworks
-from jaxedit.checkpoint import load_checkpoint, save_checkpoint
-from jaxedit.errors import CheckpointError, OutputError
-from jaxedit.sources import FACE_API, cache_dir, fetch
+from jaxedit.cache import cached_checkpoint
+from jaxedit.checkpoint import load_checkpoint
+from jaxedit.errors import CheckpointError
+from jaxedit.sources import FACE_API, fetch
 from weights_conversion.face_api import convert_face_api
 
 KIND = "face-api"
@@ -30,29 +30,15 @@ def load_face_networks(folder: str | Path | None = None) -> FaceNetworks:
         OutputError: if the cache cannot be written.
     """
     if folder is not None:
-        return _load(Path(folder))
-    cached = cache_dir() / "checkpoints" / f"face-api-{FACE_API.version}-{_LAYOUT}"
-    if cached.is_dir():
-        try:
-            return _load(cached)
-        except CheckpointError:
-            pass  # converted anew below
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cached.parent / f".{cached.name}.lock"):
-            try:
-                return _load(cached)  # another process may have made it meanwhile
-            except CheckpointError:
-                config, arrays = convert_face_api(fetch(FACE_API))
-                save_checkpoint(cached, kind=KIND, config=config, arrays=arrays)
-                return FaceNetworks(config, arrays)
-    except OSError as error:
-        raise OutputError(f"{cached.parent}: could not write to the cache: {error}") from error
+        return _networks(*load_checkpoint(folder, kind=KIND), name=str(folder))
+    name = f"face-api-{FACE_API.version}-{_LAYOUT}"
+    return _networks(
+        *cached_checkpoint(name, kind=KIND, make=lambda: convert_face_api(fetch(FACE_API))), name=name
+    )
 
 
-def _load(folder: Path) -> FaceNetworks:
-    config, arrays = load_checkpoint(folder, kind=KIND)
+def _networks(config: dict[str, Any], arrays: dict[str, Any], *, name: str) -> FaceNetworks:
     try:
         return FaceNetworks(config, arrays)
     except KeyError as error:
-        raise CheckpointError(f"{folder}: damaged: {error} is missing") from error
+        raise CheckpointError(f"{name}: damaged: {error} is missing") from error

@@ -3,13 +3,18 @@
 As published, encoder E and decoder D are plain networks on the raw coordinates. With the linear path they correct a
 closed-form solution on the whitened coordinates x = w_pca[:k] / √λ[:k]:
 
-    c = x [B, Q] + f(x),        x̂ = c [P, Q]ᵀ + g(c),        P = B (BᵀB)⁻¹.
+    c = x [A, Q] + f(x),        x̂ = c [P, Q]ᵀ + g(c),        P = B (BᵀB + δI)⁻¹ S,        A = P (PᵀP)⁻¹.
 
-B [k, A] is the ridge regression of the A attributes on x, Q an orthonormal basis of the complement of its columns,
-and f, g networks whose last layer starts at zero. Then D(E(x)) = x from the start; the attribute axes are the linear
-predictions of the attributes; the other axes are uncorrelated with them and with each other; and moving axis i moves
-x by Δx = P eᵢ, the shortest and so (x being white) the likeliest move that changes the predicted attribute i by one
-and no other. Random initial weights give decoders that change other things on the way.
+B [k, num_attributes] is the ridge regression of the attributes on x, Q an orthonormal basis of the complement of its
+columns, S the diagonal scale that makes (BᵀP)ᵢᵢ = 1, and f, g networks whose last layer starts at zero. Then
+D(E(x)) = x from the start, and moving axis i moves x by Δx = P eᵢ and so the predicted attribute i by one.
+
+With damping δ = 0 that is the shortest and so (x being white) the likeliest move that changes no other predicted
+attribute, and c is the prediction itself. But where attributes go together, such a move is long: whoever smiles more
+and must not widen the mouth leaves the faces that exist. δ > 0 trades: Δx minimises ‖BᵀΔx − eᵢ‖² + δ ‖Δx‖² up to
+scale, shorter moves that take a little of the related attributes along; and the axes, P's dual basis, are less
+correlated with each other and a little less with their labels. Random initial weights instead of all this give
+decoders that change other things on the way.
 """
 
 import itertools
@@ -50,11 +55,12 @@ class LinearPath(nnx.Module):
 
     Attributes:
         scale: √λ[:k], the standard deviations by which the coordinates are whitened.
-        encoder: [B, Q].
+        encoder: [A, Q].
         decoder: [P, Q]ᵀ.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, damping: float) -> None:
+        self.damping = damping
         self.scale = nnx.Variable(jnp.ones(k))
         self.encoder = nnx.Variable(jnp.eye(k))
         self.decoder = nnx.Variable(jnp.eye(k))
@@ -68,7 +74,7 @@ class LinearPath(nnx.Module):
         """Solve for these PCA coordinates, Gaussianised attributes and λ[:k]; changes the module in place."""
         # A direction without variance keeps its coordinate.
         scale = jnp.sqrt(jnp.where(explained_variance > 0, explained_variance, 1.0))
-        encoder, decoder = linear_solution(head / scale, labels)
+        encoder, decoder = linear_solution(head / scale, labels, self.damping)
         self.scale[...], self.encoder[...], self.decoder[...] = scale, encoder, decoder
 
 
@@ -78,7 +84,7 @@ class AxisAutoencoder(nnx.Module):
     def __init__(self, k: int, config: AxesConfig, *, rngs: nnx.Rngs) -> None:
         self.encoder = MLP(k, k, config, zero_output=config.linear_path, rngs=rngs)
         self.decoder = MLP(k, k, config, zero_output=config.linear_path, rngs=rngs)
-        self.linear = LinearPath(k) if config.linear_path else None
+        self.linear = LinearPath(k, config.linear_damping) if config.linear_path else None
         self.code_norm = None if config.linear_path else _batch_norm(k, rngs)
 
     def encode(
@@ -104,16 +110,20 @@ class AxisAutoencoder(nnx.Module):
 
 
 def linear_solution(
-    x: Float[Array, "batch k"], labels: Float[Array, "batch num_attributes"]
+    x: Float[Array, "batch k"], labels: Float[Array, "batch num_attributes"], damping: float
 ) -> tuple[Float[Array, "k k"], Float[Array, "k k"]]:
-    """[B, Q] and [P, Q]ᵀ of the module's docstring, from whitened coordinates."""
+    """[A, Q] and [P, Q]ᵀ of the module's docstring, from whitened coordinates."""
     with jax.default_matmul_precision("highest"):
         num_attributes = labels.shape[1]
         B = ridge(x, labels)
-        left, _, _ = jnp.linalg.svd(B, full_matrices=True)
+        left, singular, right = jnp.linalg.svd(B, full_matrices=True)
         Q = left[:, num_attributes:]
-        P = jnp.linalg.pinv(B).T
-        return jnp.concatenate([B, Q], axis=1), jnp.concatenate([P, Q], axis=1).T
+        # P = B (BᵀB + δI)⁻¹ and its dual basis, by the singular values: s / (s² + δ) and the reciprocal.
+        gains = singular / (singular**2 + damping)
+        P = (left[:, :num_attributes] * gains) @ right
+        A = (left[:, :num_attributes] / gains) @ right
+        scale = 1 / jnp.sum(B * P, axis=0)
+        return jnp.concatenate([A / scale, Q], axis=1), jnp.concatenate([P * scale, Q], axis=1).T
 
 
 def ridge(x: Float[Array, "batch k"], y: Float[Array, "batch num_targets"]) -> Float[Array, "k num_targets"]:

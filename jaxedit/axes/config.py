@@ -20,6 +20,8 @@ class AxesConfig:
         input_noise: standard deviation of the noise that is added, in training, to the whitened coordinates which the
             encoder's network sees. Without it the network learns a few thousand labels by heart, and the axes follow
             the labels of other latents worse than the linear solution does.
+        linear_damping: δ of that solution: 0 moves one predicted attribute and no other however far that goes, more
+            moves less far and takes related attributes along a little.
         attribute_weight: weight of the attribute loss.
         decorrelation_weight: weight of the decorrelation loss.
         decorrelation_target: the correlations that codes should have: "identity", or "natural", in which the
@@ -45,6 +47,7 @@ class AxesConfig:
     hidden_width: int = 256
     leaky_slope: float = 0.01
     linear_path: bool = True
+    linear_damping: float = 0.1
     input_noise: float = 1.0
     attribute_weight: float = 1e-2
     decorrelation_weight: float = 1e-4
@@ -70,6 +73,7 @@ class AxesConfig:
         name = "num_epochs" if self.num_steps is None else "num_steps"
         self._check(name, getattr(self, name) >= 1, "a positive int")
         for name in (
+            "linear_damping",
             "attribute_weight",
             "decorrelation_weight",
             "weight_decay",
@@ -102,6 +106,7 @@ class AxesConfig:
             "hidden_width": 512,
             "leaky_slope": 0.01,
             "linear_path": False,
+            "linear_damping": 0.0,
             "input_noise": 0.0,
             "attribute_weight": 1e-5,
             "decorrelation_weight": 1e-5,

@@ -50,7 +50,7 @@ def test_gradients_are_finite_for_a_code_without_variance():
 def test_linear_solution_inverts_and_moves_one_prediction_by_the_shortest_way():
     x = normal(4000, 10)
     labels = x @ normal(10, 3, seed=1) + normal(4000, 3, seed=2)
-    encoder, decoder = map(np.asarray, linear_solution(x, labels))
+    encoder, decoder = map(np.asarray, linear_solution(x, labels, 0.0))
     np.testing.assert_allclose(encoder @ decoder, np.eye(10), atol=1e-5)
     B = np.asarray(ridge(x, labels))
     np.testing.assert_allclose(encoder[:, :3], B, atol=1e-6)
@@ -58,6 +58,23 @@ def test_linear_solution_inverts_and_moves_one_prediction_by_the_shortest_way():
         np.testing.assert_allclose(decoder[i] @ B, np.eye(3)[i], atol=1e-5)
         # Any other move with the same effect differs by something that the attributes do not see, and is longer.
         np.testing.assert_allclose(decoder[i] @ encoder[:, 3:], 0, atol=1e-5)
+
+
+def test_damping_trades_the_length_of_a_move_against_what_else_it_changes():
+    x = normal(4000, 10)
+    # Two attributes that go together: each is hard to move without the other.
+    labels = x @ (normal(10, 3, seed=1) + 2 * normal(10, 1, seed=5)) / 4 + normal(4000, 3, seed=2)
+    B = np.asarray(ridge(x, labels))
+    lengths, others = [], []
+    for damping in (0.0, 0.1, 1.0):
+        encoder, decoder = map(np.asarray, linear_solution(x, labels, damping))
+        np.testing.assert_allclose(encoder @ decoder, np.eye(10), atol=1e-4)
+        effects = decoder[:3] @ B
+        np.testing.assert_allclose(np.diag(effects), 1, atol=1e-5)
+        lengths.append(np.linalg.norm(decoder[:3], axis=1).mean())
+        others.append(np.abs(effects - np.eye(3)).mean())
+    assert lengths[0] > lengths[1] > lengths[2]
+    assert others[0] < 1e-4 < others[1] < others[2]
 
 
 def test_leakage_by_hand():
