@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# On the CPU the tests and tools need no PyTorch; `make benchmark-env` adds the peers.
-.PHONY: demo test lint types check clean
+.PHONY: demo test lint types check benchmark clean
 
 demo: $(VENV)/.demo
 	$(BIN)/jaxedit demo --out demo
@@ -21,6 +20,11 @@ types: $(VENV)/.test
 
 check: lint types test
 
+benchmark: $(VENV)/.benchmark
+	$(BIN)/python -m benchmarks.synthesis --json benchmarks/results/synthesis_cpu.json
+	$(BIN)/python -m benchmarks.latents --json benchmarks/results/latents_cpu.json
+	$(BIN)/python -m benchmarks.axis_learning --json benchmarks/results/axis_learning_cpu.json
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("jaxedit needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.12 ..." % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +36,10 @@ $(VENV)/.demo: pyproject.toml $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.benchmark: pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,benchmark]'
+	touch $@ $(VENV)/.demo $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -10,6 +10,8 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxedit._version import __version__
-from jaxedit.errors import CheckpointError, OutputError
+from jaxedit.errors import CheckpointError, JaxeditError, OutputError
 
 FORMAT_VERSION = 1
 """Raised whenever older code could not read what newer code writes."""
@@ -27,9 +29,17 @@ _METADATA = "metadata.json"
 _ARRAYS = "arrays"
 _FORMAT = "jaxedit-checkpoint"
 
-# Orbax tells of each of its steps at INFO and warns of the absent sharding file, which these folders do without so
-# that they load on any number of devices.
-logging.getLogger("absl").setLevel(logging.ERROR)
+
+@contextmanager
+def _quiet_orbax() -> Iterator[None]:
+    """Orbax logs each of its steps, and each error once for every thread it passes; ours is raised once instead."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], arrays: dict[str, Any]) -> Path:
@@ -62,7 +72,7 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
                 f"{folder}: expected a free name or an older checkpoint, found something else; not replaced"
             )
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _quiet_orbax(), ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(temporary / _ARRAYS, jax.tree.map(np.asarray, arrays))
         (temporary / _METADATA).write_text(text)
         temporary.chmod(0o755)
@@ -74,8 +84,10 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
             shutil.rmtree(folder / "replaced")
         else:
             temporary.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: could not write the checkpoint: {error}") from error
+    except JaxeditError:
+        raise
+    except Exception as error:  # a full disk is a ValueError of TensorStore's
+        raise OutputError(f"{folder}: could not write the checkpoint: {_last_part(error)}") from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -131,12 +143,17 @@ def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], d
     if metadata["kind"] != kind:
         raise CheckpointError(f"{folder}: expected a checkpoint of kind '{kind}', found '{metadata['kind']}'")
     try:
-        with ocp.PyTreeCheckpointer() as checkpointer:
+        with _quiet_orbax(), ocp.PyTreeCheckpointer() as checkpointer:
             described = checkpointer.metadata(folder / _ARRAYS)
             tree = described.item_metadata.tree if hasattr(described, "item_metadata") else described
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
             arrays = checkpointer.restore(folder / _ARRAYS, restore_args=arguments)
     except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
-        first_line = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{folder / _ARRAYS}: damaged: {first_line}") from error
+        raise CheckpointError(f"{folder / _ARRAYS}: damaged: {_last_part(error)}") from error
     return metadata["config"], arrays
+
+
+def _last_part(error: Exception) -> str:
+    """The cause at the end of TensorStore's long messages."""
+    first_line = (str(error) or type(error).__name__).splitlines()[0]
+    return first_line.rsplit('": ', 1)[-1]

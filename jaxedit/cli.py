@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it failed on the way (a download, a file that cannot be wr
 JAX is imported inside the commands, so that help comes at once.
 """
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -172,6 +173,9 @@ def learn(
 ) -> None:
     """Learn attribute axes, and measure them on held-out faces.
 
+    A run that was stopped goes on where it was when it is started again with the same options; until it is done it
+    keeps its state in the folder OUT.training.
+
     \b
     Examples:
       jaxedit learn --out axes                                   from the labels that come along
@@ -201,8 +205,11 @@ def learn(
         pca = fit_pca(dataset.w, 60) if paper else fit_pca(dataset.w)
     else:
         pca = fit_pca(dataset.w, num_components)
-    axes = learn_axes(dataset, pca, config)
+    # Beside the result, so that a run that was stopped goes on when it is started again.
+    unfinished = out.with_name(f"{out.name}.training")
+    axes = learn_axes(dataset, pca, config, checkpoint_dir=unfinished)
     axes.save(out)
+    shutil.rmtree(unfinished, ignore_errors=True)
     print(describe_axes(axes))
     print(f"axes: {out}")
 

@@ -79,6 +79,28 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_full_disk(tmp_path):
+    # A limit on the size of files stands in for the end of the disk: writing fails half-way.
+    code = """
+import resource, signal, sys
+import numpy as np
+from jaxedit.checkpoint import save_checkpoint
+from jaxedit.errors import OutputError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    save_checkpoint(sys.argv[1], kind="pca", config={}, arrays={"a": np.random.rand(500, 500)})
+except OutputError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=False
+    )
+    assert "model: could not write the checkpoint: Failed to write" in done.stdout
+    assert done.stderr == ""
+    assert not list(tmp_path.iterdir())
+
+
 def test_generator_round_trip(generator, tmp_path, reference):
     again = load_generator(save_generator(generator, tmp_path / "generator"))
     w = jnp.asarray(reference["w"][:1])

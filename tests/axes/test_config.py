@@ -49,6 +49,7 @@ def test_the_paper_recipe():
         "hidden_width": 512,
         "leaky_slope": 0.01,
         "linear_path": False,
+        "linear_damping": 0.0,
         "input_noise": 0.0,
         "attribute_weight": 1e-5,
         "decorrelation_weight": 1e-5,
