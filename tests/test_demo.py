@@ -18,7 +18,8 @@ import sys
 from jaxedit import demo
 from jaxedit.axes import AxesConfig
 demo._cached_classifier = lambda: None  # as for most users: no face networks in the cache
-demo.run_demo(sys.argv[1], faces=1, config=AxesConfig(num_steps=10, steps_per_chunk=5), attribute_names=["age", "smile"])
+config = AxesConfig(num_steps=10, steps_per_chunk=5)
+demo.run_demo(sys.argv[1], faces=1, config=config, attribute_names=["age", "smile"])
 """
 
 
