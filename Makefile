@@ -23,6 +23,7 @@ check: lint types test
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks.synthesis --json benchmarks/results/synthesis_cpu.json
 	$(BIN)/python -m benchmarks.latents --json benchmarks/results/latents_cpu.json
+	$(BIN)/python -m benchmarks.picture_effects --json benchmarks/results/picture_effects_cpu.json
 	$(BIN)/python -m benchmarks.axis_learning --json benchmarks/results/axis_learning_cpu.json
 
 $(VENV)/bin/python:

@@ -290,10 +290,16 @@ def _metrics(
 
 
 def peak_memory_gb() -> float | None:
-    """The most memory that this process has held so far, in 10⁹ bytes; None where the system does not say."""
+    """The most memory that this process has held, in 10⁹ bytes; None where the system does not tell."""
     try:
-        import resource  # not on Windows
-    except ImportError:
+        # Linux: unlike getrusage, which starts at what the parent process held.
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
+    except (OSError, IndexError, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

@@ -65,7 +65,7 @@ def test_make_targets_and_files():
         assert (ROOT / path).exists(), f"README links to {path}"
 
 
-@pytest.mark.parametrize("name", ["synthesis", "axis_learning", "latents", "gpu_suite"])
+@pytest.mark.parametrize("name", ["synthesis", "axis_learning", "latents", "picture_effects", "gpu_suite"])
 def test_benchmarks_say_what_they_do(name):
     # Without their peers (an extra) they still parse; `synthesis` and `axis_learning` import those inside.
     done = subprocess.run(

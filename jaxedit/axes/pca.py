@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
@@ -121,7 +122,7 @@ def fit_pca(
         raise InputError(f"w: expected [num_samples, w_dim], got shape {w.shape}")
     _check_num_components(num_components, w.shape[1])
     _check_num_samples(len(w), num_components)
-    mean, components, variance, finite = _fit(jnp.asarray(w, jnp.float32))
+    mean, components, variance, finite = _fit(_gathered(jnp.asarray(w, jnp.float32)))
     if not finite:
         bad = int((~np.isfinite(np.asarray(w))).any(axis=1).sum())
         raise InputError(f"w: expected finite numbers, got NaN or infinity in {bad} of {len(w)} rows")
@@ -191,6 +192,14 @@ def fit_pca_streamed(
     mean64 = np.asarray(provisional[0], np.float64) + shift @ basis
     mean, components, variance = (jnp.asarray(a, jnp.float32) for a in (mean64, directions, variance64))
     return PCA(mean, components, variance, k)
+
+
+def _gathered(w: Float[Array, "num_samples w_dim"]) -> Float[Array, "num_samples w_dim"]:
+    """The whole matrix on each device where it is explicitly sharded: the QR decomposition needs it."""
+    sharding = w.sharding
+    if isinstance(sharding, NamedSharding) and sharding.spec != PartitionSpec():
+        return jax.device_put(w, NamedSharding(sharding.mesh, PartitionSpec()))
+    return w
 
 
 @jax.jit

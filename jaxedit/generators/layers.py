@@ -71,11 +71,12 @@ def inverse_haar(
     lh, hl, hh = details[..., 0], details[..., 1], details[..., 2]
     top, bottom = low + lh, low - lh
     top_detail, bottom_detail = hl + hh, hl - hh
+    # Columns, then rows: each reshape merges two dimensions, which explicit sharding of the batch allows.
     rows = [
-        jnp.stack([half + detail, half - detail], axis=-2)
+        jnp.stack([half + detail, half - detail], axis=-2).reshape(*batch, height, 2 * width, channels)
         for half, detail in ((top, top_detail), (bottom, bottom_detail))
     ]
-    return 0.5 * jnp.stack(rows, axis=-4).reshape(*batch, 2 * height, 2 * width, channels)
+    return 0.5 * jnp.stack(rows, axis=-3).reshape(*batch, 2 * height, 2 * width, channels)
 
 
 def depthwise_conv_3x3_valid(

@@ -323,9 +323,18 @@ class MobileStyleGAN(nnx.Module):
         self, w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]
     ) -> Float[Array, "batch resolution resolution 3"]:
         w_plus = broadcast_w(w, self.num_ws)
+        if _has_explicit_sharding(
+            w_plus
+        ):  # one image after the other would gather what is spread over devices
+            return _synthesis_in_parallel(self, w_plus).astype(jnp.float32)
         return jax.lax.platform_dependent(
             self, w_plus, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
         ).astype(jnp.float32)
+
+
+def _has_explicit_sharding(x: Array) -> bool:
+    """Whether the batch is sharded over a mesh whose axes are explicit, which JAX knows when it traces."""
+    return jax.typeof(x).sharding.spec[0] is not None
 
 
 def _features(
