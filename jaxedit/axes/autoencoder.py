@@ -17,6 +17,7 @@ correlated with each other and a little less with their labels. Random initial w
 decoders that change other things on the way.
 """
 
+import functools
 import itertools
 from typing import Any
 
@@ -141,15 +142,23 @@ def ridge(x: Float[Array, "batch k"], y: Float[Array, "batch num_targets"]) -> F
     return jax.scipy.linalg.solve(product(x, x) + (k / batch) * jnp.eye(k), product(x, y), assume_a="pos")
 
 
+_KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+@functools.cache
+def _bias_init(in_width: int) -> nnx.Initializer:
+    # Cached: some versions of Flax compare modules by their initialisers, and equal modules share a compilation.
+    def uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -(in_width**-0.5), in_width**-0.5)
+
+    return uniform
+
+
 def _linear(in_width: int, out_width: int, rngs: nnx.Rngs) -> nnx.Linear:
     """PyTorch's default initialisation, that of the official code: kernel and bias U(±1/√fan-in)."""
-    kernel = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-    bound = in_width**-0.5
-
-    def bias(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return nnx.Linear(in_width, out_width, kernel_init=kernel, bias_init=bias, rngs=rngs)
+    return nnx.Linear(
+        in_width, out_width, kernel_init=_KERNEL_INIT, bias_init=_bias_init(in_width), rngs=rngs
+    )
 
 
 def _batch_norm(width: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
