@@ -2,12 +2,10 @@
 
 import importlib.resources
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 import jax.numpy as jnp
 from jaxtyping import DTypeLike
 
@@ -18,13 +16,13 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.learning import learn_axes
 from jaxedit.axes.pca import fit_pca
-from jaxedit.cache import cached_checkpoint
+from jaxedit.cache import cached, cached_checkpoint, checkpoint_folder, locked
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
-from jaxedit.errors import CheckpointError, InputError, OutputError
+from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.base import Generator
 from jaxedit.generators.layers import module_params
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
-from jaxedit.sources import RANDOM_FACE, Source, cache_dir, fetch
+from jaxedit.sources import RANDOM_FACE, Source, fetch
 from weights_conversion.mobile_stylegan import convert_wheel
 
 KIND = "generator"
@@ -118,20 +116,14 @@ def load_axes(name: str | Path, *, progress: bool = True) -> AttributeAxes:
                 f"axes {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of axes"
             )
         return AttributeAxes.load(name)
-    folder = _axes_folder(str(name))
-    if folder.is_dir():
-        try:
-            return AttributeAxes.load(folder)
-        except CheckpointError:
-            pass  # learnt anew below
-    with _lock(folder):
-        try:
-            return AttributeAxes.load(folder)  # another process may have learnt them meanwhile
-        except CheckpointError:
-            dataset = load_labelled_latents(str(name))
-            axes = learn_axes(dataset, fit_pca(dataset.w), AxesConfig(), progress=progress)
-            axes.save(folder)
-            return axes
+
+    def learn(folder: Path) -> AttributeAxes:
+        dataset = load_labelled_latents(name)
+        axes = learn_axes(dataset, fit_pca(dataset.w), AxesConfig(), progress=progress)
+        axes.save(folder)
+        return axes
+
+    return cached(_axes_folder(str(name)), load=AttributeAxes.load, make=learn)
 
 
 def cache_axes(name: str, axes: AttributeAxes) -> Path:
@@ -141,26 +133,14 @@ def cache_axes(name: str, axes: AttributeAxes) -> Path:
         OutputError: if the cache cannot be written.
     """
     folder = _axes_folder(name)
-    with _lock(folder):
+    with locked(folder):
         return axes.save(folder)
 
 
 def _axes_folder(name: str) -> Path:
     """Where the axes of a known generator are kept; other labels, settings or weights have another folder."""
     identity = repr((AxesConfig(), KNOWN_GENERATORS[name].layout)).encode() + _labels_path(name).read_bytes()
-    return cache_dir() / "checkpoints" / f"{name}-axes-{zlib.crc32(identity):08x}"
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Of processes that start together, one at a time."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(folder.parent / f".{folder.name}.lock").acquire()
-    except OSError as error:
-        raise OutputError(f"{folder}: could not write to the cache: {error}") from error
-    with held:
-        yield
+    return checkpoint_folder(f"{name}-axes-{zlib.crc32(identity):08x}")
 
 
 def load_labelled_latents(name: str | Path, generator: Generator | None = None) -> LabelledLatents:

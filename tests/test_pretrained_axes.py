@@ -11,7 +11,7 @@ from jaxedit.errors import CheckpointError, InputError
 @pytest.fixture
 def quick(monkeypatch, tmp_path):
     """A cache of axes of its own, and few steps of training."""
-    monkeypatch.setattr(pretrained, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(pretrained, "checkpoint_folder", lambda name: tmp_path / "checkpoints" / name)
     monkeypatch.setattr(pretrained, "AxesConfig", lambda: AxesConfig(num_steps=4))
     learnt = []
     learn = pretrained.learn_axes

@@ -1,7 +1,9 @@
 """What an attribute classifier is."""
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import jax
 from jaxtyping import Array, Float
 
 
@@ -24,3 +26,13 @@ class AttributeClassifier(Protocol):
 
     def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch num_attributes"]:
         """The attribute values of RGB images in [-1, 1]."""
+
+
+def as_argument(network: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """A network in a form that passes through `jax.jit` as an argument.
+
+    A pytree passes as it is, its weights as data of the program. Of anything else the object is part of the program:
+    the same object runs the same compilation, and what it holds becomes constants.
+    """
+    is_pytree = all(leaf is not network for leaf in jax.tree.leaves(network))
+    return network if is_pytree else jax.tree_util.Partial(network)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
-from jaxedit.attributes.base import AttributeClassifier
+from jaxedit.attributes.base import AttributeClassifier, as_argument
 from jaxedit.attributes.labels_file import Labels, save_labels
 from jaxedit.attributes.latents import fingerprint, z_batches
 from jaxedit.errors import InputError
@@ -59,7 +59,7 @@ class LabellingJob:
 
 @jax.jit
 def _label_batch(
-    generator: Generator, classifier: AttributeClassifier, z: Float[Array, "batch z_dim"]
+    generator: Generator, classifier: Callable[[Array], Array], z: Float[Array, "batch z_dim"]
 ) -> tuple[Float[Array, "batch w_dim"], Float[Array, "batch num_attributes"]]:
     w = generator.mapping(z)
     return w, classifier(generator.synthesis(w))
@@ -108,7 +108,7 @@ def label(
     job = LabellingJob(generator_name, seed, batch_size, shard_size, tuple(classifier.names), units)
     out = Path(out)
     _begin_or_resume(job, out)
-    compute = _label_batch if _is_pytree(classifier) else _label_with_function(classifier)
+    network = as_argument(classifier)
     starts = range(0, num_samples, shard_size)
     shards = []
     with tqdm(total=num_samples, desc="labelling", unit="image", disable=not progress, smoothing=0.05) as bar:
@@ -117,7 +117,7 @@ def label(
             stop = min(start + shard_size, num_samples)
             shard = _read_shard(path, stop - start, len(job.attribute_names))
             if shard is None:
-                shard = _label_shard(compute, generator, classifier, job, start, stop, bar)
+                shard = _label_shard(generator, network, job, start, stop, bar)
                 _write_shard(path, shard)
             else:
                 bar.initial += stop - start  # keeps the throughput that of the work done now
@@ -134,22 +134,6 @@ def label(
     )
     save_labels(labels, out / LABELS_FILE)
     return labels
-
-
-def _is_pytree(classifier: AttributeClassifier) -> bool:
-    """Whether the classifier passes through `jax.jit` as an argument (a plain object is a leaf that does not)."""
-    return all(leaf is not classifier for leaf in jax.tree.leaves(classifier))
-
-
-def _label_with_function(classifier: AttributeClassifier) -> Callable:
-    """The compiled function for a classifier that is no pytree: what it holds becomes constants."""
-
-    @jax.jit
-    def compute(generator: Generator, z: Array) -> tuple[Array, Array]:
-        w = generator.mapping(z)
-        return w, classifier(generator.synthesis(w))
-
-    return lambda generator, _, z: compute(generator, z)
 
 
 def _begin_or_resume(job: LabellingJob, out: Path) -> None:
@@ -173,9 +157,8 @@ def _begin_or_resume(job: LabellingJob, out: Path) -> None:
 
 
 def _label_shard(
-    compute: Callable,
     generator: Generator,
-    classifier: AttributeClassifier,
+    network: Callable[[Array], Array],
     job: LabellingJob,
     start: int,
     stop: int,
@@ -186,7 +169,7 @@ def _label_shard(
     # The next batch is under way on the device while the last one's results are fetched.
     batches = z_batches(job.seed, stop, generator.z_dim, batch_size=job.batch_size, start=start)
     for first, z in itertools.chain(batches, [(stop, None)]):
-        running = None if z is None else (first, z, compute(generator, classifier, jnp.asarray(z)))
+        running = None if z is None else (first, z, _label_batch(generator, network, jnp.asarray(z)))
         if pending is not None:
             began, own_z, (w, values) = pending
             rows = min(job.batch_size, stop - began)

@@ -10,7 +10,6 @@ axes (`AttributeAxes.report.effects`) is the cheap relative: linear probes of th
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from jaxedit.attributes.base import AttributeClassifier
+from jaxedit.attributes.base import AttributeClassifier, as_argument
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
 from jaxedit.evaluation.contact_sheet import EditSteps
@@ -91,8 +90,7 @@ def effect_matrix(
     if w.ndim != 2 or not len(w):
         raise InputError(f"w: expected latents [num_latents, w_dim], got shape {list(w.shape)}")
     w = jnp.asarray(w, jnp.float32)
-    networks = [classifier] if identity is None else [classifier, identity]
-    measure = _compiled(lambda generator, w: generator.synthesis(w), *networks)
+    networks = [as_argument(classifier)] + ([] if identity is None else [as_argument(identity)])
 
     total = 2 * len(w) * len(targets) + (0 if identity is None else len(w))
     with tqdm(total=total, desc="effects", unit="image", disable=not progress) as bar:
@@ -102,7 +100,9 @@ def effect_matrix(
             parts: list[list[np.ndarray]] = []
             for rows, batch in padded_batches(latents, batch_size):
                 count = rows.stop - rows.start
-                parts.append([np.asarray(values)[:count] for values in measure(generator, batch)])
+                parts.append(
+                    [np.asarray(values)[:count] for values in _measure_latents(generator, networks, batch)]
+                )
                 bar.update(count)
             return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
@@ -153,11 +153,11 @@ def effects_of_steps(
     steps = [faces[0].amounts.index(sign * amount) for sign in (1.0, -1.0)]
     pictures = np.stack([face.pictures[:, steps] for face in faces])
     flat = pictures.reshape(-1, *pictures.shape[3:])
-    measure = _compiled(lambda _, pixels: pixels / 127.5 - 1, classifier)
+    network = as_argument(classifier)
     values = []
     with tqdm(total=len(flat), desc="effects", unit="image", disable=not progress) as bar:
         for rows, batch in padded_batches(flat, batch_size):
-            values.append(np.asarray(measure(None, batch)[0])[: rows.stop - rows.start, columns])
+            values.append(np.asarray(_measure_pixels(network, batch))[: rows.stop - rows.start, columns])
             bar.update(rows.stop - rows.start)
     positions = np.asarray(axes.gaussianiser.transform(np.concatenate(values)), np.float64)
     up, down = np.moveaxis(positions.reshape(*pictures.shape[:3], -1), 2, 0)
@@ -175,23 +175,18 @@ def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
     return [classifier.names.index(name) for name in axes.attribute_names]
 
 
-def _compiled(
-    make_images: Callable[[Any, Array], Array], *networks: Network
-) -> Callable[[Any, Array], list[Array]]:
-    """One program from a generator and latents to what each network says of their pictures.
+@jax.jit
+def _measure_latents(
+    generator: Generator, networks: list[Network], w: Float[Array, "batch w_dim"]
+) -> list[Float[Array, "batch num_values"]]:
+    """What each network says of the pictures of latents."""
+    images = jnp.clip(generator.synthesis(w), -1, 1)
+    return [network(images) for network in networks]
 
-    Networks that are pytrees are arguments of the program; the weights of others become constants of it.
-    """
-    leaves, structure = jax.tree.flatten(networks)
-    arrays = [leaf for leaf in leaves if isinstance(leaf, jax.Array | np.ndarray)]
 
-    @jax.jit
-    def run(generator: Any, arrays: list[Array], given: Array) -> list[Array]:
-        remaining = iter(arrays)
-        filled: list[Any] = [
-            next(remaining) if isinstance(leaf, jax.Array | np.ndarray) else leaf for leaf in leaves
-        ]
-        images = jnp.clip(make_images(generator, given), -1, 1)
-        return [network(images) for network in jax.tree.unflatten(structure, filled)]
-
-    return lambda generator, given: run(generator, arrays, given)
+@jax.jit
+def _measure_pixels(
+    network: Network, pixels: Float[Array, "batch height width 3"]
+) -> Float[Array, "batch num_values"]:
+    """What a network says of pictures of 0…255."""
+    return network(pixels / 127.5 - 1)
