@@ -1,0 +1,143 @@
+"""Editing methods as evaluation sees them: anything that maps (w, attribute, amount) to an edited latent."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.errors import InputError
+
+
+@runtime_checkable
+class EditingMethod(Protocol):
+    """What evaluation needs of a method.
+
+    Attributes:
+        name: for tables and plots.
+        attribute_names: the attributes that it can move.
+    """
+
+    @property
+    def name(self) -> str:
+        """For tables and plots."""
+        ...
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """The attributes that it can move."""
+        ...
+
+    def edit(
+        self, w: Float[Array, "batch w_dim"], attribute: str, amounts: Float[Array, " batch"]
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """Move each latent along an attribute by its own amount, in the method's own unit.
+
+        More of it must mean more of the attribute, and 0 leave the latent as it is. The size of the unit does not
+        matter (evaluation finds the amounts of equal effect), but amounts of about 0.5 to 3 should be useful edits.
+
+        Returns:
+            Latents of W, or of W+ where layers differ.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class AxesMethod:
+    """Learnt attribute axes as a method; amounts are standard deviations.
+
+    Attributes:
+        name: for tables and plots.
+        axes: the axes.
+    """
+
+    name: str
+    axes: AttributeAxes
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """All attributes of the axes."""
+        return tuple(self.axes.attribute_names)
+
+    def edit(
+        self, w: Float[Array, "batch w_dim"], attribute: str, amounts: Float[Array, " batch"]
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """`AttributeAxes.edit`."""
+        return self.axes.edit(w, {attribute: amounts})
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearDirections:
+    """One straight direction for each attribute: w' = w + a dᵢ.
+
+    Attributes:
+        name: for tables and plots.
+        attribute_names: one for each direction.
+        directions: dᵢ, in W or, where layers differ, in W+.
+    """
+
+    name: str
+    attribute_names: tuple[str, ...]
+    directions: (
+        Float[Array | np.ndarray, "num_attributes w_dim"]
+        | Float[Array | np.ndarray, "num_attributes num_ws w_dim"]
+    )
+
+    def edit(
+        self, w: Float[Array, "batch w_dim"], attribute: str, amounts: Float[Array, " batch"]
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """w + a d.
+
+        Raises:
+            InputError: if there is no direction of that name.
+        """
+        if attribute not in self.attribute_names:
+            raise InputError(
+                f"attribute {attribute!r}: expected one of {', '.join(self.attribute_names)} ({self.name})"
+            )
+        direction = jnp.asarray(self.directions)[self.attribute_names.index(attribute)]
+        return _add(jnp.asarray(w), direction, jnp.asarray(amounts))
+
+
+@jax.jit
+def _add(w: Array, direction: Array, amounts: Array) -> Array:
+    if direction.ndim == 1:
+        return w + amounts[:, None] * direction
+    return w[:, None] + amounts[:, None, None] * direction
+
+
+def load_directions(
+    path: str | Path, *, name: str, rename: Mapping[str, str] | None = None
+) -> LinearDirections:
+    """Directions from a file, as others publish them.
+
+    Args:
+        path: an `.npz` with one array for each attribute, [w_dim] in W or [num_ws, w_dim] in W+.
+        name: for tables and plots.
+        rename: from names in the file to names of attributes. Others keep theirs.
+
+    Returns:
+        The directions, each scaled to length 5: published ones are unit vectors, and useful edits several units long.
+
+    Raises:
+        InputError: if the file cannot be read, an array is no direction, or the directions differ in shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: np.asarray(file[key], np.float32) for key in file.files}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected an .npz file of directions: {error}") from error
+    shapes = sorted({array.shape for array in arrays.values()})
+    if len(shapes) != 1 or len(shapes[0]) not in (1, 2):
+        raise InputError(f"{path}: expected directions [w_dim] or [num_ws, w_dim] of one shape, got {shapes}")
+    lengths = {key: np.linalg.norm(array, axis=-1).mean() for key, array in arrays.items()}
+    bad = [key for key, length in lengths.items() if not (np.isfinite(length) and length > 0)]
+    if bad:
+        raise InputError(f"{path}: expected finite directions of some length, {bad[0]!r} is not")
+    names = tuple((rename or {}).get(key, key) for key in arrays)
+    return LinearDirections(name, names, np.stack([5 * arrays[key] / lengths[key] for key in arrays]))
