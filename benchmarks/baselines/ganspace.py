@@ -1,0 +1,83 @@
+"""GANSpace: the principal component of W that follows an attribute best, in a range of layers.
+
+Härkönen, Hertzmann, Lehtinen and Paris, *GANSpace: Discovering Interpretable GAN Controls*, NeurIPS 2020. With V the
+principal components of W, an edit moves the latents of the layers l₀ ≤ l < l₁ alone:
+
+    w⁺[l] ← w⁺[l] + a σⱼ vⱼ
+
+The authors look for component j and layers by eye, among the first 80 components. Here j is the one whose coordinate
+has the largest |correlation| with the label, its sign makes more of it more of the attribute, and the layers are those
+of the authors' published edit that is nearest to the attribute (`PUBLISHED_LAYERS`).
+"""
+
+from benchmarks.baselines.common import TrainingSplit, in_layers, largest_correlation, scaled
+from jaxedit.errors import InputError
+from jaxedit.evaluation.methods import LinearDirections
+from jaxedit.generators.base import Generator
+
+PUBLISHED_LAYERS = {
+    "age": range(4, 7),  # "happy old lady"
+    "gender": range(2, 6),  # "gender" (StyleGAN)
+    "smile": range(3, 6),  # "wide smile"
+    "glasses": range(0, 2),  # "glasses" (StyleGAN)
+    "yaw": range(0, 7),  # "pose" (StyleGAN)
+    "pitch": range(1, 4),  # "head angle up"
+    "mouth_opening": range(3, 7),  # "screaming"
+    "eye_opening": range(4, 10),  # "fearful eyes"
+    "brow_height": range(3, 6),  # "in awe"
+    "face_width": range(0, 5),  # "face roundness"
+    "skin_lightness": range(8, 9),  # "sunlight in face"
+    "skin_redness": range(8, 9),
+    "skin_yellowness": range(8, 9),
+    "light_from_right": range(8, 9),  # "light left to right"
+    "hair_lightness": range(7, 10),  # "white hair"
+    "hair_warmth": range(7, 10),
+    "fringe": range(4, 5),  # "straight bowl cut"
+    "lip_redness": range(10, 11),  # "lipstick"
+    "background_lightness": range(8, 9),  # "bright background"
+    "background_warmth": range(8, 9),
+}
+"""Layers of the authors' edits of StyleGAN2 FFHQ, or of StyleGAN FFHQ where said, both with 18 layers."""
+
+
+def layers_for(attribute: str, num_ws: int) -> range:
+    """The published layers of an attribute on a generator with `num_ws` layers; all layers if nothing is published.
+
+    Layers 2i + 1 and 2i + 2 act at a resolution of 8 · 2^i in StyleGAN2 and in what was distilled from it, however
+    many there are in all, so numbers stay the same and ranges end at the last layer.
+    """
+    published = PUBLISHED_LAYERS.get(attribute, range(num_ws))
+    stop = min(published.stop, num_ws)
+    return range(min(published.start, stop - 1), stop)
+
+
+def fit(
+    split: TrainingSplit,
+    generator: Generator,
+    *,
+    num_components: int = 80,
+    all_layers: bool = False,
+    name: str = "ganspace",
+) -> LinearDirections:
+    """The components of all attributes.
+
+    Args:
+        split: to learn from.
+        generator: tells the number of layers.
+        num_components: how many components to choose from.
+        all_layers: whether to move every layer (W) instead of the published ones (W+).
+        name: of the method.
+
+    Raises:
+        InputError: if there are not that many components.
+    """
+    if not 1 <= num_components <= split.pca.w_dim:
+        raise InputError(f"num_components: expected 1…{split.pca.w_dim}, got {num_components}")
+    coordinates = split.pca.transform(split.w)[:, :num_components]
+    best, _ = largest_correlation(coordinates, split.labels)
+    directions = scaled(split.pca.components[best], split.probes)
+    names = split.attribute_names
+    if all_layers:
+        return LinearDirections(name, names, directions)
+    layers = {attribute: layers_for(attribute, generator.num_ws) for attribute in names}
+    return LinearDirections(name, names, in_layers(directions, names, layers, generator.num_ws))
