@@ -47,6 +47,17 @@ class EditingMethod(Protocol):
         ...
 
 
+@runtime_checkable
+class CalibratedMethod(EditingMethod, Protocol):
+    """A method that can also be asked for a value in the attribute's own unit."""
+
+    def edit_to(
+        self, w: Float[Array, "batch w_dim"], attribute: str, values: Float[Array, " batch"]
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """Move each latent to where the attribute has a value of its own, in years, degrees, …"""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class AxesMethod:
     """Learnt attribute axes as a method; amounts are standard deviations.
@@ -69,6 +80,12 @@ class AxesMethod:
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
         """`AttributeAxes.edit`."""
         return self.axes.edit(w, {attribute: amounts})
+
+    def edit_to(
+        self, w: Float[Array, "batch w_dim"], attribute: str, values: Float[Array, " batch"]
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """`AttributeAxes.edit` to a value in the attribute's own unit."""
+        return self.axes.edit(w, {attribute: values}, absolute=True, units="raw")
 
 
 @dataclasses.dataclass(frozen=True)

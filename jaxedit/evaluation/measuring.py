@@ -1,0 +1,303 @@
+"""Pictures of edited latents, looked at by several networks in one pass, and the files that keep what they read.
+
+A unit is the reading of one method, one attribute and one purpose (`pilot`, `faces`, …): an `.npz` that appears when it
+is whole. It holds the circumstances it was read under; under others it is read again.
+"""
+
+import dataclasses
+import functools
+import io
+import itertools
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+from tqdm import tqdm
+
+from jaxedit.attributes.base import AttributeClassifier, as_argument
+from jaxedit.attributes.latents import fingerprint
+from jaxedit.errors import InputError
+from jaxedit.evaluation.effects import Network
+from jaxedit.evaluation.rendering import downscale, padded_batches, render_thumbnails
+from jaxedit.files import write_atomically
+from jaxedit.generators.base import Generator
+
+PerceptualDistance = Callable[
+    [Float[Array, "batch height width 3"], Float[Array, "batch height width 3"]], Float[Array, " batch"]
+]
+"""Two batches of pictures in [-1, 1] to the distance of each pair, such as LPIPS."""
+
+Edit = Callable[
+    [Float[Array, "batch w_dim"], Float[Array, " batch"]],
+    Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"],
+]
+"""(w, amount of each) to edited latents."""
+
+Reading = dict[str, np.ndarray]
+"""What all networks say of pictures, a row each: "values", "judge.NAME", and, relative to the unedited face,
+"identity.NAME" and "perceptual"."""
+
+PERCEPTUAL_SIZE = 256
+"""Height and width of the pictures between which perceptual distances are taken."""
+
+_TOLERANCE = 1e-3
+"""Of what is compared between runs, relative to its standard deviation: the last digits depend on the machine."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """A further opinion: networks that the method under evaluation was not made with.
+
+    Attributes:
+        classifier: measures raw values.
+        attributes: the attribute that each column stands for; several may stand for one, which is then the mean of
+            their changes. By default a column's name up to an "@": "age@one" and "age@two" stand for age.
+        reference: raw values of further unedited pictures, which help the evaluated ones to fix what one standard
+            deviation is.
+    """
+
+    classifier: AttributeClassifier
+    attributes: Mapping[str, str] | None = None
+    reference: Float[Array | np.ndarray, "num_reference num_columns"] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of the classifier."""
+        return tuple(self.classifier.names)
+
+    @property
+    def attribute_of_column(self) -> tuple[str, ...]:
+        """The attribute that each column stands for.
+
+        Raises:
+            InputError: if `attributes` lacks a column.
+        """
+        if self.attributes is None:
+            return tuple(column.split("@")[0] for column in self.columns)
+        missing = [column for column in self.columns if column not in self.attributes]
+        if missing:
+            raise InputError(f"judge: expected an attribute for each column, {', '.join(missing)} has none")
+        return tuple(self.attributes[column] for column in self.columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Everything that looks at a picture.
+
+    Attributes:
+        classifier: measures the attributes by which methods are set to equal change.
+        judges: further opinions.
+        identities: networks of identity descriptors. A network with a method `distance(a, b)` of two batches of
+            descriptors has its say; of others the distance is Euclidean.
+        perceptual: a distance of two pictures, or None.
+    """
+
+    classifier: AttributeClassifier
+    judges: Mapping[str, Judge]
+    identities: Mapping[str, Network]
+    perceptual: PerceptualDistance | None
+
+    @functools.cached_property
+    def networks(self) -> dict[str, Callable[[Array], Array]]:
+        """All networks that look at single pictures, as arguments of compiled functions."""
+        return (
+            {"values": as_argument(self.classifier)}
+            | {f"judge.{name}": as_argument(judge.classifier) for name, judge in self.judges.items()}
+            | {f"descriptor.{name}": as_argument(network) for name, network in self.identities.items()}
+        )
+
+    def describe(self) -> dict[str, object]:
+        """What a folder of readings must have been read by."""
+        return {
+            "classifier": list(self.classifier.names),
+            "judges": {name: list(judge.columns) for name, judge in self.judges.items()},
+            "identities": list(self.identities),
+            "perceptual": self.perceptual is not None,
+        }
+
+
+class Camera:
+    """Renders edited faces and has them read, batch after batch of one size: one compilation for W, one for W+."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        panel: Panel,
+        w: Float[Array | np.ndarray, "num_faces w_dim"],
+        batch_size: int,
+        bar: tqdm,
+    ) -> None:
+        self.generator = generator
+        self.panel = panel
+        self.w = np.asarray(w, np.float32)
+        self.batch_size = min(batch_size, len(self.w))
+        self.bar = bar
+        self._perceptual = None if panel.perceptual is None else as_argument(panel.perceptual)  # type: ignore[arg-type]
+
+    def read_unedited(self) -> Reading:
+        """The unedited faces, with their descriptors and without distances."""
+        return self._read(self.w, np.zeros(len(self.w), np.float32), lambda w, _: w, None)
+
+    def read_edited(
+        self, edit: Edit, amounts: Float[np.ndarray, " num_steps"], faces: int, unedited: Reading
+    ) -> Reading:
+        """The first faces at each amount, as arrays [num_steps, faces, ...].
+
+        Raises:
+            InputError: if an edited latent or a reading is not finite or of another shape than it should be.
+        """
+        step, face = (index.ravel() for index in np.indices((len(amounts), faces)))
+        reading = self._read(self.w[face], np.asarray(amounts, np.float32)[step], edit, face)
+        result = {}
+        for key, values in reading.items():
+            kind, _, name = key.partition(".")
+            if kind == "descriptor":
+                key = f"identity.{name}"
+                values = self._distance(name, unedited[f"descriptor.{name}"][face], values)
+            result[key] = values.reshape(len(amounts), faces, *values.shape[1:])
+        return result
+
+    def thumbnails(
+        self, edit: Edit, amounts: Float[np.ndarray, " num_steps"], faces: int, size: int
+    ) -> UInt8[np.ndarray, "num_steps faces size size 3"]:
+        """Small pictures of the first faces at each amount."""
+        step, face = (index.ravel() for index in np.indices((len(amounts), faces)))
+        w, steps = jnp.asarray(self.w[face]), jnp.asarray(np.asarray(amounts, np.float32)[step])
+        # In batches of one size here too: a method may hold a compiled program for each size that it has met.
+        parts = []
+        for (_, some), (rows, amount) in zip(
+            padded_batches(w, self.batch_size), padded_batches(steps, self.batch_size), strict=True
+        ):
+            parts.append(np.asarray(edit(some, amount))[: rows.stop - rows.start])
+        pictures = render_thumbnails(self.generator, np.concatenate(parts), size, batch_size=self.batch_size)
+        self.bar.update(len(pictures))
+        return pictures.reshape(len(amounts), faces, size, size, 3)
+
+    def _distance(self, name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        distance = getattr(self.panel.identities[name], "distance", None)
+        if distance is not None:
+            return np.asarray(distance(jnp.asarray(before), jnp.asarray(after)), np.float32)
+        return np.linalg.norm(after - before, axis=-1).astype(np.float32)
+
+    @functools.cached_property
+    def _originals(self) -> UInt8[np.ndarray, "num_faces size size 3"]:
+        size = min(PERCEPTUAL_SIZE, self.generator.resolution)
+        return render_thumbnails(self.generator, self.w, size, batch_size=self.batch_size)
+
+    def _read(
+        self,
+        w: Float[np.ndarray, "rows w_dim"],
+        amounts: Float[np.ndarray, " rows"],
+        edit: Edit,
+        faces: np.ndarray | None,
+    ) -> Reading:
+        """Row by row. `faces` says of which face each row is an edit, None that there is no edit."""
+        parts: dict[str, list[np.ndarray]] = {}
+        pending: tuple[int, Array, dict[str, Array]] | None = None
+        perceptual = None if faces is None else self._perceptual
+        batches = zip(
+            padded_batches(w, self.batch_size), padded_batches(amounts, self.batch_size), strict=True
+        )
+        # The next batch is under way on the device while the last one's results are fetched.
+        for item in itertools.chain(batches, [None]):
+            running = None
+            if item is not None:
+                (rows, some), (_, steps) = item
+                edited = self._checked(edit(some, steps), len(some))
+                before = None
+                if perceptual is not None and faces is not None:
+                    mine = faces[rows]
+                    before = jnp.asarray(self._originals[np.resize(mine, self.batch_size)])
+                values = _look(self.generator, self.panel.networks, perceptual, edited, before)
+                running = (rows.stop - rows.start, edited, values)
+            if pending is not None:
+                count, edited, values = pending
+                if not np.isfinite(np.asarray(edited)).all():
+                    raise InputError("method: expected finite latents, got NaN or infinity")
+                for key, read in values.items():
+                    parts.setdefault(key, []).append(np.asarray(read, np.float32)[:count])
+                self.bar.update(count)
+            pending = running
+        reading = {key: np.concatenate(arrays) for key, arrays in parts.items()}
+        for key, array in reading.items():
+            if not np.isfinite(array).all():
+                raise InputError(
+                    f"{key}: expected finite readings, got NaN or infinity for {(~np.isfinite(array)).sum()}"
+                )
+        return reading
+
+    def _checked(self, edited: Array, batch: int) -> Array:
+        """Raise unless a method has given latents of W or W+."""
+        width, layers = self.generator.w_dim, self.generator.num_ws
+        if edited.shape not in ((batch, width), (batch, layers, width)):
+            raise InputError(
+                f"method: expected latents [{batch}, {width}] or [{batch}, {layers}, {width}], "
+                f"got {list(edited.shape)}"
+            )
+        return edited
+
+
+@jax.jit
+def _look(
+    generator: Generator,
+    networks: dict[str, Callable[[Array], Array]],
+    perceptual: Callable[[Array, Array], Array] | None,
+    w: Float[Array, "batch *style w_dim"],
+    before: UInt8[Array, "batch size size 3"] | None,
+) -> dict[str, Array]:
+    """What each network says of the pictures of latents."""
+    images = jnp.clip(generator.synthesis(w), -1, 1)
+    values = {key: network(images) for key, network in networks.items()}
+    if perceptual is not None and before is not None:
+        values["perceptual"] = perceptual(before / 127.5 - 1, downscale(images, before.shape[1])).reshape(-1)
+    return values
+
+
+def method_fingerprint(
+    edit: Edit, w: Float[Array | np.ndarray, "num_faces w_dim"], *, scale: float = 1.0, faces: int = 4
+) -> Float[np.ndarray, " two_faces"]:
+    """Numbers by which what a method does is recognised: how far ±scale moves the first faces in a fixed direction."""
+    some = jnp.asarray(np.resize(np.asarray(w, np.float32), (faces, w.shape[1])))
+    numbers = []
+    for side in (-1.0, 1.0):
+        moved = edit(some, jnp.full(faces, side * scale, jnp.float32))
+        moves = np.asarray(moved - (some if moved.ndim == 2 else some[:, None]))
+        numbers.append(fingerprint(moves.reshape(faces, -1)))
+    return np.concatenate(numbers)
+
+
+def read_unit(path: Path, circumstances: Mapping[str, np.ndarray]) -> Reading | None:
+    """A unit that was read under the same circumstances; None if there is none, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            unit = {key: file[key] for key in file.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    for key, wanted in circumstances.items():
+        found, wanted = unit.get(f"when.{key}"), np.asarray(wanted)
+        if found is None or found.shape != wanted.shape or not near(found, wanted):
+            return None
+    return unit
+
+
+def near(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether numbers are those of an earlier run, of this or another machine."""
+    return bool(
+        np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * max(float(np.std(wanted)), 1e-3))
+    )
+
+
+def write_unit(path: Path, reading: Reading, circumstances: Mapping[str, np.ndarray]) -> None:
+    """Keep a unit.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    when = {f"when.{key}": np.asarray(value) for key, value in circumstances.items()}
+    np.savez_compressed(buffer, **reading, **when)  # type: ignore[arg-type]
+    write_atomically(path, buffer.getvalue())

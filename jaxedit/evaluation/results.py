@@ -1,0 +1,451 @@
+"""The result of an evaluation: scores computed from the readings that a folder keeps, without rendering."""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.attributes.gaussianise import Gaussianiser, fit_gaussianiser
+from jaxedit.errors import InputError
+from jaxedit.evaluation.measuring import Reading, read_unit, write_unit
+from jaxedit.evaluation.scores import (
+    REACHED,
+    SLIDER,
+    Calibration,
+    CellScores,
+    Estimate,
+    JudgeScores,
+    Sides,
+    both_sides,
+    by_side,
+    calibrate,
+    curve_of,
+    distance_at_change,
+    monotone_share,
+    resampling_weights,
+    score_judge,
+)
+from jaxedit.files import write_atomically
+
+RESULT_FILE = "evaluation.json"
+JOB_FILE = "job.json"
+FORMAT = 1
+_BLOCK = 512
+
+DEFINITIONS = {
+    "unit": "All changes are in standard deviations of an attribute over unedited faces, after a monotone map to a "
+    "normal distribution, fitted for each network by itself.",
+    "equal change": "Each method moves each face by the amount at which the target's mean change, as the labelling "
+    "networks see it, is ± `change`, either side with an amount of its own; ratios make good what is missing.",
+    "leakage": "Mean over the other judged attributes of |mean change over faces|, divided by the mean change of the "
+    "target; each side by itself, then the mean of both.",
+    "absolute_leakage": "The same with the mean over faces of |change|: also counts changes that go opposite ways on "
+    "different faces, and noise of the networks.",
+    "leakage_floor": "The leakage that chance would give on so few faces if nothing leaked.",
+    "effects": "Change of each attribute, ½ (up − down), at exactly `change` of the target.",
+    "identity": "Mean distance of identity descriptors between edited and unedited face, taken to exactly `change` of "
+    "the target in proportion, mean of both sides.",
+    "monotone_share": "Share of faces whose target nowhere falls by more than 0.02 standard deviations between "
+    "neighbouring positions −2, −1.5, …, 2 of a slider of which ±1 are the amounts of equal change.",
+    "calibration": "A value is asked for in the attribute's own unit; what the labelling networks see.",
+    "judges": "The same pictures by other networks. `leakage` divides by the judge's own reading of the target (equal "
+    "change in its own eyes), `leakage_at_labels` by that of the labelling networks; `labels_leakage` is what the "
+    "labelling networks say of the same attributes. A judge's standard deviations come from the unedited faces "
+    "evaluated here, with its reference values where there are any.",
+    "interval": "95 % percentile intervals over resampled faces; the resamples are the same for all methods.",
+    "reached": f"Whether the target changed by at least {REACHED:g} of `change` on that side, (down, up).",
+}
+"""What the numbers mean, in words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What was asked for, as `job.json` keeps it.
+
+    Attributes:
+        generator: its name.
+        panel: what reads the pictures: columns of the classifier and the judges, names of other networks.
+        units: of the classifier's columns.
+        judge_attributes: for each judge, the attribute that each column stands for.
+        num_faces: how many.
+        pilot: how many of them are read along all amounts.
+        methods: the attributes that each method was asked to move.
+        attribute_names: all targets.
+        judged: attributes whose leakage counts.
+        change: equal change, in standard deviations.
+        seed: of the resamples.
+        num_resamples: how many.
+    """
+
+    generator: str
+    panel: Mapping[str, Any]
+    units: tuple[str, ...]
+    judge_attributes: Mapping[str, Sequence[str]]
+    num_faces: int
+    pilot: int
+    methods: Mapping[str, Sequence[str]]
+    attribute_names: tuple[str, ...]
+    judged: tuple[str, ...]
+    change: float
+    seed: int
+    num_resamples: int
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the classifier's columns."""
+        return tuple(self.panel["classifier"])
+
+    def save(self, out: Path) -> None:
+        """Write `job.json`."""
+        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        write_atomically(out / JOB_FILE, (json.dumps(content, indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, out: Path) -> "Job":
+        """Read `job.json`.
+
+        Raises:
+            InputError: if the folder has none, or it is damaged or of another format.
+        """
+        path = out / JOB_FILE
+        try:
+            content = json.loads(path.read_text())
+            if content.pop("format") != FORMAT:
+                raise InputError(f"{path}: written by another version of jaxedit; give another folder")
+            for name in ("units", "attribute_names", "judged"):
+                content[name] = tuple(content[name])
+            return cls(**content)
+        except FileNotFoundError:
+            raise InputError(f"{out}: expected a folder of an evaluation") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: damaged: {error}") from error
+
+
+def unit_path(out: Path, method: str, attribute: str, unit: str) -> Path:
+    """Where the readings of one method, attribute and purpose lie."""
+    return out / "measurements" / folder_name(method) / folder_name(attribute) / f"{unit}.npz"
+
+
+def folder_name(name: str) -> str:
+    """A name as part of a path."""
+    return re.sub(r"[^\w.+=-]+", "_", name).strip(".") or "_"
+
+
+def unedited_path(out: Path) -> Path:
+    """Where the readings of the unedited faces lie."""
+    return out / "measurements" / "unedited.npz"
+
+
+def fit_scales(
+    names: Sequence[str],
+    unedited: Float[np.ndarray, "num_faces num_columns"],
+    reference: Mapping[str, Float[Array | np.ndarray, " num_reference"]],
+) -> Gaussianiser:
+    """Positions of raw values: of each column by its reference values, or by the unedited faces.
+
+    Raises:
+        InputError: if the values of a column do not vary.
+    """
+    parts: list[Gaussianiser] = []
+    for column, name in enumerate(names):
+        values = np.asarray(reference[name] if name in reference else unedited[:, column], np.float32)
+        parts.append(fit_gaussianiser(values[:, None], [name]))
+    return jax.tree.map(lambda *tables: jnp.concatenate(tables), *parts)
+
+
+def positions_of(
+    scale: Gaussianiser, values: Float[Array | np.ndarray, "*batch num_columns"]
+) -> Float[np.ndarray, "*batch num_columns"]:
+    """`Gaussianiser.transform` in blocks of one size: one compilation whatever the number of faces and amounts."""
+    rows = np.asarray(values, np.float32).reshape(-1, values.shape[-1])
+    padded = np.concatenate([rows, np.zeros((-len(rows) % _BLOCK, rows.shape[1]), np.float32)])
+    blocks = [np.asarray(scale.transform(block)) for block in padded.reshape(-1, _BLOCK, rows.shape[1])]
+    return np.concatenate(blocks)[: len(rows)].reshape(values.shape).astype(np.float64)
+
+
+def save_scales(out: Path, scales: Mapping[str, Gaussianiser]) -> None:
+    """Keep the maps from raw values to positions, for `Evaluation.load`."""
+    tables = {
+        f"{name}/{field}": np.asarray(getattr(scale, field))
+        for name, scale in scales.items()
+        for field in ("values", "positions", "slopes")
+    }
+    write_unit(out / "measurements" / "scales.npz", tables, {})
+
+
+def load_scales(out: Path, names: Sequence[str]) -> dict[str, Gaussianiser]:
+    """What `save_scales` wrote.
+
+    Raises:
+        InputError: if it is not there.
+    """
+    tables = read_unit(out / "measurements" / "scales.npz", {}) or {}
+    try:
+        return {
+            name: Gaussianiser(
+                values=jnp.asarray(tables[f"{name}/values"]),
+                positions=jnp.asarray(tables[f"{name}/positions"]),
+                slopes=jnp.asarray(tables[f"{name}/slopes"]),
+            )
+            for name in names
+        }
+    except KeyError as error:
+        raise InputError(f"{out}: expected a folder of an evaluation, {error} is missing") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Scores of methods on attributes at equal target change.
+
+    Attributes:
+        folder: where everything is kept.
+        job: what was asked for.
+        cells: scores by (method, attribute). A run that is not finished has those that are.
+    """
+
+    folder: Path
+    job: Job
+    cells: Mapping[tuple[str, str], CellScores]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Evaluation":
+        """Compute the scores from the readings in a folder, finished or not.
+
+        Raises:
+            InputError: if the folder holds no evaluation, or the unedited faces have not been read.
+        """
+        out = Path(folder)
+        job = Job.load(out)
+        unedited = read_unit(unedited_path(out), {})
+        if unedited is None:
+            raise InputError(f"{out}: expected the readings of the unedited faces, found none")
+        scales = load_scales(out, ["values", *(f"judge.{name}" for name in job.judge_attributes)])
+        reader = _Reader(out, job, unedited, scales)
+        cells = {}
+        for method, attributes in job.methods.items():
+            for attribute in attributes:
+                cell = reader.cell(method, attribute)
+                if cell is not None:
+                    cells[method, attribute] = cell
+        return cls(out, job, cells)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those that have been measured on an attribute or more."""
+        return tuple(m for m in self.job.methods if any(m == method for method, _ in self.cells))
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Targets on which a method or more has been measured."""
+        return tuple(
+            a for a in self.job.attribute_names if any(a == attribute for _, attribute in self.cells)
+        )
+
+    def shared_attributes(self) -> tuple[str, ...]:
+        """Targets on which every method has been measured: only over these are means of methods comparable."""
+        return tuple(a for a in self.attributes if all((m, a) in self.cells for m in self.methods))
+
+    def mean(self, method: str, score: str, attributes: Sequence[str] | None = None) -> Estimate:
+        """Mean of a score ("leakage", "absolute_leakage", "monotone_share") over targets.
+
+        Args:
+            method: its name.
+            score: name of an `Estimate` of `CellScores`.
+            attributes: by default those on which every method has been measured.
+        """
+        chosen = self.shared_attributes() if attributes is None else attributes
+        return Estimate.mean([getattr(self.cells[method, attribute], score) for attribute in chosen])
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers, with their definitions in words; NaN is null."""
+        content = {
+            "definitions": DEFINITIONS,
+            "job": dataclasses.asdict(self.job),
+            "results": [_plain(cell) for cell in self.cells.values()],
+        }
+        shared = self.shared_attributes()
+        if shared:
+            content["means"] = {
+                "over": list(shared),
+                **{
+                    method: {
+                        score: _plain(self.mean(method, score))
+                        for score in ("leakage", "absolute_leakage", "monotone_share")
+                    }
+                    for method in self.methods
+                },
+            }
+        return content
+
+    def save(self) -> Path:
+        """Write `evaluation.json` into the folder.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False)
+        return write_atomically(self.folder / RESULT_FILE, (text + "\n").encode())
+
+    def summary(self) -> str:
+        """The main numbers as a table of text."""
+        rows = [("method", "attribute", "change −/+", "leakage", "absolute", "identity", "monotone")]
+        for (method, attribute), cell in self.cells.items():
+            identity = next(iter(cell.identity.values()), None)
+            down, up = (e.value for e in cell.target_change)
+            rows.append(
+                (
+                    method,
+                    attribute,
+                    f"{down:.2f}/{up:.2f}" + ("" if all(cell.reached) else " not reached"),
+                    f"{cell.leakage.value:.3f} [{cell.leakage.low:.3f}, {cell.leakage.high:.3f}]",
+                    f"{cell.absolute_leakage.value:.3f}",
+                    "–" if identity is None else f"{identity.value:.3f}",
+                    f"{100 * cell.monotone_share.value:.0f} %",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, arrays and NaN as JSON has them."""
+    if isinstance(value, Estimate):
+        return {key: _plain(getattr(value, key)) for key in ("value", "low", "high")}
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else None
+    return value
+
+
+class _Reader:
+    """From the readings of a folder to scores."""
+
+    def __init__(self, out: Path, job: Job, unedited: Reading, scales: Mapping[str, Gaussianiser]) -> None:
+        self.out, self.job, self.scales = out, job, scales
+        self.before = {key: self._positions(key, unedited[key]) for key in scales}
+        self.weights = resampling_weights(job.num_faces, job.num_resamples, job.seed)
+        self.pilot_weights = resampling_weights(job.pilot, job.num_resamples, job.seed)
+
+    def _positions(self, key: str, values: np.ndarray) -> np.ndarray:
+        return positions_of(self.scales[key], values)
+
+    def _changes(self, key: str, unit: Reading) -> Float[np.ndarray, "num_amounts faces num_columns"]:
+        after = self._positions(key, unit[key])
+        return after - self.before[key][: after.shape[1]]
+
+    def cell(self, method: str, attribute: str) -> CellScores | None:
+        """The scores, or None if something has not been measured yet."""
+        units = {
+            unit: read_unit(unit_path(self.out, method, attribute, unit), {})
+            for unit in ("pilot", "faces", "slider", "calibration")
+        }
+        pilot, faces, slider = units["pilot"], units["faces"], units["slider"]
+        if pilot is None or faces is None or slider is None:
+            return None
+        sizes = [unit["values"].shape[1] for unit in (pilot, slider, faces)]
+        if sizes != [self.job.pilot, self.job.pilot, self.job.num_faces]:
+            return None  # of an earlier run with another pilot, which is being read again
+        job, names = self.job, self.job.measured
+        others = [name for name in job.judged if name != attribute]
+        signs = np.asarray([-1.0, 1.0])[:, None, None]
+        sides = Sides.make(self.weights, signs * self._changes("values", faces), names, attribute, job.change)
+        means = sides.means()
+        target, columns = names.index(attribute), [names.index(name) for name in others]
+        achieved = by_side(means[:, :, target])
+        scaled = job.change * means / sides.target[:, :, None]
+
+        along = [
+            pilot,
+            slider,
+            {key: values[:, : job.pilot] for key, values in faces.items() if values.ndim > 1}
+            | {"amounts": faces["amounts"]},
+        ]
+        curve = curve_of(
+            np.concatenate([unit["amounts"] for unit in along]),
+            np.concatenate([self._changes("values", unit) for unit in along]),
+            {
+                name: np.concatenate([unit[f"identity.{name}"] for unit in along])
+                for name in job.panel["identities"]
+            },
+            target,
+            columns,
+        )
+        on_slider = self._slider(slider, faces, target)
+        return CellScores(
+            method=method,
+            attribute=attribute,
+            amounts=(float(faces["amounts"][0]), float(faces["amounts"][1])),
+            target_change=achieved,
+            reached=(achieved[0].value >= REACHED * job.change, achieved[1].value >= REACHED * job.change),
+            effects={n: Estimate.of(both_sides(scaled[:, :, i])) for i, n in enumerate(names)},
+            effects_by_side={n: by_side(scaled[:, :, i]) for i, n in enumerate(names)},
+            leakage=Estimate.of(both_sides(sides.leakage(others))),
+            leakage_by_side=by_side(sides.leakage(others)),
+            absolute_leakage=Estimate.of(both_sides(sides.absolute_leakage(others))),
+            leakage_floor=sides.floor(others),
+            identity={
+                name: distance_at_change(sides, faces[f"identity.{name}"], job.change)
+                for name in job.panel["identities"]
+            },
+            perceptual=distance_at_change(sides, faces["perceptual"], job.change)
+            if job.panel["perceptual"]
+            else None,
+            monotone_share=monotone_share(self.pilot_weights, on_slider),
+            slider=SLIDER,
+            slider_change=on_slider.mean(1),
+            curve=curve,
+            calibration=self._calibration(units["calibration"], target),
+            judges=self._judges(sides, faces, attribute, signs),
+        )
+
+    def _slider(
+        self, slider: Reading, faces: Reading, target: int
+    ) -> Float[np.ndarray, "num_positions num_faces"]:
+        """Change of the target at each position: ±1 are among the readings of all faces."""
+        changes = {0.0: np.zeros(self.job.pilot)}
+        measured = self._changes("values", slider)[:, :, target]
+        changes |= dict(zip(slider["positions"].tolist(), measured, strict=True))
+        ends = self._changes("values", faces)[:, : self.job.pilot, target]
+        changes |= dict(zip((-1.0, 1.0), ends, strict=True))
+        return np.stack([changes[position] for position in SLIDER])
+
+    def _calibration(self, unit: Reading | None, target: int) -> Calibration | None:
+        if unit is None or unit["values"].shape[1] != self.job.pilot:
+            return None
+        return calibrate(self.pilot_weights, unit["amounts"], unit["values"][:, :, target])
+
+    def _judges(
+        self, sides: Sides, faces: Reading, attribute: str, signs: np.ndarray
+    ) -> dict[str, JudgeScores]:
+        return {
+            name: score_judge(
+                sides,
+                signs * self._changes(f"judge.{name}", faces),
+                self.job.panel["judges"][name],
+                attributes,
+                attribute,
+                self.job.judged,
+                self.job.change,
+            )
+            for name, attributes in self.job.judge_attributes.items()
+        }
