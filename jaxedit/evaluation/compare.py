@@ -2,11 +2,12 @@
 
 For each method and attribute:
 
-1. Pilot: some faces at a grid of amounts to either side. Mean change of the target over the amount gives the two
-   amounts at which it is ± `change`.
-2. Faces: all of them at these two amounts.
-3. Slider: the pilot's faces at ±½, ±1½ and ±2 of these amounts.
-4. Calibration: where the method takes values in the attribute's own unit, the pilot's faces at some of them.
+1. Search: a few faces at a wide grid of amounts to either side. The mean change of the target over the amount tells
+   roughly at which two amounts it is ± `change`: a method may have any unit.
+2. Refined: the faces of the pilot at these amounts, which are corrected; again where they were off by much.
+3. Faces: all of them at the two amounts.
+4. Slider: the pilot's faces at ±½, ±1½ and ±2 of the amounts.
+5. Calibration: where the method takes values in the attribute's own unit, the pilot's faces at some of them.
 
 Every picture is read by all networks in one pass. What they read is kept face by face (see `measuring`); the scores
 (see `scores`) are computed from that alone.
@@ -59,12 +60,19 @@ TARGETS = ("age", "gender", "smile", "yaw")
 JUDGED = ("age", "gender", "smile", "yaw", "pitch", "mouth_opening", "eye_opening", "face_width")
 """What else should then stay as it is, by default."""
 
-AMOUNTS = (0.5, 1.0, 1.5, 2.0, 3.0)
-"""Of the pilot, to either side."""
+AMOUNTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Of the search, to either side: a method's unit may be a small or a large one."""
+
+SEARCH_FACES = 16
+"""Of the pilot, with which the search does."""
 
 SHEET_SIZE = 192
 """Height and width of the pictures that are kept."""
 
+REFINEMENTS = 2
+"""How often the amounts of equal change are tried and corrected, at most: the grid alone can be off by a third."""
+
+_NEAR_ENOUGH = 0.05
 _BETWEEN = tuple(position for position in SLIDER if abs(position) not in (0.0, 1.0))
 _SHOWN = (-2.0, -1.0, 1.0, 2.0)
 
@@ -114,8 +122,8 @@ def evaluate(
         requests: values to ask for in the attribute's own unit, of methods that take such. By default decades of
             years, and otherwise five values between −1.5 and +1.5 standard deviations.
         change: mean change of the target to which methods are set, in standard deviations.
-        pilot: how many of the faces are read along all amounts.
-        amounts: of the pilot, positive and ascending, in each method's own unit.
+        pilot: how many of the faces are read along the slider and in calibration.
+        amounts: of the search, positive and ascending, in each method's own unit.
         sheet_faces: of how many faces pictures are kept.
         batch_size: pictures at once: 4 suits a CPU, 32 and more an accelerator.
         seed: of the resamples.
@@ -185,13 +193,14 @@ class _Run:
     ) -> None:
         self.out, self.job, self.camera, self.sheet_faces = out, job, camera, sheet_faces
         self.grid = np.concatenate([-amounts[::-1], amounts])
+        self.search = min(SEARCH_FACES, job.pilot)
         self._verified = False
 
     def cost(
         self, method: EditingMethod, attribute: str, requests: Mapping[str, Sequence[float]] | None
     ) -> int:
         """How many pictures a method and an attribute take."""
-        pilot = self.job.pilot * (len(self.grid) + len(_BETWEEN))
+        pilot = self.search * len(self.grid) + self.job.pilot * (2 + len(_BETWEEN))
         column = self.job.measured.index(attribute)
         asked = len((requests or {}).get(attribute, ())) or (
             len(_YEARS) if self.job.units[column] == "years" else _NUM_REQUESTS
@@ -246,9 +255,15 @@ class _Run:
             write_unit(path, reading, when)
             return reading
 
-        grid = read("pilot", edit, self.grid, job.pilot)
+        known = [read("search", edit, self.grid, self.search)]
         column = job.measured.index(attribute)
-        ends = self._ends(grid, unedited, scale, column)
+        ends = self._ends(known, unedited, scale, column)
+        for number in range(1, REFINEMENTS + 1):
+            known.append(read(f"refined-{number}", edit, ends, job.pilot))
+            seen = np.abs(self._mean_changes(known[-1:], unedited, scale, column)[1])
+            ends = self._ends(known, unedited, scale, column)
+            if (np.abs(seen - job.change) <= _NEAR_ENOUGH * job.change).all():
+                break
         read("faces", edit, ends, job.num_faces)
         read("slider", edit, self._slider(_BETWEEN, ends), job.pilot, positions=np.asarray(_BETWEEN))
         if isinstance(method, CalibratedMethod):
@@ -261,15 +276,26 @@ class _Run:
         self._keep_pictures(method, attribute, edit, self._slider(_SHOWN, ends), mark)
 
     def _ends(
-        self, grid: Reading, unedited: Reading, scale: Gaussianiser, column: int
+        self, units: Sequence[Reading], unedited: Reading, scale: Gaussianiser, column: int
     ) -> Float[np.ndarray, " 2"]:
         """The amounts of equal change, (down, up)."""
-        before = positions_of(scale, unedited["values"])[: self.job.pilot, column]
-        means = (positions_of(scale, grid["values"])[:, :, column] - before).mean(1)
-        half = len(self.grid) // 2
-        up = amount_of_change(self.grid[half:], means[half:], self.job.change)
-        down = amount_of_change(self.grid[half:], -means[:half][::-1], self.job.change)
-        return np.asarray([-down, up], np.float32)
+        amounts, means = self._mean_changes(units, unedited, scale, column)
+        ends = []
+        for side in (-1.0, 1.0):
+            mine = amounts * side > 0
+            ends.append(side * amount_of_change(side * amounts[mine], side * means[mine], self.job.change))
+        return np.asarray(ends, np.float32)
+
+    def _mean_changes(
+        self, units: Sequence[Reading], unedited: Reading, scale: Gaussianiser, column: int
+    ) -> tuple[Float[np.ndarray, " num_amounts"], Float[np.ndarray, " num_amounts"]]:
+        """Amounts of some units, and the mean change of the target at each."""
+        before = positions_of(scale, unedited["values"])[:, column]
+        means = []
+        for unit in units:
+            after = positions_of(scale, unit["values"])[:, :, column]
+            means.append((after - before[: after.shape[1]]).mean(1))
+        return np.concatenate([unit["amounts"] for unit in units]).astype(np.float64), np.concatenate(means)
 
     @staticmethod
     def _slider(positions: Sequence[float], ends: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " n"]:

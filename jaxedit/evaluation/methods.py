@@ -1,6 +1,7 @@
 """Editing methods as evaluation sees them: anything that maps (w, attribute, amount) to an edited latent."""
 
 import dataclasses
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -136,19 +137,27 @@ def load_directions(
     Args:
         path: an `.npz` with one array for each attribute, [w_dim] in W or [num_ws, w_dim] in W+.
         name: for tables and plots.
-        rename: from names in the file to names of attributes. Others keep theirs.
+        rename: from names in the file to names of attributes; others keep theirs. A minus before the attribute
+            turns the direction round: {"pose": "-yaw"}.
 
     Returns:
         The directions, each scaled to length 5: published ones are unit vectors, and useful edits several units long.
 
     Raises:
-        InputError: if the file cannot be read, an array is no direction, or the directions differ in shape.
+        InputError: if the file cannot be read, an array is no direction, the directions differ in shape, a name to
+            rename is not in the file, or two directions come to have one name.
     """
+    rename = dict(rename or {})
     try:
+        with zipfile.ZipFile(path):  # np.load takes other files too, and gives something else then
+            pass
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: np.asarray(file[key], np.float32) for key in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected an .npz file of directions: {error}") from error
+    unknown = [key for key in rename if key not in arrays]
+    if unknown:
+        raise InputError(f"{path}: expected {unknown[0]!r} among its directions: {', '.join(arrays)}")
     shapes = sorted({array.shape for array in arrays.values()})
     if len(shapes) != 1 or len(shapes[0]) not in (1, 2):
         raise InputError(f"{path}: expected directions [w_dim] or [num_ws, w_dim] of one shape, got {shapes}")
@@ -156,5 +165,10 @@ def load_directions(
     bad = [key for key, length in lengths.items() if not (np.isfinite(length) and length > 0)]
     if bad:
         raise InputError(f"{path}: expected finite directions of some length, {bad[0]!r} is not")
-    names = tuple((rename or {}).get(key, key) for key in arrays)
-    return LinearDirections(name, names, np.stack([5 * arrays[key] / lengths[key] for key in arrays]))
+    names = tuple(rename.get(key, key).removeprefix("-") for key in arrays)
+    if len(set(names)) != len(names):
+        raise InputError(f"{path}: expected a direction for each attribute, got {', '.join(names)}")
+    scales = [(-5 if rename.get(key, key).startswith("-") else 5) / lengths[key] for key in arrays]
+    return LinearDirections(
+        name, names, np.stack([scale * array for scale, array in zip(scales, arrays.values(), strict=True)])
+    )

@@ -355,16 +355,10 @@ class _Reader:
 
     def cell(self, method: str, attribute: str) -> CellScores | None:
         """The scores, or None if something has not been measured yet."""
-        units = {
-            unit: read_unit(unit_path(self.out, method, attribute, unit), {})
-            for unit in ("pilot", "faces", "slider", "calibration")
-        }
-        pilot, faces, slider = units["pilot"], units["faces"], units["slider"]
-        if pilot is None or faces is None or slider is None:
+        faces = self._unit(method, attribute, "faces", self.job.num_faces)
+        slider = self._unit(method, attribute, "slider", self.job.pilot)
+        if faces is None or slider is None:
             return None
-        sizes = [unit["values"].shape[1] for unit in (pilot, slider, faces)]
-        if sizes != [self.job.pilot, self.job.pilot, self.job.num_faces]:
-            return None  # of an earlier run with another pilot, which is being read again
         job, names = self.job, self.job.measured
         others = [name for name in job.judged if name != attribute]
         signs = np.asarray([-1.0, 1.0])[:, None, None]
@@ -375,7 +369,6 @@ class _Reader:
         scaled = job.change * means / sides.target[:, :, None]
 
         along = [
-            pilot,
             slider,
             {key: values[:, : job.pilot] for key, values in faces.items() if values.ndim > 1}
             | {"amounts": faces["amounts"]},
@@ -414,7 +407,7 @@ class _Reader:
             slider=SLIDER,
             slider_change=on_slider.mean(1),
             curve=curve,
-            calibration=self._calibration(units["calibration"], target),
+            calibration=self._calibration(method, attribute, target),
             judges=self._judges(sides, faces, attribute, signs),
         )
 
@@ -429,8 +422,14 @@ class _Reader:
         changes |= dict(zip((-1.0, 1.0), ends, strict=True))
         return np.stack([changes[position] for position in SLIDER])
 
-    def _calibration(self, unit: Reading | None, target: int) -> Calibration | None:
-        if unit is None or unit["values"].shape[1] != self.job.pilot:
+    def _unit(self, method: str, attribute: str, name: str, num_faces: int) -> Reading | None:
+        """A unit; None if it is not there yet, or of another number of faces and so of an earlier run."""
+        unit = read_unit(unit_path(self.out, method, attribute, name), {})
+        return unit if unit is not None and unit["values"].shape[1] == num_faces else None
+
+    def _calibration(self, method: str, attribute: str, target: int) -> Calibration | None:
+        unit = self._unit(method, attribute, "calibration", self.job.pilot)
+        if unit is None:
             return None
         return calibrate(self.pilot_weights, unit["amounts"], unit["values"][:, :, target])
 

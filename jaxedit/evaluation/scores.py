@@ -371,10 +371,14 @@ def amount_of_change(
     largest mean.
 
     Args:
-        amounts: positive, ascending.
+        amounts: positive.
         changes: mean change of the target at each, towards the side.
         change: wanted, positive.
     """
+    amounts, place = np.unique(amounts, return_inverse=True)
+    changes = np.bincount(place, changes) / np.bincount(
+        place
+    )  # of an amount that was measured twice, the mean
     knots = np.append(0.0, amounts)
     levels = isotonic(np.append(0.0, changes), np.append(1e9, np.ones(len(amounts))))
     above = np.flatnonzero(levels >= change)
