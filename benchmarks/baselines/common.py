@@ -13,9 +13,7 @@ from jaxedit.axes import PCA, AxesConfig, fit_pca
 from jaxedit.axes.learning import _split
 from jaxedit.axes.metrics import fit_probes
 from jaxedit.errors import InputError
-
-JUDGED = ("age", "gender", "smile", "yaw", "pitch", "mouth_opening", "eye_opening", "face_width")
-"""The attributes that comparisons are about, and that methods which decorrelate keep apart by default."""
+from jaxedit.evaluation.compare import JUDGED
 
 LONGEST = 10.0
 """Length in w of the longest direction: about the distance of a typical latent from the mean."""
@@ -63,7 +61,8 @@ class TrainingSplit:
         return [self.attribute_names.index(name) for name in names]
 
     def judged(self) -> tuple[str, ...]:
-        """Those of `JUDGED` that the dataset has; all its attributes if it has none of them."""
+        """The attributes that evaluation judges by, and methods which decorrelate keep apart, as far as the dataset has
+        them; all of the dataset's if it has none."""
         return tuple(name for name in JUDGED if name in self.attribute_names) or self.attribute_names
 
 
@@ -99,17 +98,19 @@ def scaled(
     directions: Float[Array, "num_attributes w_dim"],
     probes: Float[Array, "w_dim num_attributes"],
     *,
+    shortest: float = 0.0,
     longest: float = LONGEST,
 ) -> Float[Array, "num_attributes w_dim"]:
-    """Directions of which one unit is a useful edit: d · sign(pᵀd) · min(1 / |pᵀd|, longest / ‖d‖).
+    """Directions of which one unit is a useful edit: d · sign(pᵀd) · clip(1 / |pᵀd|, shortest / ‖d‖, longest / ‖d‖).
 
-    One unit changes the probe p of the attribute itself by +1 standard deviation, unless that takes more than
-    `longest` in w. A direction of no length stays one.
+    One unit changes the probe p of the attribute itself by +1 standard deviation, unless that takes less than
+    `shortest` or more than `longest` in w. A direction of no length stays one.
     """
     effects = jnp.einsum("ad,da->a", directions, probes, precision=jax.lax.Precision.HIGHEST)
     lengths = jnp.linalg.norm(directions, axis=1)
     tiny = jnp.finfo(directions.dtype).tiny
-    sizes = jnp.minimum(1 / jnp.maximum(jnp.abs(effects), tiny), longest / jnp.maximum(lengths, tiny))
+    per_unit = 1 / jnp.maximum(lengths, tiny)
+    sizes = jnp.clip(1 / jnp.maximum(jnp.abs(effects), tiny), shortest * per_unit, longest * per_unit)
     return directions * (jnp.where(effects < 0, -1.0, 1.0) * jnp.where(lengths > 0, sizes, 0.0))[:, None]
 
 

@@ -1,0 +1,38 @@
+"""Competitors: other methods of editing W, written here after their publications and fitted to the same labels.
+
+Each is a file with a function `fit(split, generator, **options)` that gives an `EditingMethod`; `METHODS` names them.
+One unit of an amount is a useful edit, and more of it is more of the attribute.
+"""
+
+import functools
+from collections.abc import Callable
+
+from benchmarks.baselines import (
+    covariance,
+    ganspace,
+    interfacegan,
+    latent_transformer,
+    paper,
+    ridge_normal,
+    sefa,
+    whitened,
+)
+from benchmarks.baselines.common import TrainingSplit, prepare
+from benchmarks.baselines.storage import load_method, save_method
+from jaxedit.evaluation.methods import EditingMethod
+
+METHODS: dict[str, Callable[..., EditingMethod]] = {
+    "interfacegan": interfacegan.fit,
+    "interfacegan-conditional": functools.partial(interfacegan.fit, conditional=True),
+    "ganspace": ganspace.fit,
+    "ganspace-w": functools.partial(ganspace.fit, all_layers=True, name="ganspace-w"),
+    "sefa": sefa.fit,
+    "ridge-normal": ridge_normal.fit,
+    "covariance": covariance.fit,
+    "whitened": whitened.fit,
+    "latent-transformer": latent_transformer.fit,
+    "paper": paper.fit,
+}
+"""Name → fit(split, generator, **options)."""
+
+__all__ = ["METHODS", "TrainingSplit", "load_method", "prepare", "save_method"]

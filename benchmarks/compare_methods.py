@@ -1,0 +1,270 @@
+"""Editing methods side by side, at equal change of the target in the picture.
+
+    python -m benchmarks.compare_methods --help
+
+What each method is stands in `benchmarks/baselines`; all are fitted to the same labels. Fitted methods are kept in
+`OUT/methods`, what was read of each picture in `OUT/evaluation`.
+"""
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax.numpy as jnp
+import numpy as np
+import typer
+
+from benchmarks.baselines import METHODS, TrainingSplit, load_method, prepare, save_method
+from benchmarks.baselines.storage import fingerprint
+from benchmarks.common import Rows, finish
+from jaxedit.attributes.face_attributes import FaceAttributes, FaceIdentity
+from jaxedit.attributes.latents import sample_z
+from jaxedit.axes import AttributeAxes
+from jaxedit.errors import InputError, JaxeditError
+from jaxedit.evaluation.compare import TARGETS, evaluate
+from jaxedit.evaluation.methods import AxesMethod, EditingMethod, LinearDirections, load_directions
+from jaxedit.evaluation.results import Evaluation
+from jaxedit.generators.base import Generator
+from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
+
+_GENERATOR = "mobile-stylegan-ffhq"
+_OURS = "jaxedit"
+
+
+def fitted(
+    name: str, split: TrainingSplit, generator: Generator, out: Path
+) -> tuple[EditingMethod, dict[str, Any]]:
+    """A method of the registry, fitted or as an earlier run kept it, and a row about it."""
+    folder = out / "methods" / f"{name}-{fingerprint(split)}"
+    start = time.perf_counter()
+    if folder.exists():
+        method, how = load_method(folder, name), "kept"
+    else:
+        training = folder.with_name(f"{folder.name}-training")
+        # The one that takes minutes goes on where it was.
+        options = {"checkpoint_dir": training, "progress": True} if name == "paper" else {}
+        method, how = METHODS[name](split, generator, **options), "fitted"
+        save_method(method, folder)
+        shutil.rmtree(training, ignore_errors=True)
+    return method, {"method": name, "": how, "seconds": time.perf_counter() - start}
+
+
+def oriented(method: LinearDirections, split: TrainingSplit) -> LinearDirections:
+    """Directions of others with the sign for which more is more of the attribute, as the probes of W see it."""
+    directions = np.array(method.directions)
+    for i, name in enumerate(method.attribute_names):
+        if name in split.attribute_names:
+            probe = np.asarray(split.probes[:, split.attribute_names.index(name)])
+            mean = directions[i] if directions.ndim == 2 else directions[i].mean(0)
+            directions[i] *= -1.0 if mean @ probe < 0 else 1.0
+    return dataclasses.replace(method, directions=directions)
+
+
+def gather(
+    names: list[str],
+    axes: list[Path],
+    directions: list[Path],
+    rename: dict[str, str],
+    split: TrainingSplit,
+    generator: Generator,
+    out: Path,
+) -> tuple[list[EditingMethod], Rows]:
+    """All methods, and a row about each.
+
+    Raises:
+        InputError: if a name is unknown, or two methods have the same one.
+    """
+    unknown = [name for name in names if name != _OURS and name not in METHODS]
+    if unknown:
+        known = ", ".join([_OURS, *METHODS])
+        raise InputError(f"method {unknown[0]!r}: expected some of {known}")
+    methods: list[EditingMethod] = []
+    rows: Rows = []
+    for name in names:
+        if name == _OURS:
+            methods.append(AxesMethod(_OURS, load_axes(_GENERATOR)))
+            rows.append({"method": name, "": "default axes", "seconds": 0.0})
+        else:
+            method, row = fitted(name, split, generator, out)
+            methods.append(method)
+            rows.append(row)
+    for folder in axes:
+        methods.append(AxesMethod(folder.resolve().name, AttributeAxes.load(folder)))
+        rows.append({"method": methods[-1].name, "": "given axes", "seconds": 0.0})
+    for path in directions:
+        methods.append(oriented(load_directions(path, name=path.stem, rename=rename), split))
+        rows.append({"method": methods[-1].name, "": "given directions", "seconds": 0.0})
+    all_names = [method.name for method in methods]
+    twice = sorted({name for name in all_names if all_names.count(name) > 1})
+    if twice or not methods:
+        raise InputError(f"methods: expected one or more, each once, got {', '.join(all_names) or 'none'}")
+    return methods, rows
+
+
+def tables(evaluation: Evaluation) -> dict[str, Rows]:
+    """The scores: a row for each method and attribute, and the means over the attributes that all can move."""
+    rows: Rows = []
+    for (method, attribute), cell in evaluation.cells.items():
+        rows.append(
+            {
+                "method": method,
+                "attribute": attribute,
+                "down": cell.target_change[0].value,
+                "up": cell.target_change[1].value,
+                "reached": "both"
+                if all(cell.reached)
+                else "up"
+                if cell.reached[1]
+                else "down"
+                if any(cell.reached)
+                else "no",
+                "leakage": cell.leakage.value,
+                "low": cell.leakage.low,
+                "high": cell.leakage.high,
+                "absolute": cell.absolute_leakage.value,
+                **{name: estimate.value for name, estimate in cell.identity.items()},
+                "monotone": cell.monotone_share.value,
+            }
+        )
+    shared = evaluation.shared_attributes()
+    means: Rows = []
+    for method in evaluation.methods if shared else ():
+        leakage = evaluation.mean(method, "leakage")
+        identity = [next(iter(evaluation.cells[method, a].identity.values())).value for a in shared]
+        means.append(
+            {
+                "method": method,
+                "leakage": leakage.value,
+                "low": leakage.low,
+                "high": leakage.high,
+                "absolute": evaluation.mean(method, "absolute_leakage").value,
+                "identity": float(np.mean(identity)),
+                "monotone": evaluation.mean(method, "monotone_share").value,
+            }
+        )
+    means.sort(key=lambda row: row["leakage"])
+    title = f"{evaluation.job.num_faces} faces, equal change of ±{evaluation.job.change:g} σ"
+    return {title: rows, f"means over {', '.join(shared)}": means}
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _renamed(pairs: list[str]) -> dict[str, str]:
+    bad = [pair for pair in pairs if pair.count("=") != 1]
+    if bad:
+        raise InputError(f"rename: expected OLD=NEW, got {bad[0]!r}")
+    return {old.strip(): new.strip() for old, new in (pair.split("=") for pair in pairs)}
+
+
+def run(
+    out: Path,
+    *,
+    faces: int,
+    pilot: int,
+    names: list[str],
+    attributes: list[str],
+    axes: list[Path],
+    directions: list[Path],
+    rename: dict[str, str],
+    labels: str,
+    change: float,
+    truncation_psi: float,
+    seed: int,
+    batch_size: int,
+    fit_only: bool,
+) -> dict[str, Rows]:
+    """Fit, evaluate, and give the tables."""
+    generator = load_generator(_GENERATOR)
+    dataset = load_labelled_latents(labels, generator)
+    split = prepare(dataset)
+    methods, rows = gather(names, axes, directions, rename, split, generator, out)
+    results = {"methods": rows}
+    if fit_only:
+        return results
+    z = jnp.asarray(sample_z(seed, faces, generator.z_dim))
+    evaluation = evaluate(
+        generator,
+        methods,
+        generator.mapping(z, truncation_psi=truncation_psi),
+        FaceAttributes(),
+        out=out / "evaluation",
+        attribute_names=attributes,
+        reference=dataset,
+        identity=FaceIdentity(),
+        change=change,
+        pilot=pilot,
+        batch_size=batch_size,
+        generator_name=_GENERATOR,
+    )
+    return results | tables(evaluation)
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def main(
+    out: Annotated[Path, typer.Option(help="folder of fitted methods and readings")],
+    faces: Annotated[
+        int, typer.Option(help="how many; each is rendered twice for each method and attribute")
+    ] = 200,
+    pilot: Annotated[int, typer.Option(help="how many of them are rendered at all amounts")] = 24,
+    methods: Annotated[str, typer.Option(help="names, with commas between")] = ",".join([_OURS, *METHODS]),
+    attributes: Annotated[str, typer.Option(help="targets, with commas between")] = ",".join(TARGETS),
+    axes: Annotated[list[Path] | None, typer.Option(help="folder of axes; may be repeated")] = None,
+    directions: Annotated[list[Path] | None, typer.Option(help=".npz of directions; may be repeated")] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="OLD=NEW: names in --directions; may be repeated")
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(help="labels to fit to: a known generator, a file or a folder")
+    ] = _GENERATOR,
+    change: Annotated[float, typer.Option(help="of the target, in standard deviations")] = 1.0,
+    truncation_psi: Annotated[float, typer.Option(help="of the faces")] = 0.7,
+    seed: Annotated[int, typer.Option(help="of the faces; the labels are of seed 0")] = 99,
+    batch_size: Annotated[int, typer.Option(help="pictures at once: 32 and more on an accelerator")] = 4,
+    fit_only: Annotated[bool, typer.Option("--fit-only", help="fit the methods and render nothing")] = False,
+    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+) -> None:
+    """Editing methods side by side, at equal change of the target in the picture.
+
+    \b
+    python -m benchmarks.compare_methods --out comparison --faces 200
+    python -m benchmarks.compare_methods --out comparison --faces 200 --methods jaxedit,interfacegan,whitened
+    python -m benchmarks.compare_methods --out comparison --axes my-axes --directions published.npz --rename pose=yaw
+    python -m benchmarks.compare_methods --out small --faces 8 --pilot 4 --attributes smile --methods covariance
+    python -m benchmarks.compare_methods --out comparison --fit-only
+
+    All are fitted to the labels that come with the default generator, or to --labels; "jaxedit" are the default axes.
+    The faces are those of another seed. Whatever is stopped goes on where it was when it is started again with the
+    same --out.
+    """
+    try:
+        results = run(
+            out,
+            faces=faces,
+            pilot=pilot,
+            names=_listed(methods),
+            attributes=_listed(attributes),
+            axes=axes or [],
+            directions=directions or [],
+            rename=_renamed(rename or []),
+            labels=labels,
+            change=change,
+            truncation_psi=truncation_psi,
+            seed=seed,
+            batch_size=batch_size,
+            fit_only=fit_only,
+        )
+    except JaxeditError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    finish("compare methods", results, json, ["optax"])
+
+
+if __name__ == "__main__":
+    app()
