@@ -366,9 +366,10 @@ def amount_of_change(
 ) -> float:
     """The amount at which the mean change of the target comes to `change`.
 
-    The means are made monotone (pool adjacent violators) and joined by lines from (0, 0). Beyond the largest amount
-    the last line goes on, up to one and a half times that amount. Where that does not do either, the amount of the
-    largest mean.
+    The means up to the largest of them are made monotone (pool adjacent violators) and joined by lines from (0, 0):
+    beyond it a method has left the pictures that the generator knows. If the largest mean is that of the largest
+    amount, the last line goes on, up to one and a half times that amount. Where that does not do either, the amount
+    of the largest mean.
 
     Args:
         amounts: positive.
@@ -376,21 +377,20 @@ def amount_of_change(
         change: wanted, positive.
     """
     amounts, place = np.unique(amounts, return_inverse=True)
-    changes = np.bincount(place, changes) / np.bincount(
-        place
-    )  # of an amount that was measured twice, the mean
-    knots = np.append(0.0, amounts)
-    levels = isotonic(np.append(0.0, changes), np.append(1e9, np.ones(len(amounts))))
+    changes = np.bincount(place, changes) / np.bincount(place)  # of an amount that was measured twice, the mean
+    peak = int(np.argmax(changes))
+    knots = np.append(0.0, amounts[: peak + 1])
+    levels = isotonic(np.append(0.0, changes[: peak + 1]), np.append(1e9, np.ones(peak + 1)))
     above = np.flatnonzero(levels >= change)
     if len(above):
         i = int(above[0])
         share = (change - levels[i - 1]) / (levels[i] - levels[i - 1])
         return float(knots[i - 1] + share * (knots[i] - knots[i - 1]))
     slope = (levels[-1] - levels[-2]) / (knots[-1] - knots[-2])
-    if slope > 0:
+    if peak == len(amounts) - 1 and slope > 0:
         needed = float(knots[-1] + (change - levels[-1]) / slope)
         return needed if needed <= 1.5 * knots[-1] else float(knots[-1])
-    return float(amounts[int(np.argmax(changes))])
+    return float(knots[-1])
 
 
 def isotonic(values: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
