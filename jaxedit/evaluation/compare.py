@@ -49,6 +49,7 @@ from jaxedit.evaluation.results import (
     positions_of,
     save_scales,
     unedited_path,
+    unedited_pictures_path,
     unit_path,
 )
 from jaxedit.evaluation.scores import SLIDER, amount_of_change
@@ -317,7 +318,7 @@ class _Run:
             write_unit(path, {"pictures": pictures, "positions": np.asarray(_SHOWN)}, when)
         else:
             self._skip(len(amounts) * faces)
-        path = self.out / "measurements" / "unedited_pictures.npz"
+        path = unedited_pictures_path(self.out)
         if read_unit(path, {"faces": np.asarray(faces)}) is None:
             bar = self.camera.bar
             pictures = self.camera.thumbnails(lambda w, _: w, np.zeros(1, np.float32), faces, size)[0]

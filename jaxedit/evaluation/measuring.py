@@ -91,8 +91,8 @@ class Panel:
     Attributes:
         classifier: measures the attributes by which methods are set to equal change.
         judges: further opinions.
-        identities: networks of identity descriptors. A network with a method `distance(a, b)` of two batches of
-            descriptors has its say; of others the distance is Euclidean.
+        identities: networks of identity descriptors, which are compared by Euclidean distance: √(2 − 2 cos) for
+            descriptors of length one.
         perceptual: a distance of two pictures, or None.
     """
 
@@ -157,7 +157,7 @@ class Camera:
             kind, _, name = key.partition(".")
             if kind == "descriptor":
                 key = f"identity.{name}"
-                values = self._distance(name, unedited[f"descriptor.{name}"][face], values)
+                values = np.linalg.norm(values - unedited[f"descriptor.{name}"][face], axis=-1)
             result[key] = values.reshape(len(amounts), faces, *values.shape[1:])
         return result
 
@@ -176,12 +176,6 @@ class Camera:
         pictures = render_thumbnails(self.generator, np.concatenate(parts), size, batch_size=self.batch_size)
         self.bar.update(len(pictures))
         return pictures.reshape(len(amounts), faces, size, size, 3)
-
-    def _distance(self, name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        distance = getattr(self.panel.identities[name], "distance", None)
-        if distance is not None:
-            return np.asarray(distance(jnp.asarray(before), jnp.asarray(after)), np.float32)
-        return np.linalg.norm(after - before, axis=-1).astype(np.float32)
 
     @functools.cached_property
     def _originals(self) -> UInt8[np.ndarray, "num_faces size size 3"]:

@@ -14,7 +14,7 @@ class Picture:
     """A picture of the page.
 
     Attributes:
-        path: relative to the page.
+        path: relative to the page, or the picture itself as a `data:` address.
         alt: what the picture shows, for those who do not see it.
         caption: what stands below it.
         width: in pixels; it is shown no wider than this.
@@ -54,7 +54,7 @@ class Section:
         text: paragraphs.
         pictures: shown side by side where there is room.
         tables: below the pictures.
-        wide: whether each picture takes the whole width.
+        wide: whether each picture and each table takes the whole width.
     """
 
     title: str

@@ -146,6 +146,11 @@ def unedited_path(out: Path) -> Path:
     return out / "measurements" / "unedited.npz"
 
 
+def unedited_pictures_path(out: Path) -> Path:
+    """Where small pictures of the first unedited faces lie."""
+    return out / "measurements" / "unedited_pictures.npz"
+
+
 def fit_scales(
     names: Sequence[str],
     unedited: Float[np.ndarray, "num_faces num_columns"],
