@@ -280,6 +280,114 @@ def edit(
 
 
 @app.command()
+def evaluate(
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A known generator (for its own axes) or a folder of `jaxedit learn`; NAME=FOLDER names it. "
+            "Any number of times."
+        ),
+    ] = None,
+    directions: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A .npz with a direction of W [512] or W+ [16, 512] for each attribute, or NAME=FILE. "
+            "Any number of times."
+        ),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(help="OLD=NEW for a direction of another name, OLD=-NEW to turn it round."),
+    ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(help="Targets, separated by commas. Without it, age, gender, smile and yaw."),
+    ] = None,
+    faces: Annotated[int, typer.Option(help="How many faces.")] = 400,
+    pilot: Annotated[int, typer.Option(help="How many of them are also edited step by step.")] = 48,
+    change: Annotated[float, typer.Option(help="Mean change of the target, in standard deviations.")] = 1.0,
+    judges: Annotated[
+        bool, typer.Option("--judges/--no-judges", help="Ask networks that did not give the labels too.")
+    ] = True,
+    judge_labels: Annotated[
+        Path | None,
+        typer.Option(help="Labels by these networks: they help to fix what one standard deviation is."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", "-s", help="Of the faces. The labels that come along have seed 0.")
+    ] = 1,
+    truncation_psi: Annotated[float, typer.Option(help="1 takes all faces, less the more usual ones.")] = 1.0,
+    batch_size: Annotated[int, typer.Option(help="Faces at once: 4 suits a CPU, 32 an accelerator.")] = 4,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the result, new or to go on with.")
+    ] = Path("evaluation"),
+) -> None:
+    """Measure what edits change beside their target, and compare methods at equal change.
+
+    Every method moves the same faces along each target until it has changed as much; networks then say what else has
+    changed. Without axes and directions, it is the generator's own axes that are measured. A run that was stopped
+    goes on where it was when it is started again with the same options.
+
+    \b
+    Examples:
+      jaxedit evaluate --faces 40 --pilot 12 --no-judges         a first look: some minutes on two CPU cores
+      jaxedit evaluate --out evaluation                          evaluation/index.html, about half an hour
+      jaxedit evaluate --axes mobile-stylegan-ffhq --axes mine=axes --attributes age,smile
+      jaxedit evaluate --axes ours=mobile-stylegan-ffhq --directions theirs=directions.npz --rename pose=-yaw
+    """
+    import jax.numpy as jnp
+
+    from jaxedit import evaluation
+    from jaxedit.attributes.face_attributes import FaceAttributes, FaceIdentity
+    from jaxedit.attributes.labels_file import load_labels
+    from jaxedit.attributes.latents import sample_z
+    from jaxedit.attributes.referees import RefereeAttributes, RefereeIdentity
+    from jaxedit.evaluation.compare import TARGETS
+    from jaxedit.evaluation.compare_page import write_page
+    from jaxedit.evaluation.methods import load_direction_files
+    from jaxedit.pretrained import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
+
+    if faces < 2:
+        raise InputError(f"faces: expected 2 or more, got {faces}")
+    chosen = named_paths(axes or ([] if directions else [f"jaxedit={generator}"]))
+    files = named_paths(directions or [])
+    methods: list[evaluation.EditingMethod] = [
+        *load_direction_files(files, rename=parse_renames(rename or []))
+    ]
+    methods = [*(evaluation.AxesMethod(n, load_axes(path)) for n, path in chosen.items()), *methods]
+    model = load_generator(generator)
+    identity: dict[str, Any] = {"face-api": FaceIdentity()}
+    opinions = {}
+    if judges:
+        referee = RefereeAttributes()
+        reference = None
+        if judge_labels is not None:
+            labels = load_labels(judge_labels / "labels.npz" if judge_labels.is_dir() else judge_labels)
+            reference = labels.select(referee.names).values
+        opinions["independent networks"] = evaluation.Judge(referee, reference=reference)
+        identity["faceres"] = RefereeIdentity("faceres")
+    z = jnp.asarray(sample_z(seed, faces, model.z_dim))
+    result = evaluation.evaluate(
+        model,
+        methods,
+        model.mapping(z, truncation_psi=truncation_psi),
+        FaceAttributes(),
+        out=out,
+        attribute_names=TARGETS if attributes is None else [n.strip() for n in attributes.split(",")],
+        reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
+        identity=identity,
+        judges=opinions,
+        change=change,
+        pilot=pilot,
+        batch_size=batch_size,
+        generator_name=generator,
+    )
+    print(result.summary())
+    print(f"open {write_page(result)}")
+
+
+@app.command()
 def info(
     what: Annotated[
         str | None, typer.Argument(help="A known generator, or a folder of labels, axes or weights.")
@@ -336,6 +444,38 @@ def parse_edits(arguments: list[str]) -> dict[str, float]:
             raise InputError(f"expected each attribute once, got '{name}' twice")
         edits[name] = value
     return edits
+
+
+def named_paths(arguments: list[str]) -> dict[str, str]:
+    """`["mine=axes", "folder/other"]` as paths by name: the last part of a path without a name is its name.
+
+    Raises:
+        InputError: if a name comes twice.
+    """
+    paths: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not equals:
+            name, path = Path(argument).resolve().name.removesuffix(".npz"), argument
+        if not name or not path:
+            raise InputError(f"expected a path or NAME=PATH, got '{argument}'")
+        if name in paths:
+            raise InputError(f"expected each name once, got '{name}' twice: write NAME={path}")
+        paths[name] = path
+    return paths
+
+
+def parse_renames(arguments: list[str]) -> dict[str, str]:
+    """`["pose=-yaw"]` as names by name.
+
+    Raises:
+        InputError: if an argument is not OLD=NEW.
+    """
+    pairs = [argument.split("=") for argument in arguments]
+    for argument, pair in zip(arguments, pairs, strict=True):
+        if len(pair) != 2 or not pair[0] or not pair[1].removeprefix("-"):
+            raise InputError(f"--rename: expected OLD=NEW such as pose=yaw, got '{argument}'")
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def load_latent(path: Path, generator: "Generator") -> "jax.Array":

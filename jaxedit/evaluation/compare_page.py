@@ -232,8 +232,6 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
         "change +",
         "leakage",
         "95 % interval",
-        "−",
-        "+",
         "absolute",
         *(_identity_head(name) for name in networks),
         *(["perceptual"] if perceptual else []),
@@ -247,15 +245,12 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
             cell = evaluation.cells.get((method, attribute))
             if cell is None:
                 continue
-            down, up = cell.leakage_by_side
             rows.append(
                 (
                     method + ("" if all(cell.reached) else " (change not reached)"),
                     *(_number(change.value) for change in cell.target_change),
                     _number(cell.leakage.value, 3),
                     _interval(cell.leakage, 3),
-                    _number(down.value, 3),
-                    _number(up.value, 3),
                     _number(cell.absolute_leakage.value, 3),
                     *(_number(cell.identity[name].value, 3) for name in networks),
                     *([_number(cell.perceptual.value, 3)] if cell.perceptual else []),
@@ -273,7 +268,7 @@ def _largest_other(cell: CellScores, judged: Sequence[str]) -> str:
     if not finite:
         return "–"
     name = max(finite, key=lambda key: abs(finite[key]))
-    return f"{attribute_text(name)} {_number(finite[name])}"
+    return f"{attribute_text(name)} {_number(finite[name])}".replace(" ", "\u00a0")
 
 
 def _calibration_tables(evaluation: Evaluation) -> list[Table]:

@@ -147,14 +147,7 @@ def load_directions(
         InputError: if the file cannot be read, an array is no direction, the directions differ in shape, a name to
             rename is not in the file, or two directions come to have one name.
     """
-    rename = dict(rename or {})
-    try:
-        with zipfile.ZipFile(path):  # np.load takes other files too, and gives something else then
-            pass
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: np.asarray(file[key], np.float32) for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected an .npz file of directions: {error}") from error
+    rename, arrays = dict(rename or {}), _arrays(path)
     unknown = [key for key in rename if key not in arrays]
     if unknown:
         raise InputError(f"{path}: expected {unknown[0]!r} among its directions: {', '.join(arrays)}")
@@ -172,3 +165,37 @@ def load_directions(
     return LinearDirections(
         name, names, np.stack([scale * array for scale, array in zip(scales, arrays.values(), strict=True)])
     )
+
+
+def load_direction_files(
+    paths: Mapping[str, str | Path], *, rename: Mapping[str, str] | None = None
+) -> list[LinearDirections]:
+    """Directions from several files.
+
+    Args:
+        paths: of the files, by the names that their methods get.
+        rename: as `load_directions`; a name need not be in every file.
+
+    Raises:
+        InputError: as `load_directions`, or if a name to rename is in no file.
+    """
+    rename = dict(rename or {})
+    keys = {name: set(_arrays(path)) for name, path in paths.items()}
+    unused = [key for key in rename if not any(key in some for some in keys.values())]
+    if unused:
+        raise InputError(f"rename: expected the name of a direction in a file, {unused[0]!r} is in none")
+    return [
+        load_directions(path, name=name, rename={k: v for k, v in rename.items() if k in keys[name]})
+        for name, path in paths.items()
+    ]
+
+
+def _arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """What a file of directions holds."""
+    try:
+        with zipfile.ZipFile(path):  # np.load takes other files too, and gives something else then
+            pass
+        with np.load(path, allow_pickle=False) as file:
+            return {key: np.asarray(file[key], np.float32) for key in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: expected an .npz file of directions: {error}") from error

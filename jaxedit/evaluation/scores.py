@@ -377,7 +377,8 @@ def amount_of_change(
         change: wanted, positive.
     """
     amounts, place = np.unique(amounts, return_inverse=True)
-    changes = np.bincount(place, changes) / np.bincount(place)  # of an amount that was measured twice, the mean
+    # Of an amount that was measured twice, the mean.
+    changes = np.bincount(place, changes) / np.bincount(place)
     peak = int(np.argmax(changes))
     knots = np.append(0.0, amounts[: peak + 1])
     levels = isotonic(np.append(0.0, changes[: peak + 1]), np.append(1e9, np.ones(peak + 1)))
