@@ -34,7 +34,6 @@ from jaxedit.evaluation.measuring import (
     Panel,
     PerceptualDistance,
     Reading,
-    method_fingerprint,
     near,
     read_unit,
     write_unit,
@@ -147,6 +146,8 @@ def evaluate(
     w = np.asarray(w, np.float32)
     _check_numbers(w, change, amounts, batch_size, pilot, num_resamples, sheet_faces)
     pilot, sheet_faces = min(pilot, len(w)), min(sheet_faces, len(w))
+    judged = _judged(judged, tuple(classifier.names), attribute_names)
+    tasks = _tasks(methods, attribute_names)
     job = Job(
         generator=generator_name,
         panel=panel.describe(),
@@ -154,9 +155,9 @@ def evaluate(
         judge_attributes={name: list(judge.attribute_of_column) for name, judge in judges.items()},
         num_faces=len(w),
         pilot=pilot,
-        methods=_tasks(methods, attribute_names),
+        methods=tasks,
         attribute_names=tuple(attribute_names),
-        judged=_judged(judged, tuple(classifier.names), attribute_names),
+        judged=judged,
         change=float(change),
         seed=seed,
         num_resamples=num_resamples,
@@ -175,7 +176,10 @@ def evaluate(
         job.save(out)
         for method, attribute in cells:
             bar.set_postfix_str(f"{method.name}, {attribute}")
-            run.measure(method, attribute, unedited, scales["values"], requests)
+            try:
+                run.measure(method, attribute, unedited, scales["values"], requests)
+            except InputError as error:
+                raise InputError(f"method {method.name!r}, {attribute}: {error}") from error
     evaluation = Evaluation.load(out)
     evaluation.save()
     return evaluation
@@ -241,7 +245,7 @@ class _Run:
         def edit(w: Array, amounts: Array) -> Array:
             return method.edit(w, attribute, amounts)
 
-        mark = method_fingerprint(edit, self.camera.w)
+        mark = self.camera.fingerprint(edit)
 
         def read(unit: str, how: Edit, amounts: np.ndarray, faces: int, **more: np.ndarray) -> Reading:
             when = {"method": mark, "amounts": amounts, "faces": np.asarray(faces)}
@@ -260,6 +264,8 @@ class _Run:
         column = job.measured.index(attribute)
         ends = self._ends(known, unedited, scale, column)
         for number in range(1, REFINEMENTS + 1):
+            if number > 1:
+                self._expect(len(ends) * job.pilot)
             known.append(read(f"refined-{number}", edit, ends, job.pilot))
             seen = np.abs(self._mean_changes(known[-1:], unedited, scale, column)[1])
             ends = self._ends(known, unedited, scale, column)
@@ -320,9 +326,8 @@ class _Run:
             self._skip(len(amounts) * faces)
         path = unedited_pictures_path(self.out)
         if read_unit(path, {"faces": np.asarray(faces)}) is None:
-            bar = self.camera.bar
             pictures = self.camera.thumbnails(lambda w, _: w, np.zeros(1, np.float32), faces, size)[0]
-            bar.total = (bar.total or 0) + len(pictures)
+            self._expect(len(pictures))
             write_unit(path, {"pictures": pictures}, {"faces": np.asarray(faces)})
 
     def _verify(self, unedited: Reading) -> None:
@@ -345,10 +350,15 @@ class _Run:
                     "give another folder"
                 )
 
+    def _expect(self, pictures: int) -> None:
+        """Count on more pictures than `cost` said."""
+        self.camera.bar.total = (self.camera.bar.total or 0) + pictures
+
     def _skip(self, pictures: int) -> None:
         bar = self.camera.bar
-        bar.initial += pictures  # keeps the throughput that of the work done now
-        bar.update(pictures)
+        if not bar.disable:
+            bar.initial += pictures  # keeps the throughput that of the work done now
+            bar.update(pictures)
 
 
 _YEARS = (20.0, 30.0, 40.0, 50.0, 60.0, 70.0)

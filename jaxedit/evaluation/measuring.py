@@ -138,6 +138,20 @@ class Camera:
         self.bar = bar
         self._perceptual = None if panel.perceptual is None else as_argument(panel.perceptual)  # type: ignore[arg-type]
 
+    def fingerprint(self, edit: Edit, faces: int = 4) -> Float[np.ndarray, " two_faces"]:
+        """Numbers by which what a method does is recognised: how far ±1 moves the first faces in a fixed direction.
+
+        Raises:
+            InputError: if the edited latents have another shape than they should.
+        """
+        some = jnp.asarray(np.resize(self.w, (faces, self.w.shape[1])))
+        numbers = []
+        for side in (-1.0, 1.0):
+            moved = self._checked(edit(some, jnp.full(faces, side, jnp.float32)), faces)
+            moves = np.nan_to_num(np.asarray(moved - (some if moved.ndim == 2 else some[:, None])))
+            numbers.append(fingerprint(moves.reshape(faces, -1)))
+        return np.concatenate(numbers)
+
     def read_unedited(self) -> Reading:
         """The unedited faces, with their descriptors and without distances."""
         return self._read(self.w, np.zeros(len(self.w), np.float32), lambda w, _: w, None)
@@ -211,7 +225,7 @@ class Camera:
             if pending is not None:
                 count, edited, values = pending
                 if not np.isfinite(np.asarray(edited)).all():
-                    raise InputError("method: expected finite latents, got NaN or infinity")
+                    raise InputError("expected finite latents, got NaN or infinity")
                 for key, read in values.items():
                     parts.setdefault(key, []).append(np.asarray(read, np.float32)[:count])
                 self.bar.update(count)
@@ -229,7 +243,7 @@ class Camera:
         width, layers = self.generator.w_dim, self.generator.num_ws
         if edited.shape not in ((batch, width), (batch, layers, width)):
             raise InputError(
-                f"method: expected latents [{batch}, {width}] or [{batch}, {layers}, {width}], "
+                f"expected latents [{batch}, {width}] or [{batch}, {layers}, {width}], "
                 f"got {list(edited.shape)}"
             )
         return edited
@@ -249,19 +263,6 @@ def _look(
     if perceptual is not None and before is not None:
         values["perceptual"] = perceptual(before / 127.5 - 1, downscale(images, before.shape[1])).reshape(-1)
     return values
-
-
-def method_fingerprint(
-    edit: Edit, w: Float[Array | np.ndarray, "num_faces w_dim"], *, scale: float = 1.0, faces: int = 4
-) -> Float[np.ndarray, " two_faces"]:
-    """Numbers by which what a method does is recognised: how far ±scale moves the first faces in a fixed direction."""
-    some = jnp.asarray(np.resize(np.asarray(w, np.float32), (faces, w.shape[1])))
-    numbers = []
-    for side in (-1.0, 1.0):
-        moved = edit(some, jnp.full(faces, side * scale, jnp.float32))
-        moves = np.asarray(moved - (some if moved.ndim == 2 else some[:, None]))
-        numbers.append(fingerprint(moves.reshape(faces, -1)))
-    return np.concatenate(numbers)
 
 
 def read_unit(path: Path, circumstances: Mapping[str, np.ndarray]) -> Reading | None:

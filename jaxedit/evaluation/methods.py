@@ -77,13 +77,19 @@ class AxesMethod:
         return tuple(self.axes.attribute_names)
 
     def edit(
-        self, w: Float[Array, "batch w_dim"], attribute: str, amounts: Float[Array, " batch"]
+        self,
+        w: Float[Array | np.ndarray, "batch w_dim"],
+        attribute: str,
+        amounts: Float[Array | np.ndarray, " batch"],
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
         """`AttributeAxes.edit`."""
         return self.axes.edit(w, {attribute: amounts})
 
     def edit_to(
-        self, w: Float[Array, "batch w_dim"], attribute: str, values: Float[Array, " batch"]
+        self,
+        w: Float[Array | np.ndarray, "batch w_dim"],
+        attribute: str,
+        values: Float[Array | np.ndarray, " batch"],
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
         """`AttributeAxes.edit` to a value in the attribute's own unit."""
         return self.axes.edit(w, {attribute: values}, absolute=True, units="raw")
@@ -107,7 +113,10 @@ class LinearDirections:
     )
 
     def edit(
-        self, w: Float[Array, "batch w_dim"], attribute: str, amounts: Float[Array, " batch"]
+        self,
+        w: Float[Array | np.ndarray, "batch w_dim"],
+        attribute: str,
+        amounts: Float[Array | np.ndarray, " batch"],
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
         """w + a d.
 
