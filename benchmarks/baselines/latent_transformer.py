@@ -51,7 +51,6 @@ class Config:
         weight_decay: L2, of both, added to the gradient.
         attribute_weight: λ_attr.
         reconstruction_weight: λ_rec.
-        seed: of weights and batches.
     """
 
     hidden_widths: tuple[int, ...] = (1024, 256)
@@ -64,12 +63,11 @@ class Config:
     weight_decay: float = 5e-4
     attribute_weight: float = 1.0
     reconstruction_weight: float = 10.0
-    seed: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name not in ("hidden_widths", "seed") and not value >= 0:
+            if field.name != "hidden_widths" and not value >= 0:
                 raise InputError(f"{field.name}: expected a number ≥ 0, got {value}")
 
 
@@ -241,6 +239,7 @@ def fit(
     *,
     attribute_names: Sequence[str] | None = None,
     config: Config | None = None,
+    seed: int = 0,
     name: str = "latent-transformer",
 ) -> LatentTransformer:
     """Transformers of some attributes; the classifier knows all.
@@ -250,6 +249,7 @@ def fit(
         generator: not used.
         attribute_names: of the transformers, by default the judged ones.
         config: settings, by default `Config()`.
+        seed: of weights and batches.
         name: of the method.
 
     Raises:
@@ -263,7 +263,7 @@ def fit(
             f"split: expected enough samples for a batch of {config.classifier_batch_size}, got {len(split.w)}"
         )
     classes = (split.labels > jnp.median(split.labels, axis=0)).astype(jnp.float32)
-    classifier_key, key = jax.random.split(jax.random.key(config.seed))
+    classifier_key, key = jax.random.split(jax.random.key(seed))
     classifier = train_classifier(split.w, classes, config, classifier_key)
     # γ of the yes-or-no labels, as published.
     correlations = jnp.corrcoef(classes, rowvar=False)
