@@ -48,7 +48,7 @@ def fitted(
         method, how = METHODS[name](split, generator, **options), "fitted"
         save_method(method, folder)
         shutil.rmtree(training, ignore_errors=True)
-    return method, {"method": name, "": how, "seconds": time.perf_counter() - start}
+    return method, {"method": name, "how": how, "seconds": time.perf_counter() - start}
 
 
 def oriented(method: LinearDirections, split: TrainingSplit) -> LinearDirections:
@@ -85,17 +85,17 @@ def gather(
     for name in names:
         if name == _OURS:
             methods.append(AxesMethod(_OURS, load_axes(_GENERATOR)))
-            rows.append({"method": name, "": "default axes", "seconds": 0.0})
+            rows.append({"method": name, "how": "default axes", "seconds": 0.0})
         else:
             method, row = fitted(name, split, generator, out)
             methods.append(method)
             rows.append(row)
     for folder in axes:
         methods.append(AxesMethod(folder.resolve().name, AttributeAxes.load(folder)))
-        rows.append({"method": methods[-1].name, "": "given axes", "seconds": 0.0})
+        rows.append({"method": methods[-1].name, "how": "given axes", "seconds": 0.0})
     for path in directions:
         methods.append(oriented(load_directions(path, name=path.stem, rename=rename), split))
-        rows.append({"method": methods[-1].name, "": "given directions", "seconds": 0.0})
+        rows.append({"method": methods[-1].name, "how": "given directions", "seconds": 0.0})
     all_names = [method.name for method in methods]
     twice = sorted({name for name in all_names if all_names.count(name) > 1})
     if twice or not methods:

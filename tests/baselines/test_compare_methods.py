@@ -42,10 +42,10 @@ def test_methods_come_back_as_they_were(split, tiny, tmp_path):
 
 def test_what_was_fitted_is_kept_until_the_labels_change(split, tiny, tmp_path, monkeypatch):
     method, row = compare_methods.fitted("covariance", split, tiny, tmp_path)
-    assert row[""] == "fitted"
+    assert row["how"] == "fitted"
     monkeypatch.setitem(METHODS, "covariance", None)  # fitting again would fail
     again, row = compare_methods.fitted("covariance", split, tiny, tmp_path)
-    assert row[""] == "kept"
+    assert row["how"] == "kept"
     as_before(method, again, split.w[:4])
     other = dataclasses.replace(split, labels=split.labels.at[0, 0].add(1.0))
     assert fingerprint(other) != fingerprint(split)
