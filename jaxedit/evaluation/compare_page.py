@@ -15,11 +15,21 @@ from jaxedit.evaluation.contact_sheet import amount_text, attribute_text, draw_g
 from jaxedit.evaluation.measuring import read_unit
 from jaxedit.evaluation.plots import save_figure
 from jaxedit.evaluation.report import Picture, Section, Table, write_report
-from jaxedit.evaluation.results import DEFINITIONS, Evaluation, unedited_pictures_path, unit_path
+from jaxedit.evaluation.results import (
+    DEFINITIONS,
+    Evaluation,
+    folder_name,
+    unedited_pictures_path,
+    unit_path,
+)
 from jaxedit.evaluation.scores import CellScores, Estimate
 from jaxedit.images import save_image
 
 PAGE_FILE = "index.html"
+
+_PLOT_SCALE = 0.75
+_SHEET_SCALE = 0.62
+"""At which pictures are shown where the page is wide enough: so that all have letters of one size."""
 
 _ALTS = {
     "effects": "Heat maps, one for each method: change of the judged attributes by an edit of each target",
@@ -31,8 +41,8 @@ _ALTS = {
 }
 
 _CAPTIONS = {
-    "effects": "Each row edits one target to a mean change of one standard deviation. Numbers: the change of each "
-    "attribute, ½ (up − down), in its standard deviations. Ideal is 1 for the target and 0 beside it.",
+    "effects": "Each row edits one target to the same mean change. Numbers: the change of each attribute, ½ (up − "
+    "down), in its standard deviations. Ideal is a change of the target alone.",
     "leakage": "Lower is better. Lines: 95 % intervals over faces. Dotted: what chance would give on so few faces if "
     "nothing leaked. Judges did not give the labels that methods learn from; they see the same pictures and divide "
     "by their own reading of the target.",
@@ -61,12 +71,11 @@ def write_page(evaluation: Evaluation) -> Path:
     plots = {name: _plot(out, name, figure) for name, figure in figures(evaluation).items()}
     sheets = []
     for attribute in evaluation.attributes:
-        sheet = draw_sheet(evaluation, attribute)
-        if sheet is not None:
-            path = save_image(sheet, out / "sheets" / f"{attribute}.jpg")
-            caption = f"{attribute_text(attribute).capitalize()}: every method at the same mean change of the target."
-            alt = f"Faces edited along {attribute_text(attribute)}, a row for each method"
-            sheets.append(_embedded(path, "jpeg", alt, caption))
+        name = attribute_text(attribute)
+        for number, sheet in enumerate(draw_sheets(evaluation, attribute), 1):
+            path = save_image(sheet, out / "sheets" / f"{folder_name(attribute)}-{number}.jpg")
+            alt = f"Faces edited along {name}, a row for each method"
+            sheets.append(_embedded(path, "jpeg", alt, name.capitalize(), _SHEET_SCALE))
     job, plural = evaluation.job, "" if evaluation.job.change == 1 else "s"
     return write_report(
         out / PAGE_FILE,
@@ -99,8 +108,8 @@ def _sections(
         return Section(title, tuple(text), pictures, tuple(tables), wide=True)
 
     rows = (
-        "Rows are methods. ±1 is a mean change of the target by one standard deviation, ±2 is twice the amount that "
-        "takes. The faces are the first ones and were not chosen."
+        "Rows are methods, all at the same mean change of the target, in standard deviations; the outermost pictures "
+        "of the first face take twice the amount. The faces are the first ones and were not chosen."
     )
     columns = (
         "Change of each network's reading, ½ (up − down), in standard deviations, at the amounts at which the "
@@ -121,44 +130,53 @@ def _sections(
     ]
 
 
-def draw_sheet(evaluation: Evaluation, attribute: str) -> UInt8[np.ndarray, "height width 3"] | None:
-    """A row for each method: the first face at −2 … 2, further ones at −1 … 1; None if no pictures were kept.
+def draw_sheets(
+    evaluation: Evaluation, attribute: str
+) -> list[UInt8[np.ndarray, "sheet_height sheet_width 3"]]:
+    """Sheets with a row for each method: the first face at −2 … 2, further ones at −1 … 1, two faces to a sheet.
 
     Args:
         evaluation: a finished one or not.
         attribute: the target.
+
+    Returns:
+        The sheets; none if no pictures were kept.
     """
     unedited = read_unit(unedited_pictures_path(evaluation.folder), {})
     methods = [m for m in evaluation.methods if (m, attribute) in evaluation.cells]
     units = {m: read_unit(unit_path(evaluation.folder, m, attribute, "pictures"), {}) for m in methods}
     kept = {m: unit for m, unit in units.items() if unit is not None}
     if unedited is None or not kept:
-        return None
+        return []
     faces = min(len(unedited["pictures"]), *(unit["pictures"].shape[1] for unit in kept.values()))
     parts = []
     for face in range(faces):
-        columns = (-2.0, -1.0, 0.0, 1.0, 2.0) if face == 0 else (-1.0, 0.0, 1.0)
+        positions = (-2.0, -1.0, 0.0, 1.0, 2.0) if face == 0 else (-1.0, 0.0, 1.0)
         rows = []
         for unit in kept.values():
             pictures = dict(zip(unit["positions"].tolist(), unit["pictures"][:, face], strict=True))
             pictures[0.0] = unedited["pictures"][face]
-            rows.append(np.stack([pictures[column] for column in columns]))
-        heads = [amount_text(column) for column in columns]
-        names = list(kept) if face == 0 else [""] * len(kept)
-        part = draw_grid(np.stack(rows), row_names=names, column_heads=heads)
-        parts.append(part if face == 0 else part[:, part.shape[1] // 64 :])
-    return np.concatenate(parts, axis=1)
+            rows.append(np.stack([pictures[position] for position in positions]))
+        parts.append(
+            draw_grid(
+                np.stack(rows),
+                row_names=[""] * len(kept) if face % 2 else list(kept),
+                column_heads=[amount_text(evaluation.job.change * position) for position in positions],
+            )
+        )
+    return [np.concatenate(parts[i : i + 2], axis=1) for i in range(0, faces, 2)]
 
 
 def _plot(out: Path, name: str, figure: Figure) -> Picture:
-    return _embedded(save_figure(figure, out / "plots" / f"{name}.png"), "png", _ALTS[name], _CAPTIONS[name])
+    path = save_figure(figure, out / "plots" / f"{name}.png")
+    return _embedded(path, "png", _ALTS[name], _CAPTIONS[name], _PLOT_SCALE)
 
 
-def _embedded(path: Path, kind: str, alt: str, caption: str) -> Picture:
-    """A picture that the page holds itself."""
+def _embedded(path: Path, kind: str, alt: str, caption: str, scale: float) -> Picture:
+    """A picture that the page holds itself, shown at a part of its size."""
     content = path.read_bytes()
     with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
+        width, height = (round(scale * side) for side in image.size)
     address = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return Picture(address, alt, caption, width, height)
 

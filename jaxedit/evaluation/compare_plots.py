@@ -83,9 +83,7 @@ def _write_effects(panel: Axes, effects: Float[np.ndarray, "rows columns"], limi
 
 
 def _colours_of_effects() -> matplotlib.colors.Colormap:
-    colours = matplotlib.colormaps["RdBu_r"].copy()
-    colours.set_bad("#f0f1f3")
-    return colours
+    return matplotlib.colormaps["RdBu_r"].with_extremes(bad="#f0f1f3")
 
 
 def plot_leakage(evaluation: Evaluation, score: str = "leakage") -> Figure:
@@ -304,7 +302,7 @@ def plot_sliders(evaluation: Evaluation) -> Figure:
                 continue
             above.plot(cell.slider, cell.slider_change, **_line(number))
             share = cell.monotone_share
-            _bar(below, number, 0.62, share, _line(number)["color"])
+            _bar(below, float(number), 0.62, share, _line(number)["color"])
             text = f"{100 * share.value:.0f} %"
             ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
             below.text(0.03, number, text, va="center", fontsize=_SIZE - 2, color=_INK, bbox=ground)

@@ -148,7 +148,10 @@ class Camera:
         numbers = []
         for side in (-1.0, 1.0):
             moved = self._checked(edit(some, jnp.full(faces, side, jnp.float32)), faces)
-            moves = np.nan_to_num(np.asarray(moved - (some if moved.ndim == 2 else some[:, None])))
+            moves = np.asarray(moved - (some if moved.ndim == 2 else some[:, None]))
+            moves = np.where(
+                np.isfinite(moves), moves, 0
+            )  # what is not finite is refused when it is rendered
             numbers.append(fingerprint(moves.reshape(faces, -1)))
         return np.concatenate(numbers)
 
