@@ -80,7 +80,14 @@ REFEREE_ATTRIBUTES = (
     ),
     RefereeAttribute("face_length@facemesh", "% of eyes", "a longer face from eyes to chin", "facemesh"),
 )
-"""Every column."""
+"""Every column.
+
+On 400 generated faces they correlate with face-api's values: age by 0.94 (faceres), 0.77 (ssrnet), 0.73 (gear); gender
+by 0.89 (faceres), 0.77 (ssrnet), 0.71 (oarriaga), 0.69 (gear); smile by 0.88 (both); facemesh's yaw by 0.98,
+mouth_width and pitch 0.94, mouth_opening 0.92, brow_height 0.82, roll 0.78, eye_opening 0.75, face_width 0.71,
+face_length 0.66, jaw_width 0.62. Their spread is not always the same: eye_opening varies twice as much here, smile and
+age@ssrnet half as much.
+"""
 
 _COSTLY = ("gear",)
 
@@ -278,7 +285,8 @@ class RefereeIdentity(nnx.Module):
     def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
         """The descriptors, of length one, of square RGB pictures in [-1, 1], aligned as FFHQ is.
 
-        Compare them by their scalar product.
+        Compare them by their scalar product. Of two generated faces it is 0.37 ± 0.08 (faceres) or 0.07 ± 0.12
+        (mobileface), of a face and its mirror image 0.95 or 0.93.
 
         Raises:
             InputError: if the pictures are not square RGB of 128 pixels or more.
