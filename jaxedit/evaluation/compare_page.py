@@ -12,16 +12,10 @@ from PIL import Image
 
 from jaxedit.evaluation.compare_plots import figures
 from jaxedit.evaluation.contact_sheet import amount_text, attribute_text, draw_grid
-from jaxedit.evaluation.measuring import read_unit
 from jaxedit.evaluation.plots import save_figure
+from jaxedit.evaluation.record import folder_name, read_unit, unedited_pictures_path, unit_path
 from jaxedit.evaluation.report import Picture, Section, Table, write_report
-from jaxedit.evaluation.results import (
-    DEFINITIONS,
-    Evaluation,
-    folder_name,
-    unedited_pictures_path,
-    unit_path,
-)
+from jaxedit.evaluation.results import DEFINITIONS, Evaluation
 from jaxedit.evaluation.scores import CellScores, Estimate
 from jaxedit.images import save_image
 

@@ -1,16 +1,9 @@
-"""Pictures of edited latents, looked at by several networks in one pass, and the files that keep what they read.
-
-A unit is the reading of one method, one attribute and one purpose (`pilot`, `faces`, …): an `.npz` that appears when it
-is whole. It holds the circumstances it was read under; under others it is read again.
-"""
+"""Pictures of edited latents, looked at by several networks in one pass."""
 
 import dataclasses
 import functools
-import io
 import itertools
-import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +15,8 @@ from jaxedit.attributes.base import AttributeClassifier, as_argument
 from jaxedit.attributes.latents import fingerprint
 from jaxedit.errors import InputError
 from jaxedit.evaluation.effects import Network
+from jaxedit.evaluation.record import Reading
 from jaxedit.evaluation.rendering import downscale, padded_batches, render_thumbnails
-from jaxedit.files import write_atomically
 from jaxedit.generators.base import Generator
 
 PerceptualDistance = Callable[
@@ -37,15 +30,8 @@ Edit = Callable[
 ]
 """(w, amount of each) to edited latents."""
 
-Reading = dict[str, np.ndarray]
-"""What all networks say of pictures, a row each: "values", "judge.NAME", and, relative to the unedited face,
-"identity.NAME" and "perceptual"."""
-
 PERCEPTUAL_SIZE = 256
 """Height and width of the pictures between which perceptual distances are taken."""
-
-_TOLERANCE = 1e-3
-"""Of what is compared between runs, relative to its standard deviation: the last digits depend on the machine."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,36 +252,3 @@ def _look(
     if perceptual is not None and before is not None:
         values["perceptual"] = perceptual(before / 127.5 - 1, downscale(images, before.shape[1])).reshape(-1)
     return values
-
-
-def read_unit(path: Path, circumstances: Mapping[str, np.ndarray]) -> Reading | None:
-    """A unit that was read under the same circumstances; None if there is none, or it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            unit = {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    for key, wanted in circumstances.items():
-        found, wanted = unit.get(f"when.{key}"), np.asarray(wanted)
-        if found is None or found.shape != wanted.shape or not near(found, wanted):
-            return None
-    return unit
-
-
-def near(found: np.ndarray, wanted: np.ndarray) -> bool:
-    """Whether numbers are those of an earlier run, of this or another machine."""
-    return bool(
-        np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * max(float(np.std(wanted)), 1e-3))
-    )
-
-
-def write_unit(path: Path, reading: Reading, circumstances: Mapping[str, np.ndarray]) -> None:
-    """Keep a unit.
-
-    Raises:
-        OutputError: if the file cannot be written.
-    """
-    buffer = io.BytesIO()
-    when = {f"when.{key}": np.asarray(value) for key, value in circumstances.items()}
-    np.savez_compressed(buffer, **reading, **when)  # type: ignore[arg-type]
-    write_atomically(path, buffer.getvalue())

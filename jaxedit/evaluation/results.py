@@ -3,19 +3,24 @@
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jaxedit.attributes.gaussianise import Gaussianiser, fit_gaussianiser
+from jaxedit.attributes.gaussianise import Gaussianiser
 from jaxedit.errors import InputError
-from jaxedit.evaluation.measuring import Reading, read_unit, write_unit
+from jaxedit.evaluation.record import (
+    Job,
+    Reading,
+    load_scales,
+    positions_of,
+    read_unit,
+    unedited_path,
+    unit_path,
+)
 from jaxedit.evaluation.scores import (
     REACHED,
     SLIDER,
@@ -36,9 +41,6 @@ from jaxedit.evaluation.scores import (
 from jaxedit.files import write_atomically
 
 RESULT_FILE = "evaluation.json"
-JOB_FILE = "job.json"
-FORMAT = 1
-_BLOCK = 512
 
 DEFINITIONS = {
     "unit": "All changes are in standard deviations of an attribute over unedited faces, after a monotone map to a "
@@ -64,148 +66,6 @@ DEFINITIONS = {
     "reached": f"Whether the target changed by at least {REACHED:g} of `change` on that side, (down, up).",
 }
 """What the numbers mean, in words."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What was asked for, as `job.json` keeps it.
-
-    Attributes:
-        generator: its name.
-        panel: what reads the pictures: columns of the classifier and the judges, names of other networks.
-        units: of the classifier's columns.
-        judge_attributes: for each judge, the attribute that each column stands for.
-        num_faces: how many.
-        pilot: how many of them are read along all amounts.
-        methods: the attributes that each method was asked to move.
-        attribute_names: all targets.
-        judged: attributes whose leakage counts.
-        change: equal change, in standard deviations.
-        seed: of the resamples.
-        num_resamples: how many.
-    """
-
-    generator: str
-    panel: Mapping[str, Any]
-    units: tuple[str, ...]
-    judge_attributes: Mapping[str, Sequence[str]]
-    num_faces: int
-    pilot: int
-    methods: Mapping[str, Sequence[str]]
-    attribute_names: tuple[str, ...]
-    judged: tuple[str, ...]
-    change: float
-    seed: int
-    num_resamples: int
-
-    @property
-    def measured(self) -> tuple[str, ...]:
-        """Names of the classifier's columns."""
-        return tuple(self.panel["classifier"])
-
-    def save(self, out: Path) -> None:
-        """Write `job.json`."""
-        content = {"format": FORMAT, **dataclasses.asdict(self)}
-        write_atomically(out / JOB_FILE, (json.dumps(content, indent=2) + "\n").encode())
-
-    @classmethod
-    def load(cls, out: Path) -> "Job":
-        """Read `job.json`.
-
-        Raises:
-            InputError: if the folder has none, or it is damaged or of another format.
-        """
-        path = out / JOB_FILE
-        try:
-            content = json.loads(path.read_text())
-            if content.pop("format") != FORMAT:
-                raise InputError(f"{path}: written by another version of jaxedit; give another folder")
-            for name in ("units", "attribute_names", "judged"):
-                content[name] = tuple(content[name])
-            return cls(**content)
-        except FileNotFoundError:
-            raise InputError(f"{out}: expected a folder of an evaluation") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: damaged: {error}") from error
-
-
-def unit_path(out: Path, method: str, attribute: str, unit: str) -> Path:
-    """Where the readings of one method, attribute and purpose lie."""
-    return out / "measurements" / folder_name(method) / folder_name(attribute) / f"{unit}.npz"
-
-
-def folder_name(name: str) -> str:
-    """A name as part of a path."""
-    return re.sub(r"[^\w.+=-]+", "_", name).strip(".") or "_"
-
-
-def unedited_path(out: Path) -> Path:
-    """Where the readings of the unedited faces lie."""
-    return out / "measurements" / "unedited.npz"
-
-
-def unedited_pictures_path(out: Path) -> Path:
-    """Where small pictures of the first unedited faces lie."""
-    return out / "measurements" / "unedited_pictures.npz"
-
-
-def fit_scales(
-    names: Sequence[str],
-    unedited: Float[np.ndarray, "num_faces num_columns"],
-    reference: Mapping[str, Float[Array | np.ndarray, " num_reference"]],
-) -> Gaussianiser:
-    """Positions of raw values: of each column by its reference values, or by the unedited faces.
-
-    Raises:
-        InputError: if the values of a column do not vary.
-    """
-    parts: list[Gaussianiser] = []
-    for column, name in enumerate(names):
-        values = np.asarray(reference[name] if name in reference else unedited[:, column], np.float32)
-        parts.append(fit_gaussianiser(values[:, None], [name]))
-    return jax.tree.map(lambda *tables: jnp.concatenate(tables), *parts)
-
-
-def positions_of(
-    scale: Gaussianiser, values: Float[Array | np.ndarray, "*batch num_columns"]
-) -> Float[np.ndarray, "*batch num_columns"]:
-    """`Gaussianiser.transform` in blocks of one size: one compilation whatever the number of faces and amounts."""
-    rows = np.asarray(values, np.float32).reshape(-1, values.shape[-1])
-    padded = np.concatenate([rows, np.zeros((-len(rows) % _BLOCK, rows.shape[1]), np.float32)])
-    blocks = [np.asarray(scale.transform(block)) for block in padded.reshape(-1, _BLOCK, rows.shape[1])]
-    return np.concatenate(blocks)[: len(rows)].reshape(values.shape).astype(np.float64)
-
-
-def save_scales(out: Path, scales: Mapping[str, Gaussianiser]) -> None:
-    """Keep the maps from raw values to positions, for `Evaluation.load`."""
-    tables = {
-        f"{name}/{field}": np.asarray(getattr(scale, field))
-        for name, scale in scales.items()
-        for field in ("values", "positions", "slopes")
-    }
-    write_unit(out / "measurements" / "scales.npz", tables, {})
-
-
-def load_scales(out: Path, names: Sequence[str]) -> dict[str, Gaussianiser]:
-    """What `save_scales` wrote.
-
-    Raises:
-        InputError: if it is not there.
-    """
-    tables = read_unit(out / "measurements" / "scales.npz", {}) or {}
-    try:
-        return {
-            name: Gaussianiser(
-                values=jnp.asarray(tables[f"{name}/values"]),
-                positions=jnp.asarray(tables[f"{name}/positions"]),
-                slopes=jnp.asarray(tables[f"{name}/slopes"]),
-            )
-            for name in names
-        }
-    except KeyError as error:
-        raise InputError(f"{out}: expected a folder of an evaluation, {error} is missing") from None
 
 
 @dataclasses.dataclass(frozen=True)

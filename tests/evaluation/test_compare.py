@@ -8,8 +8,8 @@ from scipy.special import ndtri
 
 from jaxedit.errors import InputError
 from jaxedit.evaluation import Evaluation, Judge, LinearDirections, evaluate, measuring
-from jaxedit.evaluation.compare import default_requests
-from jaxedit.evaluation.results import fit_scales, positions_of
+from jaxedit.evaluation.record import fit_scales, positions_of
+from jaxedit.evaluation.stages import default_requests
 
 NAMES = ("red", "green", "blue")
 W_DIM = 6

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 
+from jaxedit.evaluation.equal_change import amount_of_change, isotonic
 from jaxedit.evaluation.scores import (
     Estimate,
     Sides,
-    amount_of_change,
     both_sides,
     calibrate,
-    isotonic,
     monotone_share,
     resampling_weights,
     score_judge,
