@@ -112,12 +112,13 @@ def linear_svm(
     return SupportVectorMachine(v, b, up.max() - down.min(), (primal - dual) / primal)
 
 
+@functools.partial(jax.jit, static_argnames="share")
 def boundary_normals(
     w: Float[Array, "num_samples w_dim"],
     labels: Float[Array, "num_samples num_attributes"],
     *,
     share: float,
-    C: float,
+    C: float | Float[Array, ""],
 ) -> Float[Array, "num_attributes w_dim"]:
     """The unit normals of all attributes' boundaries, towards more of the attribute."""
     count = max(1, int(share * len(w)))

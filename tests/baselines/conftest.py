@@ -1,30 +1,15 @@
 """A world in which every method's answer is known: Gaussian latents, attributes that are noisy linear functions."""
 
-import dataclasses
 import itertools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from known_world import NAMES, W_DIM, World
 
 from benchmarks.baselines.common import TrainingSplit, prepare
 from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import AxesConfig
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
-
-W_DIM = 16
-NAMES = ("age", "gender", "smile", "hat")
-
-
-@dataclasses.dataclass(frozen=True)
-class World:
-    """w ~ N(mean, covariance); attribute i is gradients[i] · (w − mean) plus noise, of variance 1."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    gradients: np.ndarray
-    dataset: LabelledLatents
 
 
 @pytest.fixture(scope="session")
@@ -53,13 +38,13 @@ def split(world) -> TrainingSplit:
 def tiny() -> MobileStyleGAN:
     """A generator of random weights with six layers and pictures of 32²."""
     channels = (16, 8, 8)
-    keys = iter(jax.random.split(jax.random.key(0), 100))
+    random = np.random.RandomState(0)
 
     def array(*shape):
-        return jax.random.normal(next(keys), shape) / np.sqrt(shape[0])
+        return (random.randn(*shape) / np.sqrt(shape[0])).astype(np.float32)
 
     def affine(outer):
-        return {"weight": array(W_DIM, outer), "bias": jnp.ones(outer)}
+        return {"weight": array(W_DIM, outer), "bias": np.ones(outer, np.float32)}
 
     def convolution(inner, outer, size):
         return {
@@ -88,7 +73,7 @@ def tiny() -> MobileStyleGAN:
     }
     params = {
         "mapping_network": {"layers": {"0": affine(W_DIM)}},
-        "w_avg": jnp.zeros(W_DIM),
+        "w_avg": np.zeros(W_DIM, np.float32),
         "input_conv": first,
         "blocks": blocks,
     }
@@ -96,9 +81,3 @@ def tiny() -> MobileStyleGAN:
         z_dim=W_DIM, w_dim=W_DIM, mapping_layers=1, resolution=32, channels=channels
     )
     return MobileStyleGAN(config, params)
-
-
-def cosines(a, b) -> np.ndarray:
-    """Of the angles between rows."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)

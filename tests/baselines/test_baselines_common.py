@@ -1,10 +1,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from known_world import TRANSFORMERS
 
 from benchmarks.baselines import METHODS
 from benchmarks.baselines.common import in_layers, largest_correlation, prepare, scaled
-from benchmarks.baselines.latent_transformer import Config
 from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import AxesConfig
 from jaxedit.errors import InputError
@@ -16,7 +16,7 @@ OPTIONS = {
     "ganspace-w": {"num_components": 16},
     "sefa": {"num_semantics": 16},
     "whitened": {"num_components": 16},
-    "latent-transformer": {"config": Config(hidden_widths=(32,), epochs=3)},
+    "latent-transformer": {"config": TRANSFORMERS},
     "paper": {"config": SMALL, "num_components": 8},
 }
 

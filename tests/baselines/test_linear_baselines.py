@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import cosines
+from known_world import cosines
 from sklearn.svm import SVC, LinearSVC
 
 from benchmarks.baselines import covariance, ganspace, interfacegan, ridge_normal, sefa, whitened
