@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from benchmarks.common import Rows, print_table
 from jaxedit.errors import InputError
@@ -34,6 +36,8 @@ METRICS = {
     "code_correlation": Metric("code corr.", 3),
     "attribute_code_correlation": Metric("attribute corr.", 3),
     "leakage": Metric("leakage", 3),
+    "fresh_leakage": Metric("fresh leakage", 3),
+    "effect": Metric("effect", 2),
     "move_length": Metric("move, σ", 2),
     "reconstruction_error": Metric("reconstr. × 10⁴", 1, 1e4),
     "disentanglement": Metric("DCI D", 3),
@@ -48,9 +52,9 @@ METRICS = {
 _PANELS = {
     "axis_label_correlation": "axis–label\ncorrelation",
     "attribute_code_correlation": "correlation of\nattribute axes",
-    "leakage": "leakage\n(of probes)",
-    "move_length": "length of a\nmove by 1 [σ]",
-    "disentanglement": "DCI\ndisentanglement",
+    "fresh_leakage": "leakage\n(fresh probes)",
+    "move_length": "length of a\nmove [σ]",
+    "disentanglement": "DCI D",
 }
 _COLUMNS = (
     ("num_components", "num_layers", "hidden_width", "num_labels", "input_noise"),
@@ -175,7 +179,7 @@ def fill(page: str, results: Results) -> str:
             return "\n" + markdown_table(results.titles[study], results.studies[study]) + "\n"
         label, metric = rest
         rows = results.studies[study]
-        row = next((r for r in rows if label == r["label"] or (label == "default" and r["default"])), {})
+        row = next((r for r in rows if label == r["label"] or (label == "default" and r.get("default"))), {})
         if row.get(metric) is None:
             raise InputError(f"marker '{kind} {argument}': expected a row and a metric of the results")
         return _number(row[metric], metric.removesuffix(" sd"))
@@ -220,21 +224,25 @@ def draw(results: Results, path: str | Path) -> Path:
                     panel.set_ylabel(_PANELS[metric], fontsize=11)
                 else:
                     panel.tick_params(labelleft=False)
+                if i == 0 and band[j] in _BESIDE and _BESIDE[band[j]] in results.studies:
+                    corner = "lower right" if band[j] == "num_labels" else "lower left"
+                    panel.legend(fontsize=8.5, frameon=False, loc=corner, handlelength=1.5)
                 if i == len(_PANELS) - 1:
-                    panel.set_xlabel(results.titles[band[j]], fontsize=11)
+                    panel.set_xlabel(results.titles[band[j]].split(", ")[0], fontsize=11)
                 else:
                     panel.tick_params(labelbottom=False)
     for metric, row in panels.items():
-        _share_limits(row, log=metric == "leakage")
+        _share_limits(row, log=metric == "fresh_leakage")
     return save_figure(figure, path)
 
 
 def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
     rows = results.studies[study]
     places = {row["label"]: place for place, row in enumerate(rows)}
-    ordered = all(re.fullmatch(r"[\d.e+-]+", label) for label in places)
+    # Numbers are joined by a line, names (and seeds, which have no order) are not.
+    ordered = study != "split_seed" and all(re.fullmatch(r"[\d.e+-]+", label) for label in places)
 
-    def plot(own: Rows, colour: str, line: str) -> None:
+    def plot(own: Rows, colour: str, line: str, title: str) -> None:
         own = [row for row in own if row["label"] in places]
         panel.errorbar(
             [places[row["label"]] for row in own],
@@ -247,37 +255,43 @@ def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
             linewidth=1.6,
             elinewidth=1.2,
             capsize=2.5,
+            label=title,
         )
+
+    def kind(name: str) -> str:
+        """What stands after the comma of a title."""
+        return results.titles[name].partition(", ")[2].removesuffix(" target")
 
     beside = _BESIDE.get(study)
     if beside in results.studies:
-        plot(results.studies[beside], _GREY, "--")
-    plot(rows, _BLUE, "-")
+        plot(results.studies[beside], _GREY, "--", kind(beside))
+    plot(rows, _BLUE, "-", kind(study) or "with network")
     for row in rows:
         if row["default"]:
             panel.plot(places[row["label"]], row[metric], "o", color=_ORANGE, markersize=8, zorder=5)
     panel.set_xlim(-0.5, len(rows) - 0.5)
-    panel.set_xticks(
-        range(len(rows)),
-        [_tick(label) for label in places],
-        rotation=0 if ordered else 35,
-        ha="center" if ordered else "right",
-        rotation_mode="anchor",
-    )
+    panel.set_xticks(range(len(rows)), _ticks(list(places)))
     panel.tick_params(labelsize=9.5, color=_GREY)
+    if not ordered and study != "split_seed":
+        panel.tick_params(axis="x", labelsize=8.5)
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(_GREY)
     panel.grid(visible=True, color="#e4e7ea", linewidth=0.8)
     panel.set_axisbelow(True)
 
 
-def _tick(label: str) -> str:
-    """Powers of ten as such, long names in short."""
-    power = re.fullmatch(r"1e([+-]\d+)", label) or (re.fullmatch(r"0\.(0+)1", label))
-    if power is None:
-        return label.replace("linear path", "linear")
-    exponent = int(power[1]) if label.startswith("1e") else -len(power[1]) - 1
-    return f"$10^{{{exponent}}}$"
+def _ticks(labels: list[str]) -> list[str]:
+    """Weights as powers of ten, names on lines of their own."""
+    powers = any(re.fullmatch(r"0\.0+1|1e-\d+", label) for label in labels)
+
+    def tick(label: str) -> str:
+        if powers and re.fullmatch(r"0\.0*1|1e[+-]\d+", label):
+            return f"$10^{{{round(math.log10(float(label)))}}}$"
+        for long, short in (("linear path + network", "both"), ("linear path alone, ", "linear\n")):
+            label = label.replace(long, short)
+        return label.replace(" path alone", "\nalone").replace(" alone", "\nalone")
+
+    return [tick(label) for label in labels]
 
 
 def _share_limits(row: list[Axes], *, log: bool) -> None:
@@ -286,6 +300,9 @@ def _share_limits(row: list[Axes], *, log: bool) -> None:
     for panel in row:
         if log:
             panel.set_yscale("log")
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+            panel.yaxis.set_minor_locator(NullLocator())
             panel.set_ylim(low / 1.4, high * 1.4)
         else:
             margin = 0.08 * (high - low) or 0.1

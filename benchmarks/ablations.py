@@ -8,7 +8,8 @@ Each study varies one thing and leaves the rest at the defaults of `AxesConfig()
 with all its seeds, trained by one `learn_axes_sweep` and kept as one JSON file under --out: a run that is killed loses
 the cells of one sweep and goes on from the others. Cells are named by their settings, data and device; when the
 library itself has changed, take another --out. Everything is measured on one held-out split with one set of probes
-(`jaxedit.axes.metrics`), fitted on all training labels however few of them the axes saw.
+(`jaxedit.axes.metrics`), fitted on all training labels however few of them the axes saw, and with "fresh" probes that
+share no label with the axes.
 """
 
 import dataclasses
@@ -34,8 +35,8 @@ from jaxedit.axes import PCA, AttributeAxes, AxesConfig, fit_pca, learn_axes_swe
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
 from jaxedit.axes.learning import _split as split_dataset
-from jaxedit.axes.metrics import fit_probes, held_out_report
-from jaxedit.axes.training import SWEEPABLE
+from jaxedit.axes.metrics import fit_probes, held_out_report, leakage
+from jaxedit.axes.training import SWEEPABLE, mean_off_diagonal
 from jaxedit.errors import InputError
 from jaxedit.files import write_atomically
 from jaxedit.pretrained import load_labelled_latents
@@ -196,35 +197,56 @@ def studies(
         "held-out split", [Point(f"{s}", vary(split_seed=s)) for s in numbers("split_seed", base.split_seed)]
     )
     if size != "small":
+        paper_seeds = seeds if size == "large" else (0,)
         published = AxesConfig.paper(split_seed=base.split_seed)
-        paper = Cell(published, 60, num_training, seeds if size == "large" else (0,))
-        found["recipe"] = Study("recipe", [Point("default", default), Point("published, k = 60", paper)])
+        heavier = dataclasses.replace(
+            published, attribute_weight=base.attribute_weight, decorrelation_weight=base.decorrelation_weight
+        )
+        found["recipe"] = Study(
+            "recipe",
+            [
+                Point("default", default),
+                Point("published", Cell(published, 60, num_training, paper_seeds)),
+                Point("published, default loss weights", Cell(heavier, 60, num_training, paper_seeds)),
+            ],
+        )
     return found
 
 
 class Reference(NamedTuple):
-    """What every cell of one held-out split is measured with, in PCA coordinates."""
+    """What every cell of one held-out split is measured with, in PCA coordinates.
+
+    Attributes:
+        training: all training latents.
+        labels: their Gaussianised labels.
+        held_out: latents that no axes are learnt from.
+        held_out_labels: their labels, Gaussianised alike.
+        probes: fitted on the training split, as in `AxesReport`.
+        fresh_probes: fitted on the held-out split: they share no label with the axes, whose own errors the others
+            have too.
+        explained_variance: λ of the PCA.
+    """
 
     training: Array
     labels: Array
     held_out: Array
     held_out_labels: Array
     probes: Array
+    fresh_probes: Array
     explained_variance: Array
 
     @classmethod
     def of(cls, dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> "Reference":
         """From the split of this configuration, with all its training labels."""
         split = split_dataset(dataset, pca, config)
-        probes = fit_probes(split.w_pca, split.data.labels, pca.explained_variance)
-        return cls(
-            split.w_pca,
-            split.data.labels,
-            split.held_out_w_pca,
-            split.data.held_out_labels,
-            probes,
-            pca.explained_variance,
+        training, held_out = split.w_pca, split.held_out_w_pca
+        labels, held_out_labels = split.data.labels, split.data.held_out_labels
+        variance = pca.explained_variance
+        probes, fresh = (
+            fit_probes(training, labels, variance),
+            fit_probes(held_out, held_out_labels, variance),
         )
+        return cls(training, labels, held_out, held_out_labels, probes, fresh, variance)
 
 
 @functools.partial(jax.jit, static_argnames="k")
@@ -240,18 +262,24 @@ def _measure(
         variance = reference.explained_variance[:k]
         whitener = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
 
-        def length(i: Array) -> Array:
+        def effect(i: Array) -> tuple[Array, Array]:
+            """What an edit by one changes to fresh probes, and its length in whitened coordinates."""
             move = jax.nn.one_hot(i, k)
-            change = 0.5 * (autoencoder.decode(codes + move) - autoencoder.decode(codes - move)) * whitener
-            return jnp.linalg.norm(change, axis=1).mean()
+            change = 0.5 * (autoencoder.decode(codes + move) - autoencoder.decode(codes - move))
+            return change.mean(0) @ reference.fresh_probes[:k], jnp.linalg.norm(
+                change * whitener, axis=1
+            ).mean()
 
-        lengths = jax.lax.map(length, jnp.arange(reference.labels.shape[1]))
+        effects, lengths = jax.lax.map(effect, jnp.arange(reference.labels.shape[1]))
+        own = jnp.diagonal(effects)
     return codes, {
         "axis_label_correlation": report.axis_label_correlation.mean(),
         "code_correlation": report.code_correlation,
         "attribute_code_correlation": report.attribute_code_correlation,
         "leakage": report.leakage.mean(),
-        "move_length": lengths.mean(),
+        "fresh_leakage": leakage(effects).mean(),
+        "effect": own.mean(),
+        "move_length": (lengths / jnp.abs(own)).mean(),
         "reconstruction_error": report.reconstruction_error,
     }
 
@@ -277,11 +305,32 @@ def measure(axes: AttributeAxes, reference: Reference) -> dict[str, float]:
 
 
 def references(reference: Reference, k: int) -> Rows:
-    """What the scores are for codes that need no training: the labels themselves, and principal components."""
+    """What the scores are for codes that need no training.
+
+    The labels themselves; the labels decorrelated, c = Σ^−½ y with Σ their correlations, so that y = Σ^½ c and a move
+    of one axis takes all correlated attributes along; principal components. Noise fills up the k columns.
+    """
     labels = np.asarray(reference.held_out_labels)
+    labels = (labels - labels.mean(0)) / labels.std(0)
     noise = np.random.RandomState(0).randn(len(labels), k - labels.shape[1]).astype(np.float32)
+    correlations = np.corrcoef(labels.T)
+    values, vectors = np.linalg.eigh(correlations)
+    root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
+
+    def row(label: str, codes: np.ndarray, effects: np.ndarray) -> dict[str, Any]:
+        known = {
+            "axis_label_correlation": np.diagonal(np.corrcoef(codes.T, labels.T), len(effects)).mean(),
+            "attribute_code_correlation": mean_off_diagonal(jnp.asarray(np.corrcoef(codes.T))),
+            "fresh_leakage": leakage(effects.astype(np.float32)).mean(),
+        }
+        every = np.hstack([codes, noise]).astype(np.float32)
+        return (
+            {"label": label} | {name: float(value) for name, value in known.items()} | scores(every, labels)
+        )
+
     return [
-        {"label": "the labels themselves, and noise up to k"} | scores(np.hstack([labels, noise]), labels),
+        row("labels", labels, np.eye(labels.shape[1])),
+        row("labels, decorrelated", labels @ inverse, root),
         {"label": "principal components"} | scores(reference.held_out[:, :k], labels),
     ]
 

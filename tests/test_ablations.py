@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,8 +100,9 @@ def test_the_default_is_measured_as_its_report_says(results, dataset, pca):
         np.testing.assert_allclose(row[f"{name} sd"], np.std(own, ddof=1), rtol=0.1, atol=1e-4)
     assert row["runs"] == 2
     assert set(METRICS) < set(row)
-    labels, components = results.studies["references"]
+    labels, decorrelated, components = results.studies["references"]
     assert labels["disentanglement"] > 0.99 > components["disentanglement"]
+    assert decorrelated["attribute_code_correlation"] < 1e-5 < decorrelated["fresh_leakage"]
 
 
 def test_few_labels_are_measured_on_the_same_faces(results, dataset, pca):
@@ -187,3 +189,21 @@ def test_tables_and_pages(results):
         fill("<!-- value input_noise | 0 | colour -->1<!-- end -->", results)
     with pytest.raises(InputError, match="after every marker"):
         fill("<!-- table input_noise --> and no end", results)
+
+
+PAGE = (ROOT / "docs" / "science.md").read_text()
+
+
+def test_the_page_says_what_the_numbers_say():
+    found = Results.from_json((ROOT / "benchmarks" / "results" / "ablations_cpu.json").read_text())
+    assert fill(PAGE, found) == PAGE
+    for kind in ("table", "value"):
+        for study in re.findall(rf"<!-- {kind} (\w+)", PAGE):
+            assert study in found.studies
+    assert (ROOT / "docs" / "ablations.png").exists()
+
+
+def test_the_page_code_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(code, {})
+    assert [float(line) < 0.9 for line in capsys.readouterr().out.split()] == [True] * 3

@@ -285,7 +285,8 @@ def _disentanglement_and_completeness(importance: Array) -> tuple[Array, Array]:
 
     total = of_codes.sum()
     weight = of_codes / jnp.where(total > 0, total, 1.0)
-    return jnp.sum(weight * scores(importance, of_codes)), scores(importance.T, of_factors).mean()
+    disentanglement = jnp.minimum(jnp.sum(weight * scores(importance, of_codes)), 1.0)  # rounding of the weights
+    return disentanglement, scores(importance.T, of_factors).mean()
 
 
 @functools.partial(jax.jit, static_argnums=1)
