@@ -285,8 +285,9 @@ def _disentanglement_and_completeness(importance: Array) -> tuple[Array, Array]:
 
     total = of_codes.sum()
     weight = of_codes / jnp.where(total > 0, total, 1.0)
-    disentanglement = jnp.minimum(jnp.sum(weight * scores(importance, of_codes)), 1.0)  # rounding of the weights
-    return disentanglement, scores(importance.T, of_factors).mean()
+    disentanglement = jnp.sum(weight * scores(importance, of_codes))
+    # The weights add up to one but for rounding.
+    return jnp.minimum(disentanglement, 1.0), scores(importance.T, of_factors).mean()
 
 
 @functools.partial(jax.jit, static_argnums=1)
