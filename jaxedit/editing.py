@@ -11,6 +11,9 @@ bit for bit. On W+ the code is that of the mean over the layers: one picture has
 chosen layer moves by the same Δw, which keeps what the layers differ by. An edit of w repeated over the layers is
 therefore the edit of w.
 
+Axes with layer steps (see `jaxedit.axes.layer_steps`) move each style input by its own step instead, and so lead from W
+to W+.
+
 `edit_latents` is a pure function of arrays and pytrees; the amounts are a dense vector, so other amounts or other
 attributes run the same compiled program. `jaxedit.AttributeAxes.edit` takes names instead.
 """
@@ -25,6 +28,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxedit.attributes.gaussianise import Gaussianiser
 from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.layer_steps import LayerSteps
 from jaxedit.axes.pca import PCA
 from jaxedit.errors import InputError
 
@@ -68,14 +72,7 @@ def edit_latents(
         w_pca = pca.transform(single)
         codes = autoencoder.encode(w_pca[:, :k])
         positions = codes[:, :num_attributes]
-        if units == "raw":
-            raw = amounts if absolute else gaussianiser.inverse_transform(positions) + amounts
-            moved = gaussianiser.transform(jnp.broadcast_to(raw, positions.shape))
-        else:
-            moved = amounts if absolute else positions + amounts
-        # A move by nothing must be nothing, also where raw values are rounded on the way there and back.
-        moves = selected if absolute else selected & (amounts != 0)
-        moved = jnp.where(moves, moved, positions)
+        moved = _moved(gaussianiser, positions, amounts, selected, absolute=absolute, units=units)
         decoded = autoencoder.decode(codes.at[:, :num_attributes].set(moved))
         if mode == "difference":
             change = (decoded - autoencoder.decode(codes)) @ pca.components[:k]
@@ -88,6 +85,80 @@ def edit_latents(
             if layers is not None:
                 keep = keep | ~layers[:, None]
         return jnp.where(keep, w, w + change)
+
+
+def edit_latents_by_layers(
+    pca: PCA,
+    gaussianiser: Gaussianiser,
+    autoencoder: AxisAutoencoder,
+    steps: LayerSteps,
+    w: Float[Array, "batch *num_ws w_dim"],
+    amounts: Float[Array, "#batch num_attributes"],
+    selected: Bool[Array, " num_attributes"],
+    layers: Bool[Array, " num_layers"] | None = None,
+    *,
+    absolute: bool = False,
+    units: Units = "std",
+) -> Float[Array, "batch num_ws w_dim"]:
+    """Move latents along attribute axes, each style input by its own step.
+
+    Args:
+        pca, gaussianiser, autoencoder: as for `edit_latents`.
+        steps: of the axes.
+        w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
+        amounts, selected, layers, absolute, units: as for `edit_latents`.
+
+    Returns:
+        Latents of W+. An edit that moves nothing returns w, repeated over the layers, bit for bit.
+    """
+    with jax.default_matmul_precision("highest"):
+        positions = positions_in_layers(pca, autoencoder, steps, w)
+        moved = _moved(gaussianiser, positions, amounts, selected, absolute=absolute, units=units)
+        w_plus = w if w.ndim == 3 else jnp.repeat(w[:, None], steps.num_ws, axis=1)
+        change = steps.moves(pca, moved - positions)
+        keep = (moved == positions).all(1)[:, None, None]
+        if layers is not None:
+            keep = keep | ~layers[:, None]
+        return jnp.where(keep, w_plus, w_plus + change)
+
+
+def encode_layers(
+    pca: PCA, autoencoder: AxisAutoencoder, steps: LayerSteps, w: Float[Array, "batch *num_ws w_dim"]
+) -> Float[Array, "batch k"]:
+    """The codes of latents that may be edits by layer steps; see `jaxedit.axes.layer_steps`."""
+    if w.ndim == 2:
+        return autoencoder.encode(pca.transform(w)[:, : pca.num_components])
+    amounts = steps.amounts(pca, w)
+    before = (w - steps.moves(pca, amounts)).mean(1)
+    codes = autoencoder.encode(pca.transform(before)[:, : pca.num_components])
+    return codes.at[:, : amounts.shape[1]].add(amounts)
+
+
+def positions_in_layers(
+    pca: PCA, autoencoder: AxisAutoencoder, steps: LayerSteps, w: Float[Array, "batch *num_ws w_dim"]
+) -> Float[Array, "batch num_attributes"]:
+    """The positions on the attribute axes, likewise."""
+    return encode_layers(pca, autoencoder, steps, w)[:, : len(steps.coordinates)]
+
+
+def _moved(
+    gaussianiser: Gaussianiser,
+    positions: Float[Array, "batch num_attributes"],
+    amounts: Float[Array, "#batch num_attributes"],
+    selected: Bool[Array, " num_attributes"],
+    *,
+    absolute: bool,
+    units: Units,
+) -> Float[Array, "batch num_attributes"]:
+    """Where the edits lead from these positions."""
+    if units == "raw":
+        raw = amounts if absolute else gaussianiser.inverse_transform(positions) + amounts
+        moved = gaussianiser.transform(jnp.broadcast_to(raw, positions.shape))
+    else:
+        moved = amounts if absolute else positions + amounts
+    # A move by nothing must be nothing, also where raw values are rounded on the way there and back.
+    moves = selected if absolute else selected & (amounts != 0)
+    return jnp.where(moves, moved, positions)
 
 
 def dense_amounts(

@@ -17,6 +17,7 @@ from jaxedit import editing
 from jaxedit.attributes.gaussianise import Gaussianiser
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.layer_steps import LayerSteps
 from jaxedit.axes.metrics import AxesReport
 from jaxedit.axes.pca import PCA
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
@@ -25,7 +26,7 @@ from jaxedit.errors import CheckpointError, InputError
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["pca", "gaussianiser", "autoencoder", "report", "history"],
+    data_fields=["pca", "gaussianiser", "autoencoder", "report", "history", "steps"],
     meta_fields=["attribute_names", "attribute_units", "config"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,7 @@ class AttributeAxes:
         history: training curves: "total", "reconstruction", "attribute" and "decorrelation" [num_steps] on the
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and
             "held_out_reconstruction" [num_chunks] between chunks.
+        steps: how far each style input moves, for axes refined in pictures; None for axes that move all alike.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -56,6 +58,7 @@ class AttributeAxes:
     config: AxesConfig
     report: AxesReport
     history: dict[str, Array | np.ndarray]
+    steps: LayerSteps | None = None
 
     @property
     def num_attributes(self) -> int:
@@ -63,7 +66,10 @@ class AttributeAxes:
         return len(self.attribute_names)
 
     def encode(self, w: Float[Array | np.ndarray, "batch *num_ws w_dim"]) -> Float[Array, "batch k"]:
-        """Codes c of latents of W, or of the mean over the layers of W+.
+        """Codes c of latents of W or W+.
+
+        A latent of W+ has the code of the mean over its layers; where axes have `steps`, of the mean that is left when
+        what the layers differ by is taken for edits, with those added again.
 
         Raises:
             InputError: if the shape or the width does not fit, or a latent is NaN or infinite.
@@ -108,7 +114,8 @@ class AttributeAxes:
         units: Literal["std", "raw"] = "std",
         layers: range | slice | Sequence[int] | None = None,
         mode: Literal["difference", "decode"] = "difference",
-    ) -> Float[Array, "batch *num_ws w_dim"]:
+        space: Literal["w", "w_plus"] | None = None,
+    ) -> Float[Array, "batch *layers_out w_dim"]:
         """Move latents along attribute axes; the mathematics stands in `jaxedit.editing`.
 
         Args:
@@ -118,9 +125,12 @@ class AttributeAxes:
             units: of the amounts: "std" for standard deviations, "raw" for the attribute's own unit.
             layers: for W+, the layers to change: a range, a slice or indices. None for all.
             mode: "difference", which keeps all that the autoencoder does not reconstruct, or "decode", as published.
+            space: "w_plus" moves each style input by its own step, "w" all alike. By default "w_plus" if the axes have
+                `steps` and the mode is "difference".
 
         Returns:
-            Edited latents of the same shape. An empty edit by difference returns the same bits.
+            Edited latents. In space "w" of the same shape, in space "w_plus" always [batch, num_ws, w_dim]. An empty
+            edit by difference returns the same bits (repeated over the layers, where W becomes W+).
 
         Raises:
             InputError: if an attribute is unknown, an amount is not finite, a shape or the width does not fit, a
@@ -131,15 +141,39 @@ class AttributeAxes:
         if mode not in ("difference", "decode"):
             raise InputError(f"mode: expected 'difference' or 'decode', got {mode!r}")
         w = self._checked(w)
+        by_layers = self._by_layers(space, mode)
         mask = None
         if layers is not None:
-            if w.ndim != 3:
+            if w.ndim != 3 and not by_layers:
                 raise InputError(
                     f"layers: expected latents of W+ [batch, num_ws, w_dim], got w of shape {w.shape}"
                 )
-            mask = editing.layer_mask(layers, w.shape[1])
+            mask = editing.layer_mask(layers, w.shape[1] if w.ndim == 3 else self._num_ws)
         amounts, selected = editing.dense_amounts(edits, self.attribute_names, len(w))
-        return self._call(_edit, w, amounts, selected, mask, static=(bool(absolute), units, mode))
+        return self._call(_edit, w, amounts, selected, mask, static=(bool(absolute), units, mode, by_layers))
+
+    def _by_layers(self, space: str | None, mode: str) -> bool:
+        """Whether an edit moves each style input by its own step."""
+        if space not in (None, "w", "w_plus"):
+            raise InputError(f"space: expected 'w', 'w_plus' or None, got {space!r}")
+        if space is None:
+            return self.steps is not None and mode == "difference"
+        if space == "w_plus" and (self.steps is None or mode != "difference"):
+            raise InputError(
+                "space: expected 'w': "
+                + (
+                    "these axes have no layer steps"
+                    if self.steps is None
+                    else "mode 'decode' has no layer steps"
+                )
+                + ", got 'w_plus'"
+            )
+        return space == "w_plus"
+
+    @property
+    def _num_ws(self) -> int:
+        assert self.steps is not None
+        return self.steps.num_ws
 
     def save(self, folder: str | Path) -> Path:
         """Write a checkpoint folder of kind "axes"."""
@@ -148,6 +182,7 @@ class AttributeAxes:
             "attribute_units": list(self.attribute_units),
             "num_components": self.pca.num_components,
             "config": dataclasses.asdict(self.config),
+            "layer_steps": self.steps is not None,
         }
         arrays = {
             "pca": {n: getattr(self.pca, n) for n in ("mean", "components", "explained_variance")},
@@ -156,6 +191,8 @@ class AttributeAxes:
             "report": {f.name: getattr(self.report, f.name) for f in dataclasses.fields(self.report)},
             "history": dict(self.history),
         }
+        if self.steps is not None:
+            arrays["steps"] = {n: getattr(self.steps, n) for n in ("coordinates", "group_of_layer")}
         return save_checkpoint(folder, kind="axes", config=config, arrays=arrays)
 
     @classmethod
@@ -178,6 +215,9 @@ class AttributeAxes:
                 config=config,
                 report=AxesReport(**arrays["report"]),
                 history=arrays["history"],
+                steps=LayerSteps(**jax.tree.map(jnp.asarray, arrays["steps"]))
+                if meta.get("layer_steps")
+                else None,
             )
         except (KeyError, TypeError, InputError) as error:
             raise CheckpointError(f"{folder}: does not fit this version's axes: {error}") from error
@@ -186,6 +226,10 @@ class AttributeAxes:
         if w.ndim not in (2, 3) or w.shape[-1] != self.pca.w_dim:
             raise InputError(
                 f"w: expected [batch, {self.pca.w_dim}] or [batch, num_ws, {self.pca.w_dim}], got shape {w.shape}"
+            )
+        if self.steps is not None and w.ndim == 3 and w.shape[1] != self.steps.num_ws:
+            raise InputError(
+                f"w: expected {self.steps.num_ws} layers of W+, as the axes' steps, got shape {w.shape}"
             )
         return w
 
@@ -202,7 +246,7 @@ class AttributeAxes:
     @functools.cached_property
     def _parts(self) -> "tuple[_Structure, list[Array]]":
         """What a call passes to the compiled functions. Flattening an NNX module takes longer than an edit."""
-        leaves, structure = jax.tree.flatten((self.pca, self.gaussianiser, self.autoencoder))
+        leaves, structure = jax.tree.flatten((self.pca, self.gaussianiser, self.autoencoder, self.steps))
         return _Structure(structure), leaves
 
 
@@ -219,7 +263,7 @@ class _Structure:
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, _Structure) and self.structure == other.structure)
 
-    def parts(self, leaves: list[Array]) -> tuple[PCA, Gaussianiser, AxisAutoencoder]:
+    def parts(self, leaves: list[Array]) -> tuple[PCA, Gaussianiser, AxisAutoencoder, LayerSteps | None]:
         return jax.tree.unflatten(self.structure, leaves)
 
 
@@ -236,10 +280,35 @@ def _edit(
     selected: Array,
     layers: Array | None,
 ) -> tuple[Array, Array]:
-    absolute, units, mode = static
-    edited = editing.edit_latents(
-        *structure.parts(leaves), w, amounts, selected, layers, absolute=absolute, units=units, mode=mode
-    )
+    absolute, units, mode, by_layers = static
+    pca, gaussianiser, autoencoder, steps = structure.parts(leaves)
+    if by_layers:
+        assert steps is not None
+        edited = editing.edit_latents_by_layers(
+            pca,
+            gaussianiser,
+            autoencoder,
+            steps,
+            w,
+            amounts,
+            selected,
+            layers,
+            absolute=absolute,
+            units=units,
+        )
+    else:
+        edited = editing.edit_latents(
+            pca,
+            gaussianiser,
+            autoencoder,
+            w,
+            amounts,
+            selected,
+            layers,
+            absolute=absolute,
+            units=units,
+            mode=mode,
+        )
     return edited, jnp.isfinite(w).all()
 
 
@@ -247,8 +316,10 @@ def _edit(
 def _encode(
     structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array
 ) -> tuple[Array, Array]:
-    pca, _, autoencoder = structure.parts(leaves)
+    pca, _, autoencoder, steps = structure.parts(leaves)
     with jax.default_matmul_precision("highest"):
+        if steps is not None:
+            return editing.encode_layers(pca, autoencoder, steps, w), jnp.isfinite(w).all()
         single = w.mean(1) if w.ndim == 3 else w
         return autoencoder.encode(pca.transform(single)[:, : pca.num_components]), jnp.isfinite(w).all()
 
@@ -257,7 +328,7 @@ def _encode(
 def _decode(
     structure: _Structure, static: tuple[Any, ...], leaves: list[Array], c: Array, tail: Array
 ) -> tuple[Array, Array]:
-    pca, _, autoencoder = structure.parts(leaves)
+    pca, _, autoencoder, _ = structure.parts(leaves)
     with jax.default_matmul_precision("highest"):
         w = pca.inverse_transform(jnp.concatenate([autoencoder.decode(c), tail], axis=1))
     return w, jnp.isfinite(c).all()
