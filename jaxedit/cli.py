@@ -269,8 +269,10 @@ def edit(
     )
     chosen = load_axes(generator if axes is None else axes)
     edited = chosen.edit(latent, amounts, absolute=absolute, units="raw" if raw else "std")
-    # One picture after the other: the program for one serves both.
-    images = [to_uint8(model.synthesis(one)) for one in ([latent] if compare else []) + [edited]]
+    # One picture after the other: the program for one serves both. The edit by nothing brings the original to W+.
+    images = [
+        to_uint8(model.synthesis(one)) for one in ([chosen.edit(latent, {})] if compare else []) + [edited]
+    ]
     save_image(jnp.concatenate(images, axis=2)[0], out)
     before, after = chosen.read(latent)[0], chosen.read(edited)[0]
     for name in amounts:

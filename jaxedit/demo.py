@@ -43,7 +43,7 @@ from jaxedit.evaluation.report import Picture, Section, Table, write_report
 from jaxedit.files import write_atomically
 from jaxedit.images import save_image
 from jaxedit.inspection import LICENCE_NOTE, devices, versions
-from jaxedit.pretrained import cache_axes, load_generator, load_labelled_latents
+from jaxedit.pretrained import cache_axes, load_generator, load_labelled_latents, with_layer_steps
 from jaxedit.sources import cache_dir
 
 FIRST_FACE = 7
@@ -118,6 +118,8 @@ def run_demo(
         pca = jax.block_until_ready(fit_pca(dataset.w))
     with watch.stage("learn the axes"):
         axes = learn_axes(dataset, pca, config)
+        if config.linear_path:
+            axes = with_layer_steps(axes, generator_name)
     with watch.stage("save the axes"):
         axes.save(out / "checkpoint")
         if config == AxesConfig():

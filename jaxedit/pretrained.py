@@ -1,5 +1,6 @@
 """Generators by name: the source fetched (pinned, cached), converted once, kept as a checkpoint, loaded."""
 
+import dataclasses
 import importlib.resources
 import zlib
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from jaxedit.attributes.labelling import LABELS_FILE
 from jaxedit.attributes.labels_file import load_labels
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.layer_steps import load_layer_steps
 from jaxedit.axes.learning import learn_axes
 from jaxedit.axes.pca import fit_pca
 from jaxedit.cache import cached, cached_checkpoint, checkpoint_folder, locked
@@ -37,10 +39,14 @@ class KnownGenerator(NamedTuple):
     """Part of the folder's name in the cache: raised whenever the converted names, shapes or numbers change."""
     labels: str
     """The package's file of labels for it."""
+    steps: str
+    """The package's file of the layer steps of its axes."""
 
 
 KNOWN_GENERATORS = {
-    "mobile-stylegan-ffhq": KnownGenerator(RANDOM_FACE, convert_wheel, 1, "mobile_stylegan_ffhq_labels.npz")
+    "mobile-stylegan-ffhq": KnownGenerator(
+        RANDOM_FACE, convert_wheel, 1, "mobile_stylegan_ffhq_labels.npz", "mobile_stylegan_ffhq_steps.npz"
+    )
 }
 
 
@@ -101,7 +107,7 @@ def load_axes(name: str | Path, *, progress: bool = True) -> AttributeAxes:
     Args:
         name: a known generator, or a folder that `AttributeAxes.save` wrote. The axes of a known generator are learnt
             on first use, from the labels that come along and with the default settings (about half a minute on two
-            CPU cores), and then kept in the cache.
+            CPU cores), given the layer steps that come along, and then kept in the cache.
         progress: whether to show a bar where axes are learnt.
 
     Raises:
@@ -120,10 +126,22 @@ def load_axes(name: str | Path, *, progress: bool = True) -> AttributeAxes:
     def learn(folder: Path) -> AttributeAxes:
         dataset = load_labelled_latents(name)
         axes = learn_axes(dataset, fit_pca(dataset.w), AxesConfig(), progress=progress)
+        axes = with_layer_steps(axes, str(name))
         axes.save(folder)
         return axes
 
     return cached(_axes_folder(str(name)), load=AttributeAxes.load, make=learn)
+
+
+def with_layer_steps(axes: AttributeAxes, name: str) -> AttributeAxes:
+    """Axes of a known generator with the layer steps that come along, so that they edit in W+.
+
+    Raises:
+        InputError: if the axes have no linear path, or are not of this generator.
+    """
+    path = _data_path(KNOWN_GENERATORS[name].steps)
+    steps = load_layer_steps(path, axes.attribute_names, axes.pca, axes.autoencoder)
+    return dataclasses.replace(axes, steps=steps)
 
 
 def cache_axes(name: str, axes: AttributeAxes) -> Path:
@@ -139,7 +157,9 @@ def cache_axes(name: str, axes: AttributeAxes) -> Path:
 
 def _axes_folder(name: str) -> Path:
     """Where the axes of a known generator are kept; other labels, settings or weights have another folder."""
-    identity = repr((AxesConfig(), KNOWN_GENERATORS[name].layout)).encode() + _labels_path(name).read_bytes()
+    known = KNOWN_GENERATORS[name]
+    files = _data_path(known.labels).read_bytes() + _data_path(known.steps).read_bytes()
+    identity = repr((AxesConfig(), known.layout)).encode() + files
     return checkpoint_folder(f"{name}-axes-{zlib.crc32(identity):08x}")
 
 
@@ -157,7 +177,7 @@ def load_labelled_latents(name: str | Path, generator: Generator | None = None) 
         DownloadError, CheckpointError, OutputError: as `load_generator` does.
     """
     if str(name) in KNOWN_GENERATORS:
-        path = _labels_path(str(name))
+        path = _data_path(KNOWN_GENERATORS[str(name)].labels)
     elif Path(name).exists():
         path = Path(name) / LABELS_FILE if Path(name).is_dir() else Path(name)
     else:
@@ -168,6 +188,6 @@ def load_labelled_latents(name: str | Path, generator: Generator | None = None) 
     return labels.with_latents(generator or load_generator(labels.generator), name=str(path))
 
 
-def _labels_path(name: str) -> Path:
-    """The file of labels that ships with the package for a known generator."""
-    return Path(str(importlib.resources.files("jaxedit"))) / "data" / KNOWN_GENERATORS[name].labels
+def _data_path(name: str) -> Path:
+    """A file that ships with the package."""
+    return Path(str(importlib.resources.files("jaxedit"))) / "data" / name

@@ -6,7 +6,7 @@ from jaxedit.attributes.labels_file import load_labels
 from jaxedit.attributes.latents import sample_z
 from jaxedit.attributes.selection import predictable_attributes
 from jaxedit.errors import InputError
-from jaxedit.pretrained import _labels_path, load_labelled_latents
+from jaxedit.pretrained import KNOWN_GENERATORS, _data_path, load_labelled_latents
 
 NAME = "mobile-stylegan-ffhq"
 
@@ -40,7 +40,7 @@ def test_relabelling_gives_the_shipped_labels(generator, dataset):
 
 def test_labels_of_a_file(generator, tmp_path, dataset):
     path = tmp_path / "labels.npz"
-    shipped = _labels_path(NAME).read_bytes()
+    shipped = _data_path(KNOWN_GENERATORS[NAME].labels).read_bytes()
     path.write_bytes(shipped)
     assert load_labels(path).generator == NAME
     np.testing.assert_array_equal(load_labelled_latents(path, generator).values, dataset.values)

@@ -16,12 +16,16 @@ them out leaves the layers w⁰_l, and the code of the latent is that of the mea
 
 import dataclasses
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.pca import PCA
+from jaxedit.errors import InputError
 
 
 @functools.partial(
@@ -70,6 +74,43 @@ class LayerSteps:
         ridge = 1e-6 * (jnp.trace(gram) / len(gram) + 1e-12)
         products = deviations.reshape(len(deviations), -1) @ steps.T
         return jax.scipy.linalg.solve(gram + ridge * jnp.eye(len(gram)), products.T, assume_a="pos").T
+
+
+def load_layer_steps(
+    path: str | Path, attribute_names: tuple[str, ...], pca: PCA, autoencoder: AxisAutoencoder
+) -> LayerSteps:
+    """Steps from a file, for these axes.
+
+    Args:
+        path: an `.npz` of `attribute_names`, `steps` [num_attributes, num_groups, w_dim] in W and `group_of_layer`
+            [num_ws]. Steps are kept in W because that is the same whatever signs a PCA gives its directions.
+        attribute_names: of the axes. One that the file lacks moves all layers alike, by the linear path of the axes.
+        pca: of the axes.
+        autoencoder: of the axes; it must have a linear path.
+
+    Raises:
+        InputError: if the file cannot be read or does not fit, or the axes have no linear path.
+    """
+    if autoencoder.linear is None:
+        raise InputError("layer steps: expected axes with a linear path (AxesConfig.linear_path)")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            known = [str(name) for name in file["attribute_names"]]
+            steps, group_of_layer = file["steps"].astype(np.float32), file["group_of_layer"].astype(np.int32)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: expected an .npz file of layer steps: {error}") from error
+    num_groups = int(group_of_layer.max()) + 1
+    if steps.shape != (len(known), num_groups, pca.w_dim) or not np.isfinite(steps).all():
+        raise InputError(
+            f"{path}: expected finite steps [{len(known)}, {num_groups}, {pca.w_dim}], got shape {steps.shape}"
+        )
+    coordinates = (steps @ np.asarray(pca.components[: pca.num_components]).T) / np.asarray(_scale(pca))
+    alike = np.asarray(autoencoder.linear.decoder[...])
+    rows = [
+        coordinates[known.index(name)] if name in known else np.repeat(alike[i][None], num_groups, axis=0)
+        for i, name in enumerate(attribute_names)
+    ]
+    return LayerSteps(jnp.asarray(np.stack(rows)), jnp.asarray(group_of_layer))
 
 
 def _scale(pca: PCA) -> Float[Array, " k"]:

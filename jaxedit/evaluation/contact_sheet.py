@@ -74,7 +74,7 @@ def render_edit_steps(
     names = tuple(axes.attribute_names if attribute_names is None else attribute_names)
     if w.ndim != 1:
         raise InputError(f"w: expected one latent, [w_dim], got shape {list(w.shape)}")
-    original = jnp.asarray(w, jnp.float32)[None]
+    original = axes.edit(jnp.asarray(w, jnp.float32)[None], {})  # in the space of the edits, W or W+
     moves = [(row, column) for row in range(len(names)) for column, a in enumerate(amounts) if a != 0]
     edited = [axes.edit(original, {names[row]: amounts[column]}) for row, column in moves]
     latents = jnp.concatenate([original, *edited])
