@@ -25,6 +25,7 @@ benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks.latents --json benchmarks/results/latents_cpu.json
 	$(BIN)/python -m benchmarks.picture_effects --json benchmarks/results/picture_effects_cpu.json
 	$(BIN)/python -m benchmarks.axis_learning --json benchmarks/results/axis_learning_cpu.json
+	$(BIN)/python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/ablations.png --page docs/science.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("jaxedit needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.12 ..." % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'

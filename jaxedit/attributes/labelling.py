@@ -120,7 +120,8 @@ def label(
                 shard = _label_shard(generator, network, job, start, stop, bar)
                 _write_shard(path, shard)
             else:
-                bar.initial += stop - start  # keeps the throughput that of the work done now
+                if not bar.disable:
+                    bar.initial += stop - start  # keeps the throughput that of the work done now
                 bar.update(stop - start)
             shards.append(shard)
     labels = Labels(
