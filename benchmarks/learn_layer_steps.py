@@ -7,6 +7,7 @@ The steps go to OUT/steps.npz, which `jaxedit.axes.layer_steps.load_layer_steps`
 after its last whole shard. 8,192 pairs take half an hour on two free CPU cores.
 """
 
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,7 +59,8 @@ class Rounds:
         with tqdm(total=len(w), desc=name, unit="image") as bar:
             for start in range(0, len(w), _SHARD):
                 rows = w[start : start + _SHARD]
-                path = self.out / f"{name}-{start:06d}-{len(rows)}.npz"
+                # Named by the latents themselves: another seed, size of moves or step is measured anew.
+                path = self.out / f"{name}-{start:06d}-{zlib.crc32(rows.tobytes()):08x}.npz"
                 if not path.exists():
                     values = [
                         self._batch(rows[i : i + self.batch_size], bar)
@@ -123,7 +125,7 @@ def run(
     columns = [[a.name for a in FACE_ATTRIBUTES].index(name) for name in names]
 
     def positions(values: np.ndarray) -> np.ndarray:
-        return np.clip(np.asarray(gaussianiser.transform(values[:, columns])), -4, 4)
+        return positions_of_labels(gaussianiser, values[:, columns])
 
     x = np.asarray(pca.transform(dataset.w))[:, :k] / scale
     basis = attribute_basis(jnp.asarray(x), jnp.asarray(positions_of_labels(gaussianiser, dataset.values)))
