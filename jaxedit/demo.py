@@ -39,11 +39,18 @@ from jaxedit.evaluation.plots import (
     plot_training,
     save_figure,
 )
+from jaxedit.evaluation.published import leakage_table, load_numbers
 from jaxedit.evaluation.report import Picture, Section, Table, write_report
 from jaxedit.files import write_atomically
 from jaxedit.images import save_image
 from jaxedit.inspection import LICENCE_NOTE, devices, versions
-from jaxedit.pretrained import cache_axes, load_generator, load_labelled_latents, with_layer_steps
+from jaxedit.pretrained import (
+    cache_axes,
+    evaluation_path,
+    load_generator,
+    load_labelled_latents,
+    with_layer_steps,
+)
 from jaxedit.sources import cache_dir
 
 FIRST_FACE = 7
@@ -134,6 +141,7 @@ def run_demo(
         plots = _write_plots(out, axes, effects, faces)
 
     metrics = _metrics(axes, effects, watch.seconds, num_labelled=len(dataset))
+    metrics["evaluation"] = load_numbers(evaluation_path(generator_name))
     write_atomically(out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
     return _write_page(out, axes, pictures, plots, metrics)
 
@@ -314,16 +322,14 @@ def _write_page(
     plots: Mapping[str, Picture],
     metrics: Mapping[str, Any],
 ) -> Path:
-    summary, picture, peak = metrics["summary"], metrics["picture"], metrics["peak_memory_gb"]
+    summary, evaluation, peak = metrics["summary"], metrics["evaluation"], metrics["peak_memory_gb"]
     memory = "–" if peak is None else f"{peak:.1f} GB"
     headlines = [
         (str(len(axes.attribute_names)), "labelled axes"),
         (f"{summary['axis_label_correlation']:.2f}", "correlation of axis and label"),
-        (f"{summary['leakage']:.2f}", "leakage into other attributes, by linear probes"),
-        *(
-            []
-            if picture is None
-            else [(f"{picture['median_leakage']:.2f}", "median leakage in the pictures")]
+        (
+            f"{_shipped_leakage(evaluation):.2f}",
+            f"leakage in the pictures of {evaluation['faces']} other faces",
         ),
         (f"{metrics['total_seconds']:.0f} s", "from weights to this page"),
         (memory, "peak memory"),
@@ -342,6 +348,20 @@ def _write_page(
             "One axis, one attribute",
             (),
             tuple(plots[name] for name in ("effects", "picture_effects") if name in plots),
+            wide=True,
+        ),
+        Section(
+            "Against other ways to edit",
+            (
+                "These axes were measured beforehand, beside other methods fitted to the same labels and directions "
+                f"that others publish, on {evaluation['faces']} held-out faces: each method moved every face until the "
+                "attribute had changed by as much in the picture. Leakage is how much the others of "
+                f"{', '.join(attribute_text(name) for name in evaluation['judged'])} then changed, relative to that; "
+                "identity is the distance of the face's descriptors before and after, of which 0.6 is about another "
+                "person's.",
+            ),
+            (),
+            (leakage_table(evaluation),),
             wide=True,
         ),
         Section("Axes and labels", (), (plots["correlations"], plots["variance"])),
@@ -368,6 +388,12 @@ def _write_page(
             "appearance by small networks.",
         ),
     )
+
+
+def _shipped_leakage(evaluation: Mapping[str, Any]) -> float:
+    """Mean over the targets of the axes that ship, which come first."""
+    first = evaluation["rows"][0]["method"]
+    return float(np.mean([row["leakage"] for row in evaluation["rows"] if row["method"] == first]))
 
 
 def _tables(axes: AttributeAxes, metrics: Mapping[str, Any]) -> tuple[Table, ...]:

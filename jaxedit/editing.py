@@ -112,10 +112,12 @@ def edit_latents_by_layers(
         Latents of W+. An edit that moves nothing returns w, repeated over the layers, bit for bit.
     """
     with jax.default_matmul_precision("highest"):
-        positions = positions_in_layers(pca, autoencoder, steps, w)
+        before = _moved_before(pca, steps, w)
+        positions = _codes_in_layers(pca, autoencoder, steps, w, before)[:, : before.shape[1]]
         moved = _moved(gaussianiser, positions, amounts, selected, absolute=absolute, units=units)
         w_plus = w if w.ndim == 3 else jnp.repeat(w[:, None], steps.num_ws, axis=1)
-        change = steps.moves(pca, moved - positions)
+        after = before + steps.along(moved) - steps.along(positions)
+        change = steps.places(pca, after) - steps.places(pca, before)
         keep = (moved == positions).all(1)[:, None, None]
         if layers is not None:
             keep = keep | ~layers[:, None]
@@ -126,19 +128,31 @@ def encode_layers(
     pca: PCA, autoencoder: AxisAutoencoder, steps: LayerSteps, w: Float[Array, "batch *num_ws w_dim"]
 ) -> Float[Array, "batch k"]:
     """The codes of latents that may be edits by layer steps; see `jaxedit.axes.layer_steps`."""
-    if w.ndim == 2:
-        return autoencoder.encode(pca.transform(w)[:, : pca.num_components])
-    amounts = steps.amounts(pca, w)
-    before = (w - steps.moves(pca, amounts)).mean(1)
-    codes = autoencoder.encode(pca.transform(before)[:, : pca.num_components])
-    return codes.at[:, : amounts.shape[1]].add(amounts)
+    return _codes_in_layers(pca, autoencoder, steps, w, _moved_before(pca, steps, w))
 
 
-def positions_in_layers(
-    pca: PCA, autoencoder: AxisAutoencoder, steps: LayerSteps, w: Float[Array, "batch *num_ws w_dim"]
+def _moved_before(
+    pca: PCA, steps: LayerSteps, w: Float[Array, "batch *num_ws w_dim"]
 ) -> Float[Array, "batch num_attributes"]:
-    """The positions on the attribute axes, likewise."""
-    return encode_layers(pca, autoencoder, steps, w)[:, : len(steps.coordinates)]
+    """How far the axes of latents have been moved by earlier edits: not at all, in W."""
+    return steps.moved(pca, w) if w.ndim == 3 else jnp.zeros((len(w), len(steps.coordinates)))
+
+
+def _codes_in_layers(
+    pca: PCA,
+    autoencoder: AxisAutoencoder,
+    steps: LayerSteps,
+    w: Float[Array, "batch *num_ws w_dim"],
+    moved: Float[Array, "batch num_attributes"],
+) -> Float[Array, "batch k"]:
+    """The codes of latents whose axes have been moved this far."""
+    unedited = (w - steps.places(pca, moved)).mean(1) if w.ndim == 3 else w
+    codes = autoencoder.encode(pca.transform(unedited)[:, : pca.num_components])
+    if w.ndim == 2:
+        return codes
+    num_attributes = moved.shape[1]
+    positions = steps.positions(steps.along(codes[:, :num_attributes]) + moved)
+    return codes.at[:, :num_attributes].set(positions)
 
 
 def _moved(

@@ -41,11 +41,18 @@ class KnownGenerator(NamedTuple):
     """The package's file of labels for it."""
     steps: str
     """The package's file of the layer steps of its axes."""
+    evaluation: str
+    """The package's file of what its axes, and others, do in pictures."""
 
 
 KNOWN_GENERATORS = {
     "mobile-stylegan-ffhq": KnownGenerator(
-        RANDOM_FACE, convert_wheel, 1, "mobile_stylegan_ffhq_labels.npz", "mobile_stylegan_ffhq_steps.npz"
+        RANDOM_FACE,
+        convert_wheel,
+        1,
+        "mobile_stylegan_ffhq_labels.npz",
+        "mobile_stylegan_ffhq_steps.npz",
+        "mobile_stylegan_ffhq_evaluation.json",
     )
 }
 
@@ -137,10 +144,10 @@ def with_layer_steps(axes: AttributeAxes, name: str) -> AttributeAxes:
     """Axes of a known generator with the layer steps that come along, so that they edit in W+.
 
     Raises:
-        InputError: if the axes have no linear path, or are not of this generator.
+        InputError: if the axes are not of this generator, or have attributes for which no steps come along.
     """
     path = _data_path(KNOWN_GENERATORS[name].steps)
-    steps = load_layer_steps(path, axes.attribute_names, axes.pca, axes.autoencoder)
+    steps = load_layer_steps(path, axes.attribute_names, axes.pca)
     return dataclasses.replace(axes, steps=steps)
 
 
@@ -186,6 +193,17 @@ def load_labelled_latents(name: str | Path, generator: Generator | None = None) 
         )
     labels = load_labels(path)
     return labels.with_latents(generator or load_generator(labels.generator), name=str(path))
+
+
+def evaluation_path(name: str) -> Path:
+    """The file of what the axes of a known generator do in pictures (`jaxedit.evaluation.published`).
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    if name not in KNOWN_GENERATORS:
+        raise InputError(f"evaluation {name!r}: expected one of {', '.join(KNOWN_GENERATORS)}")
+    return _data_path(KNOWN_GENERATORS[name].evaluation)
 
 
 def _data_path(name: str) -> Path:

@@ -296,3 +296,38 @@ class RefereeIdentity(nnx.Module):
             crops = _VIEWS[self.network_name](images, self.network.input_shape[0])
             descriptors = self.network(crops)[-1]
         return descriptors / jnp.linalg.norm(descriptors, axis=1, keepdims=True)
+
+
+class FaceResReading(nnx.Module):
+    """Age, gender and identity by faceres in one pass, without the mirrored picture: where every pass counts.
+
+    A pytree, like `RefereeAttributes`.
+    """
+
+    names = ("age@faceres", "gender@faceres")
+
+    def __init__(self, *, networks: Mapping[str, GraphNetwork] | None = None) -> None:
+        """From the given networks, or from those of `load_referee_networks()`.
+
+        Raises:
+            DownloadError, OutputError: as `load_referee_networks` does.
+        """
+        self.network = (load_referee_networks(names=["faceres"]) if networks is None else networks)["faceres"]
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"]
+    ) -> tuple[Float[Array, "batch 2"], Float[Array, "batch 1024"]]:
+        """The values of `names`, and descriptors of length one, of square RGB pictures in [-1, 1].
+
+        Raises:
+            InputError: if the pictures are not square RGB of 128 pixels or more.
+        """
+        with jax.default_matmul_precision("float32"):
+            ages, male, descriptors = self.network(
+                _VIEWS["faceres"](prepare_images(images), self.network.input_shape[0])
+            )
+        values = _faceres(ages, male, descriptors)
+        return (
+            jnp.stack([values[name] for name in self.names], 1),
+            descriptors / jnp.linalg.norm(descriptors, axis=1, keepdims=True),
+        )

@@ -192,7 +192,10 @@ class AttributeAxes:
             "history": dict(self.history),
         }
         if self.steps is not None:
-            arrays["steps"] = {n: getattr(self.steps, n) for n in ("coordinates", "group_of_layer")}
+            arrays["steps"] = {
+                n: getattr(self.steps, n)
+                for n in ("coordinates", "bends", "ends", "slopes", "group_of_layer")
+            }
         return save_checkpoint(folder, kind="axes", config=config, arrays=arrays)
 
     @classmethod

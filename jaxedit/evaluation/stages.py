@@ -37,7 +37,7 @@ from jaxedit.evaluation.record import (
 )
 from jaxedit.evaluation.scores import SLIDER
 
-SEARCH_FACES = 16
+SEARCH_FACES = 8
 """Of the pilot, with which the search does."""
 
 SHEET_SIZE = 192

@@ -101,11 +101,13 @@ class SeparableConv(nnx.Module):
         self.noise = Buffer(jnp.asarray(params["noise"]))
         self.bias = nnx.Param(jnp.asarray(params["bias"]))
 
+    def style(self, w: Float[Array, "*batch w_dim"]) -> Float[Array, "*batch channels"]:
+        """What the input's channels are multiplied by."""
+        return self.modulation(w) * _modulation_scale(9 * self.depthwise[...].shape[-1])
+
     def kernel(self, w: Float[Array, "batch w_dim"], dtype: DTypeLike) -> Float[Array, "batch 3 3 channels"]:
         """The depthwise kernel times the style: scaling the kernel is scaling its input, with less to do."""
-        depthwise = self.depthwise[...]
-        style = self.modulation(w) * _modulation_scale(9 * depthwise.shape[-1])
-        return (depthwise * style[:, None, None, :]).astype(dtype)
+        return (self.depthwise[...] * self.style(w)[:, None, None, :]).astype(dtype)
 
     def __call__(
         self,

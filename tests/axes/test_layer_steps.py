@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import AttributeAxes
-from jaxedit.axes.layer_steps import LayerSteps
+from jaxedit.axes.layer_steps import LayerSteps, bending, load_layer_steps
 from jaxedit.errors import InputError
 
 GROUPS = np.array([0, 0, 1, 1, 2, 2, 2, 2], np.int32)
+ENDS = np.array([[-2, 2], [-1, 0.5], [-9, 9]], np.float32)
+SLOPES = np.array([0.5, 0.4, 1], np.float32)
 
 
 @pytest.fixture(scope="module")
 def layered(axes) -> AttributeAxes:
-    """The axes with random steps, different in each of three groups of eight style inputs."""
-    coordinates = np.random.RandomState(3).randn(3, 3, axes.pca.num_components).astype(np.float32)
-    return dataclasses.replace(axes, steps=LayerSteps(jnp.asarray(coordinates), jnp.asarray(GROUPS)))
+    """The axes with random curves, different in each of three groups of eight style inputs."""
+    curves = np.random.RandomState(3).randn(2, 3, 3, axes.pca.num_components).astype(np.float32)
+    arrays = (*curves, ENDS, SLOPES, GROUPS)
+    return dataclasses.replace(axes, steps=LayerSteps(*map(jnp.asarray, arrays)))
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +28,24 @@ def w(dataset) -> np.ndarray:
     return dataset.w[:6]
 
 
-def test_each_style_input_moves_by_the_step_of_its_group(layered, w):
-    edited = np.asarray(layered.edit(w, {"smile": 0.5}))
-    assert edited.shape == (6, 8, w.shape[1])
+def test_each_style_input_moves_along_the_curve_of_its_group(layered, w):
     scale = np.sqrt(np.asarray(layered.pca.explained_variance[: layered.pca.num_components]))
-    for layer, group in enumerate(GROUPS):
-        step = (np.asarray(layered.steps.coordinates)[1, group] * scale) @ np.asarray(
-            layered.pca.components[: len(scale)]
-        )
-        np.testing.assert_allclose(edited[:, layer] - w, np.broadcast_to(0.5 * step, w.shape), atol=1e-4)
+    components = np.asarray(layered.pca.components[: len(scale)])
+    positions = np.asarray(layered.encode(w))[:, 1]
+
+    def along(position):
+        inside = np.clip(position, -1, 0.5)
+        return inside + 0.4 * (position - inside)
+
+    for amount in (0.5, -2.0, 2.0):
+        edited = np.asarray(layered.edit(w, {"smile": amount}))
+        assert edited.shape == (6, 8, w.shape[1])
+        moved = (along(positions + amount) - along(positions))[:, None]
+        assert np.ptp(np.abs(moved)) > 0.05  # faces near an end move less
+        for layer, group in enumerate(GROUPS):
+            step, bend = (np.asarray(c)[1, group] for c in (layered.steps.coordinates, layered.steps.bends))
+            move = ((moved * step + (np.hypot(1, moved) - 1) * bend) * scale) @ components
+            np.testing.assert_allclose(edited[:, layer] - w, move, atol=5e-4)
 
 
 def test_an_empty_edit_is_exact(layered, w):
@@ -43,7 +55,7 @@ def test_an_empty_edit_is_exact(layered, w):
 
 
 def test_edits_add_up_in_any_order_and_are_undone(layered, w):
-    edits = [("age", 1.0), ("smile", -0.7), ("yaw", 0.4)]
+    edits = [("age", 1.0), ("smile", -1.7), ("yaw", 1.4)]
     together = layered.edit(w, dict(edits))
     for order in itertools.permutations(edits):
         latents = w
@@ -88,6 +100,11 @@ def test_gradients_flow_through_an_edit(layered, w):
     np.testing.assert_allclose(gradient, np.full_like(w, 8.0), atol=1e-3)
 
 
+def test_small_amounts_bend_with_all_their_digits():
+    np.testing.assert_allclose(bending(jnp.float32(1e-3)), 5e-7, rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(bending)(0.0), 0.0)
+
+
 def test_saved_axes_keep_their_steps(layered, w, tmp_path):
     loaded = AttributeAxes.load(layered.save(tmp_path / "axes"))
     np.testing.assert_array_equal(loaded.edit(w, {"age": 1.0}), layered.edit(w, {"age": 1.0}))
@@ -100,3 +117,28 @@ def test_what_does_not_fit_is_refused(layered, axes, w):
         layered.edit(w, {"age": 1.0}, space="w_plus", mode="decode")
     with pytest.raises(InputError, match="8 layers"):
         layered.edit(np.repeat(w[:, None], 5, axis=1), {"age": 1.0})
+
+
+def test_steps_of_a_file_are_those_that_were_written(layered, w, tmp_path):
+    pca, names = layered.pca, layered.attribute_names
+    scale = np.sqrt(np.asarray(pca.explained_variance[: pca.num_components]))
+    in_w = {
+        key: (np.asarray(curve) * scale) @ np.asarray(pca.components[: len(scale)])
+        for key, curve in (("steps", layered.steps.coordinates), ("bends", layered.steps.bends))
+    }
+    path = tmp_path / "steps.npz"
+    # In another order and with one more than the axes have.
+    order, more = [2, 0, 1, 1], np.array([*(names[i] for i in (2, 0, 1)), "further"])
+    rest = {"attribute_names": more, "group_of_layer": GROUPS, "ends": ENDS[order], "slopes": SLOPES[order]}
+    np.savez(path, **rest, **{k: v[order] for k, v in in_w.items()})
+    again = dataclasses.replace(layered, steps=load_layer_steps(path, names, pca))
+    edits = {"age": 1.0, "smile": -1.5, "yaw": 0.5}
+    np.testing.assert_allclose(again.edit(w, edits), layered.edit(w, edits), atol=1e-4)
+    with pytest.raises(InputError, match="found none of hat"):
+        load_layer_steps(path, ("hat",), pca)
+    np.savez(path, **rest, steps=in_w["steps"][order])
+    with pytest.raises(InputError, match="bends"):
+        load_layer_steps(path, names, pca)
+    np.savez(path, **(rest | {"slopes": 2 * SLOPES[order]}), **{k: v[order] for k, v in in_w.items()})
+    with pytest.raises(InputError, match="slopes"):
+        load_layer_steps(path, names, pca)
