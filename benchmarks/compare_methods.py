@@ -21,7 +21,7 @@ from benchmarks.baselines.storage import fingerprint
 from benchmarks.common import Rows, finish
 from jaxedit.attributes.face_attributes import FaceAttributes, FaceIdentity
 from jaxedit.attributes.latents import sample_z
-from jaxedit.attributes.referees import RefereeAttributes, RefereeIdentity
+from jaxedit.attributes.referees import INDEPENDENT_COLUMNS, RefereeAttributes, RefereeIdentity
 from jaxedit.axes import AttributeAxes
 from jaxedit.errors import InputError, JaxeditError
 from jaxedit.evaluation.compare import TARGETS, evaluate
@@ -35,20 +35,6 @@ from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
 
 _GENERATOR = "mobile-stylegan-ffhq"
 _OURS = "jaxedit"
-
-JUDGES = (
-    "age@ssrnet",
-    "gender@oarriaga",
-    "smile@emotion",
-    "smile@facemesh",
-    "yaw@facemesh",
-    "pitch@facemesh",
-    "mouth_opening@facemesh",
-    "eye_opening@facemesh",
-    "face_width@facemesh",
-)
-"""Columns of networks that no method has learnt from. Of those at hand, gear takes longer than all others together,
-the gender of ssrnet is nearly always at one of its ends, and faceres has part in the default axes."""
 
 
 def fitted(
@@ -225,7 +211,7 @@ def run(
         reference=dataset,
         identity={"face-api": FaceIdentity()}
         | ({"mobileface": RefereeIdentity("mobileface")} if judges else {}),
-        judges={"independent": Judge(RefereeAttributes(JUDGES))} if judges else None,
+        judges={"independent": Judge(RefereeAttributes(INDEPENDENT_COLUMNS))} if judges else None,
         change=change,
         pilot=pilot,
         batch_size=batch_size,

@@ -309,7 +309,7 @@ def evaluate(
     pilot: Annotated[int, typer.Option(help="How many of them are also edited step by step.")] = 48,
     change: Annotated[float, typer.Option(help="Mean change of the target, in standard deviations.")] = 1.0,
     judges: Annotated[
-        bool, typer.Option("--judges/--no-judges", help="Ask networks that did not give the labels too.")
+        bool, typer.Option("--judges/--no-judges", help="Ask networks too that had no part in the axes.")
     ] = True,
     judge_labels: Annotated[
         Path | None,
@@ -344,7 +344,7 @@ def evaluate(
     from jaxedit.attributes.face_attributes import FaceAttributes, FaceIdentity
     from jaxedit.attributes.labels_file import load_labels
     from jaxedit.attributes.latents import sample_z
-    from jaxedit.attributes.referees import RefereeAttributes, RefereeIdentity
+    from jaxedit.attributes.referees import INDEPENDENT_COLUMNS, RefereeAttributes, RefereeIdentity
     from jaxedit.evaluation.compare import TARGETS
     from jaxedit.evaluation.compare_page import write_page
     from jaxedit.evaluation.methods import load_direction_files
@@ -362,13 +362,13 @@ def evaluate(
     identity: dict[str, Any] = {"face-api": FaceIdentity()}
     opinions = {}
     if judges:
-        referee = RefereeAttributes()
+        referee = RefereeAttributes(INDEPENDENT_COLUMNS)
         reference = None
         if judge_labels is not None:
             labels = load_labels(judge_labels / "labels.npz" if judge_labels.is_dir() else judge_labels)
             reference = labels.select(referee.names).values
         opinions["independent networks"] = evaluation.Judge(referee, reference=reference)
-        identity["faceres"] = RefereeIdentity("faceres")
+        identity["mobileface"] = RefereeIdentity("mobileface")
     z = jnp.asarray(sample_z(seed, faces, model.z_dim))
     result = evaluation.evaluate(
         model,

@@ -91,6 +91,23 @@ age@ssrnet half as much.
 
 _COSTLY = ("gear",)
 
+INDEPENDENT_COLUMNS = (
+    "age@ssrnet",
+    "gender@oarriaga",
+    "smile@emotion",
+    "smile@facemesh",
+    "yaw@facemesh",
+    "pitch@facemesh",
+    "mouth_opening@facemesh",
+    "eye_opening@facemesh",
+    "face_width@facemesh",
+)
+"""Columns of networks that had no part in the default axes, one or two for each attribute that evaluation judges by.
+
+faceres had: the curves of the default axes please it. Of the others gear takes longer than all together, and the gender
+of ssrnet is nearly always at one of its ends.
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class _View:

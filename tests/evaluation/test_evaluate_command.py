@@ -28,7 +28,7 @@ def run(monkeypatch, capsys, toy, toy_axes, classifier):
     monkeypatch.setattr("jaxedit.pretrained.load_axes", lambda name: toy_axes)
     monkeypatch.setattr(face_attributes, "FaceAttributes", lambda: classifier)
     monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
-    monkeypatch.setattr(referees, "RefereeAttributes", Referee)
+    monkeypatch.setattr(referees, "RefereeAttributes", lambda columns: Referee())
     monkeypatch.setattr(referees, "RefereeIdentity", lambda network: lambda images: images.mean((1, 2)))
 
     def run(*arguments):
@@ -59,7 +59,7 @@ def test_the_generators_own_axes_by_default(run, tmp_path):
     assert [cell["attribute"] for cell in content["results"]] == ["red", "blue"]
     assert content["results"][0]["calibration"] is not None
     assert list(content["results"][0]["judges"]) == ["independent networks"]
-    assert list(content["results"][0]["identity"]) == ["face-api", "faceres"]
+    assert list(content["results"][0]["identity"]) == ["face-api", "mobileface"]
 
 
 def test_axes_against_directions(run, no_page, tmp_path):
