@@ -2,7 +2,8 @@
 
 1. Search: a few faces at a wide grid of amounts to either side. The mean change of the target over the amount tells
    roughly at which two amounts it is ± `change`: a method may have any unit.
-2. Refined: the faces of the pilot at these amounts, which are corrected; again where they were off by much.
+2. Refined: the faces of the pilot at these amounts, which are corrected in proportion; again where they were off by
+   much.
 3. Faces: all of them at the two amounts.
 4. Slider: the pilot's faces at ±½, ±1½ and ±2 of the amounts.
 5. Calibration: where the method takes values in the attribute's own unit, the pilot's faces at some of them.
@@ -126,17 +127,18 @@ class Stages:
             write_unit(path, reading, when)
             return reading
 
-        known = [read("search", edit, self.grid, self.search)]
+        search = read("search", edit, self.grid, self.search)
         column = job.measured.index(attribute)
-        ends = self._ends(known, unedited, scale, column)
+        ends = self._ends(search, unedited, scale, column)
         for number in range(1, REFINEMENTS + 1):
             if number > 1:
                 self._expect(len(ends) * job.pilot)
-            known.append(read(f"refined-{number}", edit, ends, job.pilot))
-            seen = np.abs(self._mean_changes(known[-1:], unedited, scale, column)[1])
-            ends = self._ends(known, unedited, scale, column)
+            refined = read(f"refined-{number}", edit, ends, job.pilot)
+            seen = np.array([-1, 1]) * self._mean_changes(refined, unedited, scale, column)[1]
             if (np.abs(seen - job.change) <= _NEAR_ENOUGH * job.change).all():
                 break
+            # The few faces of the search only say where to begin: where curves are flat they are off by a factor.
+            ends = (ends * np.clip(job.change / np.maximum(seen, 1e-9), 0.5, 1.5)).astype(np.float32)
         read("faces", edit, ends, job.num_faces)
         read("slider", edit, self._slider(_BETWEEN, ends), job.pilot, positions=np.asarray(_BETWEEN))
         if isinstance(method, CalibratedMethod):
@@ -149,10 +151,10 @@ class Stages:
         self._keep_pictures(method, attribute, edit, self._slider(_SHOWN, ends), mark)
 
     def _ends(
-        self, units: Sequence[Reading], unedited: Reading, scale: Gaussianiser, column: int
+        self, search: Reading, unedited: Reading, scale: Gaussianiser, column: int
     ) -> Float[np.ndarray, " 2"]:
-        """The amounts of equal change, (down, up)."""
-        amounts, means = self._mean_changes(units, unedited, scale, column)
+        """About the amounts of equal change, (down, up)."""
+        amounts, means = self._mean_changes(search, unedited, scale, column)
         ends = []
         for side in (-1.0, 1.0):
             mine = amounts * side > 0
@@ -160,15 +162,12 @@ class Stages:
         return np.asarray(ends, np.float32)
 
     def _mean_changes(
-        self, units: Sequence[Reading], unedited: Reading, scale: Gaussianiser, column: int
+        self, unit: Reading, unedited: Reading, scale: Gaussianiser, column: int
     ) -> tuple[Float[np.ndarray, " num_amounts"], Float[np.ndarray, " num_amounts"]]:
-        """Amounts of some units, and the mean change of the target at each."""
+        """Amounts of a unit, and the mean change of the target at each."""
         before = positions_of(scale, unedited["values"])[:, column]
-        means = []
-        for unit in units:
-            after = positions_of(scale, unit["values"])[:, :, column]
-            means.append((after - before[: after.shape[1]]).mean(1))
-        return np.concatenate([unit["amounts"] for unit in units]).astype(np.float64), np.concatenate(means)
+        after = positions_of(scale, unit["values"])[:, :, column]
+        return unit["amounts"].astype(np.float64), (after - before[: after.shape[1]]).mean(1)
 
     @staticmethod
     def _slider(positions: Sequence[float], ends: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " n"]:
