@@ -358,7 +358,7 @@ def _write_page(
                 "attribute had changed by as much in the picture. Leakage is how much the others of "
                 f"{', '.join(attribute_text(name) for name in evaluation['judged'])} then changed, relative to that; "
                 "identity is the distance of the face's descriptors before and after, of which 0.6 is about another "
-                "person's.",
+                "person's. A dash: the method did not bring the attribute so far.",
             ),
             (),
             (leakage_table(evaluation),),
