@@ -33,7 +33,7 @@ from jaxedit.attributes.face_attributes import FACE_ATTRIBUTES, FaceAttributes, 
 from jaxedit.attributes.gaussianise import Gaussianiser, fit_gaussianiser
 from jaxedit.attributes.latents import sample_z
 from jaxedit.attributes.referees import FaceResReading
-from jaxedit.axes.layer_steps import LayerSteps, whitened_scale
+from jaxedit.axes.layer_steps import LayerSteps, bending, whitened_scale
 from jaxedit.axes.pca import PCA, fit_pca
 from jaxedit.axes.picture_learning import (
     ColumnWeights,
@@ -49,7 +49,7 @@ from jaxedit.errors import InputError, JaxeditError
 from jaxedit.files import write_atomically
 from jaxedit.generators.mobile_preview import Preview, fit_preview
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN
-from jaxedit.pretrained import load_generator, load_labelled_latents
+from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
 
 HELD = ("age", "gender", "smile", "yaw", "pitch", "mouth_opening", "eye_opening", "face_width")
 """Attributes that every curve holds fully; the others are held softly."""
@@ -65,6 +65,9 @@ ENDS = {"gender": (-1.5, 0.5), "yaw": (-1.4, 1.4)}
 
 SLOPES = {"gender": 0.4, "yaw": 0.35}
 """With which a curve goes on beyond the ends; elsewhere a half."""
+
+FAR = {"gender": (2.2, 2.0)}
+"""The amounts (down, up) that a mean change of one takes, where that is far from one."""
 
 FURTHER_NETWORKS = FaceResReading.names
 """Columns besides those of the labels: a second network for age and gender."""
@@ -301,46 +304,81 @@ def _one_batch(
     return {"loss": float(np.mean(losses))}
 
 
+def seen_in_full(
+    world: World, name: str, w_plus: Float[np.ndarray, "num_faces *style w_dim"], batch_size: int
+) -> Float[np.ndarray, "num_faces num_attributes"]:
+    """Positions that the labelling networks see in full pictures of latents."""
+    network = as_argument(FaceAttributes())
+
+    def make() -> dict[str, np.ndarray]:
+        parts = []
+        for start in tqdm(range(0, len(w_plus), batch_size), desc=f"calibration, {name}", unit="batch"):
+            rows = w_plus[start : start + batch_size]
+            padded = np.concatenate([rows, np.repeat(rows[-1:], batch_size - len(rows), axis=0)])
+            parts.append(np.asarray(_measure(world.generator, network, jnp.asarray(padded)))[: len(rows)])
+        return {"w": w_plus[:2], "values": np.concatenate(parts)}
+
+    path = world.out / "calibration" / f"{name}-{len(w_plus)}.npz"
+    found = kept(path, make)
+    if not np.array_equal(found["w"], w_plus[:2]):  # of other curves
+        path.unlink()
+        found = kept(path, make)
+    return np.clip(np.asarray(world.labels.transform(found["values"][:, world.label_columns])), -4, 4)
+
+
+def alone(name: str, curve: tuple[np.ndarray, np.ndarray]) -> LayerSteps:
+    """One curve as steps of one attribute."""
+    ends, slope = ENDS.get(name, (-2.0, 2.0)), SLOPES.get(name, 0.5)
+    step, bend = (jnp.asarray(part, jnp.float32)[None] for part in curve)
+    return LayerSteps(step, bend, jnp.asarray([ends]), jnp.asarray([slope]), jnp.asarray(GROUPS))
+
+
 def calibrate(
     world: World, curves: dict[str, tuple[np.ndarray, np.ndarray]], faces: int, batch_size: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The curves with what they do in full pictures taken into account."""
-    network = as_argument(FaceAttributes())
     w = world.w[-faces:]
-
-    def positions(name: str, w_plus: np.ndarray) -> np.ndarray:
-        def make() -> dict[str, np.ndarray]:
-            parts = []
-            for start in tqdm(range(0, len(w), batch_size), desc=f"calibration, {name}", unit="batch"):
-                rows = w_plus[start : start + batch_size]
-                padded = np.concatenate([rows, np.repeat(rows[-1:], batch_size - len(rows), axis=0)])
-                parts.append(np.asarray(_measure(world.generator, network, jnp.asarray(padded)))[: len(rows)])
-            return {"w": w_plus[:2], "values": np.concatenate(parts)}
-
-        path = world.out / "calibration" / f"{name}-{len(w)}.npz"
-        found = kept(path, make)
-        if not np.array_equal(found["w"], w_plus[:2]):  # of other curves
-            path.unlink()
-            found = kept(path, make)
-        return np.clip(np.asarray(world.labels.transform(found["values"][:, world.label_columns])), -4, 4)
-
-    unedited = positions("unedited", w)
+    unedited = seen_in_full(world, "unedited", w, batch_size)
     effects = {}
-    for name, (step, bend) in curves.items():
-        steps = LayerSteps(
-            jnp.asarray(step, jnp.float32)[None],
-            jnp.asarray(bend, jnp.float32)[None],
-            jnp.asarray([[-9.0, 9.0]]),
-            jnp.ones(1),
-            jnp.asarray(GROUPS),
-        )
+    for name, curve in curves.items():
         sides = []
         for side in (-1, 1):
-            place = np.asarray(steps.places(world.pca, jnp.full((1, 1), side * _CALIBRATION_AMOUNT)))
-            seen = positions(f"{name}{side:+d}", w[:, None] + place)
+            moved = jnp.full((1, 1), side * _CALIBRATION_AMOUNT)
+            w_plus = w[:, None] + np.asarray(alone(name, curve).places(world.pca, moved))
+            seen = seen_in_full(world, f"{name}{side:+d}", w_plus, batch_size)
             sides.append(side * (seen - unedited) / _CALIBRATION_AMOUNT)
         effects[name] = np.stack(sides)
     return mixed(world.names, curves, effects)
+
+
+def corrected(
+    world: World, curves: dict[str, tuple[np.ndarray, np.ndarray]], faces: int, batch_size: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The curves of `FAR` once more, at those amounts and with the ends of the axis: what they do to the other held
+    attributes there is taken out."""
+    w = world.w[-faces:]
+    unedited = seen_in_full(world, "unedited", w, batch_size)
+    axes = load_axes(_GENERATOR)
+    codes = np.asarray(axes.encode(w))
+    result = dict(curves)
+    for name in [name for name in FAR if name in curves]:
+        steps = alone(name, curves[name])
+        position = jnp.asarray(codes[:, [axes.attribute_names.index(name)]])
+        places = []
+        for side, amount in zip((-1, 1), FAR[name], strict=True):
+            moved = steps.along(position + side * amount) - steps.along(position)
+            w_plus = w[:, None] + np.asarray(steps.places(world.pca, moved))
+            seen = side * (seen_in_full(world, f"{name}{side:+d}-far", w_plus, batch_size) - unedited)
+            mean, error = seen.mean(0), seen.std(0) / np.sqrt(len(seen))
+            sure = (
+                mean * np.maximum(0, 1 - error**2 / np.maximum(mean**2, 1e-30)) / float(jnp.abs(moved).mean())
+            )
+            at_one = {n: side * c[0] + float(bending(jnp.float32(1.0))) * c[1] for n, c in curves.items()}
+            others = [other for other in HELD if other in curves and other != name]
+            places.append(at_one[name] - sum(sure[world.names.index(o)] * at_one[o] for o in others))
+        down, up = places
+        result[name] = (up - down) / 2, (up + down) / (2 * float(bending(jnp.float32(1.0))))
+    return result
 
 
 def mixed(
@@ -424,6 +462,7 @@ def run(
     curves = {name: c.rescaled(c.gains(world.weights(name))) for name, c in learnt.items()}
     for _ in range(calibrations):
         curves = calibrate(world, curves, calibration_faces, batch_size)
+    curves = corrected(world, curves, calibration_faces, batch_size)
     return save_steps(out / "steps.npz", world.pca, curves)
 
 
