@@ -2,8 +2,8 @@
 
 1. Search: a few faces at a wide grid of amounts to either side. The mean change of the target over the amount tells
    roughly at which two amounts it is ± `change`: a method may have any unit.
-2. Refined: the faces of the pilot at these amounts, which are corrected in proportion; again where they were off by
-   much.
+2. Refined: the faces of the pilot at these amounts, which are corrected in proportion, up to the amount of the largest
+   change; again where they were off by much.
 3. Faces: all of them at the two amounts.
 4. Slider: the pilot's faces at ±½, ±1½ and ±2 of the amounts.
 5. Calibration: where the method takes values in the attribute's own unit, the pilot's faces at some of them.
@@ -129,7 +129,7 @@ class Stages:
 
         search = read("search", edit, self.grid, self.search)
         column = job.measured.index(attribute)
-        ends = self._ends(search, unedited, scale, column)
+        ends, furthest = self._ends(search, unedited, scale, column)
         for number in range(1, REFINEMENTS + 1):
             if number > 1:
                 self._expect(len(ends) * job.pilot)
@@ -137,8 +137,12 @@ class Stages:
             seen = np.array([-1, 1]) * self._mean_changes(refined, unedited, scale, column)[1]
             if (np.abs(seen - job.change) <= _NEAR_ENOUGH * job.change).all():
                 break
-            # The few faces of the search only say where to begin: where curves are flat they are off by a factor.
-            ends = (ends * np.clip(job.change / np.maximum(seen, 1e-9), 0.5, 1.5)).astype(np.float32)
+            # The few faces of the search only say where to begin: where curves are flat they are off by a factor. But
+            # beyond the largest change that they saw a method has left the pictures that the generator knows.
+            further = np.abs(ends) * np.clip(job.change / np.maximum(seen, 1e-9), 0.5, 1.5)
+            ends = (np.sign(ends) * np.minimum(further, np.maximum(furthest, np.abs(ends)))).astype(
+                np.float32
+            )
         read("faces", edit, ends, job.num_faces)
         read("slider", edit, self._slider(_BETWEEN, ends), job.pilot, positions=np.asarray(_BETWEEN))
         if isinstance(method, CalibratedMethod):
@@ -152,14 +156,17 @@ class Stages:
 
     def _ends(
         self, search: Reading, unedited: Reading, scale: Gaussianiser, column: int
-    ) -> Float[np.ndarray, " 2"]:
-        """About the amounts of equal change, (down, up)."""
+    ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+        """About the amounts of equal change (down, up), and the sizes of those of the largest change."""
         amounts, means = self._mean_changes(search, unedited, scale, column)
-        ends = []
+        ends, furthest = [], []
         for side in (-1.0, 1.0):
             mine = amounts * side > 0
-            ends.append(side * amount_of_change(side * amounts[mine], side * means[mine], self.job.change))
-        return np.asarray(ends, np.float32)
+            sizes, changes = side * amounts[mine], side * means[mine]
+            ends.append(side * amount_of_change(sizes, changes, self.job.change))
+            largest = sizes[np.argmax(changes)]
+            furthest.append(1.5 * largest if largest == sizes.max() else largest)
+        return np.asarray(ends, np.float32), np.asarray(furthest)
 
     def _mean_changes(
         self, unit: Reading, unedited: Reading, scale: Gaussianiser, column: int
