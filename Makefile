@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/jaxedit demo --out demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
