@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +49,32 @@ def measure_side_by_side(
         }
         for name, own in times.items()
     }
+
+
+_WATCHED = """
+import pathlib, resource, runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+try:  # the system's other count begins with what the parent held
+    status = pathlib.Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
+except OSError:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def peak_memory(module: str, *arguments: str) -> int:
+    """Bytes that a process of its own, which runs a module, held at most.
+
+    Raises:
+        RuntimeError: if the process fails.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _WATCHED, module, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{module}: {done.stderr.strip().splitlines()[-1]}")
+    return int(done.stdout.split()[-1])
 
 
 def _seconds(function: Callable[[], Any]) -> float:

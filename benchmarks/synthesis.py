@@ -1,11 +1,16 @@
-"""Synthesis at 1024²: this library against OpenVINO, which runs the original files, in the same process.
+"""Synthesis: this library against the originals, in the same process, taking turns.
 
     python -m benchmarks.synthesis
     python -m benchmarks.synthesis --batch-sizes 1 --repeats 15 --json results.json
+    python -m benchmarks.synthesis --peer path/to/stylegan2-ada-pytorch --batch-sizes 1 --batch-sizes 8
 
-Needs the extra `benchmark`. OpenVINO's model takes one latent a call, so a batch is as many calls.
+MobileStyleGAN stands against OpenVINO, which runs the original files; its model takes one latent a call, so a batch is
+as many calls. With `--peer`, the folder of a clone of the official code, StyleGAN2 (config-f at 1024², and 256² with a
+channel base of 16384) stands against it, with the same random weights: on a CPU in float32, on a GPU in mixed
+precision (the peer's float16, our bfloat16) as well. Needs the extra `benchmark`.
 """
 
+import dataclasses
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -17,11 +22,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import typer
+from jaxtyping import DTypeLike
 
-from benchmarks.common import Rows, finish, measure_side_by_side
-from jaxedit.attributes.latents import sample_w
+from benchmarks import stylegan2_peer
+from benchmarks.common import Rows, finish, measure_side_by_side, peak_memory
+from jaxedit.attributes.latents import sample_w, sample_z
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.pretrained import load_generator
 from jaxedit.sources import RANDOM_FACE, fetch
+from weights_conversion.stylegan2_state_dict import convert_state_dict
+
+_SIZES = {1024: 32768, 256: 16384}
+"""Resolution → channel base."""
 
 
 def openvino_synthesis(options: dict[str, str]) -> Callable[[np.ndarray], list[np.ndarray]]:
@@ -81,15 +93,114 @@ def run(batch_sizes: list[int], repeats: int) -> Rows:
     return rows
 
 
+def converted(peer: Any, config: StyleGAN2Config, dtype: DTypeLike) -> StyleGAN2:
+    """Our generator with the weights of the official one."""
+    described = dataclasses.asdict(config) | {"family": StyleGAN2.family, "channels": list(config.channels)}
+    arrays = convert_state_dict(stylegan2_peer.state_dict(peer), described, name="the peer")
+    return StyleGAN2(config, arrays, dtype=dtype)
+
+
+def run_stylegan2(
+    folder: Path, resolution: int, batch_sizes: list[int], repeats: int, *, mixed_precision: bool
+) -> Rows:
+    """Seconds for each batch size beside the official generator, and how far apart the images are."""
+    import torch
+
+    on_gpu = jax.default_backend() == "gpu"
+    config = StyleGAN2Config.of_size(
+        resolution,
+        channel_base=_SIZES[resolution],
+        conv_clamp=256.0 if mixed_precision else None,
+    )
+    peer = stylegan2_peer.load(
+        folder,
+        resolution=resolution,
+        channel_base=_SIZES[resolution],
+        mixed_precision=mixed_precision,
+        conv_clamp=config.conv_clamp,
+    )
+    generator = converted(peer, config, jnp.bfloat16 if mixed_precision else jnp.float32)
+    peer = peer.to("cuda" if on_gpu else "cpu")
+    rows: Rows = []
+    for batch in batch_sizes:
+        w = np.asarray(generator.mapping(jnp.asarray(sample_z(0, batch, config.z_dim))))
+        on_device = jnp.asarray(w)
+        compiled = StyleGAN2._synthesis._cache_size()
+        times = measure_side_by_side(
+            {
+                "jaxedit": lambda w=on_device: generator.synthesis(w),
+                "official PyTorch": lambda w=w: stylegan2_peer.synthesis(peer, w),
+            },
+            repeats=repeats,
+        )
+        ours = np.asarray(generator.synthesis(on_device))
+        theirs = stylegan2_peer.synthesis(peer, w).float().cpu().numpy().transpose(0, 2, 3, 1)
+        for name, seconds in times.items():
+            rows.append(
+                {
+                    "batch": batch,
+                    "runtime": name,
+                    "median ms/image": 1e3 * seconds["median"] / batch,
+                    "min ms/image": 1e3 * seconds["min"] / batch,
+                    "max ms/image": 1e3 * seconds["max"] / batch,
+                    "images/s": batch / seconds["median"],
+                    "jaxedit / this": times["jaxedit"]["median"] / seconds["median"],
+                    "first call s": seconds["first"],
+                }
+            )
+        rows[-2]["programs compiled"] = StyleGAN2._synthesis._cache_size() - compiled
+        rows[-1]["relative difference"] = float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
+        if on_gpu:
+            torch.cuda.empty_cache()
+    return rows
+
+
+def run_memory(folder: Path, resolution: int, batch_sizes: list[int]) -> Rows:
+    """Peak memory of processes of their own that make one batch twice: all of it, libraries and weights included."""
+    rows: Rows = []
+    for batch in batch_sizes:
+        peaks = {
+            name: peak_memory("benchmarks.synthesis_memory", name, str(folder), str(resolution), str(batch))
+            for name in ("jaxedit", "official PyTorch")
+        }
+        for name, peak in peaks.items():
+            rows.append(
+                {
+                    "batch": batch,
+                    "runtime": name,
+                    "peak MB": peak / 1e6,
+                    "jaxedit / this": peaks["jaxedit"] / peak,
+                }
+            )
+    return rows
+
+
 def main(
     batch_sizes: Annotated[list[int], typer.Option(help="images a call")] = [1, 4],  # noqa: B006
     repeats: Annotated[int, typer.Option(help="measured calls of each runtime, taking turns")] = 11,
+    peer: Annotated[
+        Path | None,
+        typer.Option(help="a clone of stylegan2-ada-pytorch: StyleGAN2 instead of MobileStyleGAN"),
+    ] = None,
+    resolutions: Annotated[list[int], typer.Option(help="with --peer: 1024, 256")] = [1024, 256],  # noqa: B006
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
-    """Compare with OpenVINO."""
-    finish(
-        "synthesis", {"synthesis at 1024², float32": run(batch_sizes, repeats)}, json, ["openvino", "numpy"]
-    )
+    """Compare with OpenVINO, or with the official StyleGAN2."""
+    if peer is None:
+        results = {"synthesis at 1024², float32": run(batch_sizes, repeats)}
+        finish("synthesis", results, json, ["openvino", "numpy"])
+        return
+    if unknown := set(resolutions) - set(_SIZES):
+        raise typer.BadParameter(f"--resolutions: expected some of {list(_SIZES)}, got {sorted(unknown)}")
+    on_gpu = jax.default_backend() == "gpu"
+    results = {}
+    for resolution in resolutions:
+        for mixed in (False, True) if on_gpu else (False,):
+            title = f"StyleGAN2 at {resolution}², {'mixed precision' if mixed else 'float32'}"
+            results[title] = run_stylegan2(peer, resolution, batch_sizes, repeats, mixed_precision=mixed)
+        if not on_gpu:
+            results[f"peak memory at {resolution}²"] = run_memory(peer, resolution, batch_sizes)
+    finish("synthesis_stylegan2", results, json, ["torch", "numpy"])
 
 
 if __name__ == "__main__":

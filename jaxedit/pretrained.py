@@ -24,10 +24,18 @@ from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.base import Generator
 from jaxedit.generators.layers import module_params
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.sources import RANDOM_FACE, Source, fetch
+from weights_conversion.errors import ConversionError
 from weights_conversion.mobile_stylegan import convert_wheel
+from weights_conversion.safetensors_folder import CONFIG_FILE, read_folder
 
 KIND = "generator"
+
+_FAMILIES = {
+    MobileStyleGAN.family: (MobileStyleGAN, MobileStyleGANConfig),
+    StyleGAN2.family: (StyleGAN2, StyleGAN2Config),
+}
 
 
 class KnownGenerator(NamedTuple):
@@ -57,13 +65,14 @@ KNOWN_GENERATORS = {
 }
 
 
-def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> MobileStyleGAN:
+def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> MobileStyleGAN | StyleGAN2:
     """A pretrained generator.
 
     Args:
-        name: a known name (`mobile-stylegan-ffhq`: faces at 1024²), or the folder of a converted checkpoint. A known
-            generator is fetched and converted on first use (37.6 MB) and then kept in the cache.
-        dtype: in which the synthesis network computes: float32 or bfloat16.
+        name: a known name (`mobile-stylegan-ffhq`: faces at 1024²), or a folder that `jaxedit convert`, `jaxedit export`
+            or `save_generator` wrote. A known generator is fetched and converted on first use (37.6 MB) and then kept
+            in the cache.
+        dtype: in which the synthesis network computes: float32 or bfloat16 (a StyleGAN2's four highest resolutions).
 
     Raises:
         InputError: if the name is neither known nor a folder, or the dtype is another.
@@ -81,25 +90,36 @@ def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> Mobil
             make=lambda: known.convert(fetch(known.source)),
         )
     elif Path(name).exists():
-        config, arrays = load_checkpoint(name, kind=KIND)
+        config, arrays = _read(Path(name))
     else:
         raise InputError(
             f"generator {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a checkpoint folder"
         )
-    if config.get("family") != MobileStyleGAN.family:
+    if config.get("family") not in _FAMILIES:
         raise CheckpointError(f"{name}: unknown generator family {config.get('family')!r}")
+    make, make_config = _FAMILIES[config["family"]]
     try:
         shape: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in config.items()
             if key != "family"
         }
-        return MobileStyleGAN(MobileStyleGANConfig(**shape), arrays, dtype=dtype)
+        return make(make_config(**shape), arrays, dtype=dtype)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{name}: damaged: {error}") from error
 
 
-def save_generator(generator: MobileStyleGAN, folder: str | Path) -> Path:
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Config and arrays of a checkpoint folder or a safetensors folder."""
+    if not (folder / CONFIG_FILE).is_file():
+        return load_checkpoint(folder, kind=KIND)
+    try:
+        return read_folder(folder)
+    except ConversionError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def save_generator(generator: MobileStyleGAN | StyleGAN2, folder: str | Path) -> Path:
     """Write a generator to a checkpoint folder, which `load_generator` reads.
 
     Raises:

@@ -1,6 +1,6 @@
 """What a generator is to the rest of the library."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,12 +13,17 @@ from jaxedit.errors import InputError
 class Generator(Protocol):
     """A pretrained StyleGAN: mapping network and synthesis network.
 
-    An instance is a pytree (every Flax NNX module is one), so it passes through `jax.jit` as an argument.
+    PCA, labelling, axes, editing, evaluation and the command line use nothing else of a generator. An instance is a
+    pytree (every Flax NNX module is one), so it passes through `jax.jit` as an argument.
     """
 
     @property
     def z_dim(self) -> int:
         """Width of the input latent."""
+
+    @property
+    def c_dim(self) -> int:
+        """Number of classes; 0 for an unconditional generator."""
 
     @property
     def w_dim(self) -> int:
@@ -36,15 +41,19 @@ class Generator(Protocol):
         self,
         z: Float[Array | np.ndarray, "batch z_dim"],
         *,
+        c: Float[Array | np.ndarray, "classes c_dim"] | None = None,
         truncation_psi: float | Float[Array, ""] = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-        """z ↦ w."""
+        """z ↦ w; of W+ where there is a cutoff. `c`: one-hot classes, which a conditional generator needs."""
 
     def synthesis(
         self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
     ) -> Float[Array, "batch resolution resolution 3"]:
         """Latents of W or W+ ↦ RGB images, nominally in [-1, 1] (the network overshoots; `to_uint8` clips)."""
+
+    def describe(self) -> dict[str, Any]:
+        """Family and shape, JSON-serialisable: with its arrays, all that a checkpoint needs."""
 
 
 def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws: int | None = None) -> None:

@@ -1,35 +1,98 @@
 """The mapping network of the StyleGAN family, and the truncation trick."""
 
+from typing import Any, Protocol, runtime_checkable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxedit.errors import InputError
+from jaxedit.generators.base import check_latents
 from jaxedit.generators.layers import Affine, Params, leaky_relu
+
+
+def _pixel_norm(x: Float[Array, "batch width"]) -> Float[Array, "batch width"]:
+    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=1, keepdims=True) + 1e-8)
 
 
 class MappingNetwork(nnx.Module):
     """z ↦ w: pixel norm, then layers of (affine, leaky ReLU 0.2, × √2).
 
     Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020. The learning-rate multiplier
-    of the original is folded into the weights.
+    of the original is folded into the weights. A conditional one (StyleGAN2-ADA) appends the class to z: an affine map
+    of its one-hot vector, normalised as z is.
 
     Args:
-        params: `layers`: "0", "1", … each with `weight` [in, out] and `bias` [out].
+        params: `layers`: "0", "1", … each with `weight` [in, out] and `bias` [out]; for a conditional network `embed`,
+            likewise.
     """
 
     def __init__(self, params: Params) -> None:
         layers = params["layers"]
+        self.embed = nnx.data(Affine(params["embed"]) if "embed" in params else None)
         self.layers = nnx.List([Affine(layers[str(i)]) for i in range(len(layers))])
 
     @jax.jit
-    def __call__(self, z: Float[Array, "batch z_dim"]) -> Float[Array, "batch w_dim"]:
+    def __call__(
+        self, z: Float[Array, "batch z_dim"], c: Float[Array, "classes c_dim"] | None = None
+    ) -> Float[Array, "batch w_dim"]:
         """Latents of W."""
-        x = z * jax.lax.rsqrt(jnp.mean(z**2, axis=1, keepdims=True) + 1e-8)
+        x = _pixel_norm(z)
+        if self.embed is not None and c is not None:
+            x = jnp.concatenate([x, _pixel_norm(self.embed(c))], axis=1)
         for layer in self.layers:
             x = leaky_relu(layer(x)) * np.sqrt(2).astype(np.float32)
         return x
+
+
+@runtime_checkable
+class HasMapping(Protocol):
+    """A generator with this mapping network."""
+
+    mapping_network: MappingNetwork
+    w_avg: Any
+
+    @property
+    def z_dim(self) -> int:
+        """Width of the input latent."""
+
+    @property
+    def c_dim(self) -> int:
+        """Number of classes; 0 for an unconditional generator."""
+
+    @property
+    def num_ws(self) -> int:
+        """Number of style inputs."""
+
+
+def map_latents(
+    generator: HasMapping,
+    z: Float[Array | np.ndarray, "batch z_dim"],
+    c: Float[Array | np.ndarray, "classes c_dim"] | None,
+    *,
+    psi: float | Float[Array, ""],
+    cutoff: int | None,
+) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+    """`Generator.mapping`: the arguments checked, the mapping network, the truncation."""
+    check_latents("z", z, width=generator.z_dim)
+    if c is None and generator.c_dim:
+        raise InputError(
+            f"c: expected classes [batch, {generator.c_dim}] for a conditional generator, got none"
+        )
+    if c is not None:
+        if not generator.c_dim:
+            raise InputError("c: expected none for an unconditional generator")
+        check_latents("c", c, width=generator.c_dim)
+        if len(c) != len(z):
+            raise InputError(f"c: expected one for each of {len(z)} latents, got {len(c)}")
+    if cutoff is not None and not 0 <= cutoff <= generator.num_ws:
+        raise InputError(f"truncation_cutoff: expected None or 0…{generator.num_ws}, got {cutoff}")
+    w = generator.mapping_network(jnp.asarray(z), None if c is None else jnp.asarray(c))
+    if isinstance(psi, float | int) and psi == 1 and cutoff is None:
+        return w
+    return truncate(w, generator.w_avg[...], psi=psi, cutoff=cutoff, num_ws=generator.num_ws)
 
 
 def truncate(

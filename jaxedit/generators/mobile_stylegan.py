@@ -27,7 +27,7 @@ from jaxedit.generators.layers import (
     inverse_haar,
     leaky_relu,
 )
-from jaxedit.generators.mapping import MappingNetwork, truncate
+from jaxedit.generators.mapping import MappingNetwork, map_latents
 
 _STRIPE_ROWS = 16
 """Rows of a block's input that a CPU works on at once: what they grow into fits its second-level cache."""
@@ -257,6 +257,11 @@ class MobileStyleGAN(nnx.Module):
         return self.config.z_dim
 
     @property
+    def c_dim(self) -> int:
+        """0: it has no classes."""
+        return 0
+
+    @property
     def w_dim(self) -> int:
         """Width of the intermediate latent."""
         return self.config.w_dim
@@ -275,6 +280,7 @@ class MobileStyleGAN(nnx.Module):
         self,
         z: Float[Array | np.ndarray, "batch z_dim"],
         *,
+        c: Float[Array | np.ndarray, "classes c_dim"] | None = None,
         truncation_psi: float | Float[Array, ""] = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
@@ -282,6 +288,7 @@ class MobileStyleGAN(nnx.Module):
 
         Args:
             z: input latents, N(0, I), float32.
+            c: None, since it has no classes.
             truncation_psi: pulls w towards its mean: 1 not at all, 0 entirely.
             truncation_cutoff: how many of the first style inputs are truncated; None for all.
 
@@ -289,15 +296,9 @@ class MobileStyleGAN(nnx.Module):
             Latents of W; of W+ when there is a cutoff, since the style inputs then differ.
 
         Raises:
-            InputError: if z has another shape, or the cutoff is not within 0…num_ws.
+            InputError: if z has another shape, a class is given, or the cutoff is not within 0…num_ws.
         """
-        check_latents("z", z, width=self.z_dim)
-        if truncation_cutoff is not None and not 0 <= truncation_cutoff <= self.num_ws:
-            raise InputError(f"truncation_cutoff: expected None or 0…{self.num_ws}, got {truncation_cutoff}")
-        w = self.mapping_network(jnp.asarray(z))
-        if isinstance(truncation_psi, float | int) and truncation_psi == 1 and truncation_cutoff is None:
-            return w
-        return truncate(w, self.w_avg[...], psi=truncation_psi, cutoff=truncation_cutoff, num_ws=self.num_ws)
+        return map_latents(self, z, c, psi=truncation_psi, cutoff=truncation_cutoff)
 
     def synthesis(
         self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]

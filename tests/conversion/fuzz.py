@@ -1,0 +1,286 @@
+"""Damages valid files in many ways: a reader must read each result or raise a `ConversionError`, soon and in little
+memory.
+
+    python -m tests.conversion.fuzz --files 10000 --seed 0 --format official
+"""
+
+import argparse
+import collections
+import os
+import random
+import resource
+import signal
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parent))  # as pytest does for the modules that tests share
+
+from foreign_torch import official_module, write_archive, write_pickle, write_stream
+from small_files import SMALL_FILES
+from small_generators import small_official, small_rosinality
+
+from weights_conversion.errors import ConversionError
+from weights_conversion.stylegan2 import check_config, flatten
+from weights_conversion.stylegan2_official import convert_official
+from weights_conversion.stylegan2_rosinality import convert_rosinality
+
+SECONDS = 5
+"""For one file of some kilobytes, of which a valid one takes some milliseconds."""
+MEGABYTES = 256
+"""By how much the largest memory of the process may grow."""
+
+
+class Format(NamedTuple):
+    """What is damaged, and what reads it."""
+
+    make: Callable[[], bytes]
+    """A valid file."""
+    read: Callable[[bytes], tuple[dict[str, Any], dict[str, Any]]]
+
+
+def _official() -> bytes:
+    params, options = small_official()
+    module = official_module(params, options | {"conv_clamp": 256}, source="raise SystemExit(1)\n")
+    return write_pickle({"G": None, "G_ema": module})
+
+
+def _pickle_of_archive() -> bytes:
+    """The pickle alone: in the archive a checksum would find nearly all of the damage."""
+    return _member(write_archive(small_rosinality()), "data.pkl")
+
+
+def _member(archive: bytes, name: str) -> bytes:
+    import io
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        return file.read(f"checkpoint/{name}")
+
+
+def _read_pickle_of_archive(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    return convert_rosinality(write_archive(small_rosinality(), change={"data.pkl": data}))
+
+
+FORMATS: dict[str, Format] = {
+    "official": Format(_official, convert_official),
+    "torch-archive": Format(lambda: write_archive(small_rosinality()), convert_rosinality),
+    "torch-archive-pickle": Format(_pickle_of_archive, _read_pickle_of_archive),
+    "torch-stream": Format(lambda: write_stream(small_rosinality()), convert_rosinality),
+    **{name: Format(*functions) for name, functions in SMALL_FILES.items()},
+}
+
+_OPCODES = bytes(range(0x80, 0x99)) + b"().012FIJKLMNPQRSTUVXabcdeghijloprstqu]}GBC\x8a\x8b"
+_SIZES = [
+    0,
+    1,
+    2**7,
+    2**8 - 1,
+    2**15,
+    2**16 - 1,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+]
+
+
+def mutate(data: bytes, chance: random.Random) -> bytes:
+    """A damaged copy."""
+    for _ in range(chance.choice([1, 1, 1, 2, 4, 16])):
+        data = chance.choice(_MUTATIONS)(data, chance)
+    return data
+
+
+def _position(data: bytes, chance: random.Random) -> int:
+    """Anywhere, but more often where files have their structure: at both ends."""
+    if not data:
+        return 0
+    kind = chance.random()
+    if kind < 0.5:
+        return chance.randrange(len(data))
+    near = min(chance.randrange(1 + min(512, len(data) - 1)), len(data) - 1)
+    return near if kind < 0.75 else len(data) - 1 - near
+
+
+def _replace(data: bytes, position: int, content: bytes) -> bytes:
+    return (data[:position] + content + data[position + len(content) :])[: len(data)]
+
+
+def _flip_bit(data: bytes, chance: random.Random) -> bytes:
+    if not data:
+        return data
+    position = _position(data, chance)
+    return _replace(data, position, bytes([data[position] ^ 1 << chance.randrange(8)]))
+
+
+def _change_byte(data: bytes, chance: random.Random) -> bytes:
+    return _replace(data, _position(data, chance), bytes([chance.randrange(256)]))
+
+
+def _change_opcode(data: bytes, chance: random.Random) -> bytes:
+    """One operation of a pickle for another, where there is one by its looks."""
+    position = _position(data, chance)
+    for offset in range(position, min(position + 64, len(data))):
+        if data[offset] in _OPCODES:
+            return _replace(data, offset, bytes([chance.choice(_OPCODES)]))
+    return data
+
+
+def _change_size(data: bytes, chance: random.Random) -> bytes:
+    size, width = chance.choice(_SIZES), chance.choice([1, 2, 4, 8])
+    content = (size % 2 ** (8 * width)).to_bytes(width, chance.choice(["little", "little", "big"]))
+    return _replace(data, _position(data, chance), content)
+
+
+def _change_number(data: bytes, chance: random.Random) -> bytes:
+    """A number that is there, by a little."""
+    position = _position(data, chance)
+    width = chance.choice([1, 2, 4, 8])
+    number = int.from_bytes(data[position : position + width], "little") + chance.choice([-2, -1, 1, 2])
+    return _replace(data, position, (number % 2 ** (8 * width)).to_bytes(width, "little"))
+
+
+def _change_float(data: bytes, chance: random.Random) -> bytes:
+    value = chance.choice([float("nan"), float("inf"), -1.0, 1e300, 0.0])
+    return _replace(data, _position(data, chance), struct.pack(chance.choice("<>") + "d", value))
+
+
+def _truncate(data: bytes, chance: random.Random) -> bytes:
+    return data[: _position(data, chance)]
+
+
+def _splice(data: bytes, chance: random.Random) -> bytes:
+    """A part of the file over or into another part."""
+    start, target = _position(data, chance), _position(data, chance)
+    part = data[start : start + chance.choice([1, 4, 16, 64, 256, 1024])]
+    if chance.random() < 0.5:
+        return _replace(data, target, part)
+    return data[:target] + part + data[target:]
+
+
+def _remove(data: bytes, chance: random.Random) -> bytes:
+    start = _position(data, chance)
+    return data[:start] + data[start + chance.choice([1, 2, 4, 16, 64, 256]) :]
+
+
+def _insert(data: bytes, chance: random.Random) -> bytes:
+    start = _position(data, chance)
+    return data[:start] + chance.randbytes(chance.choice([1, 2, 4, 8])) + data[start:]
+
+
+_MUTATIONS = [
+    *(_flip_bit, _change_byte, _change_opcode, _change_opcode, _change_size, _change_number),
+    *(_change_float, _truncate, _splice, _remove, _insert),
+]
+
+
+class TooSlowError(BaseException):
+    """Raised by the clock. No reader can take it for an error of its own."""
+
+
+def _ring(_signal: int, _frame: FrameType | None) -> None:
+    raise TooSlowError
+
+
+def _outcome(form: Format, data: bytes) -> tuple[str, str]:
+    """What came of reading a file: "read", "refused" or a failure, and the details of a failure."""
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        config, params = form.read(data)
+        check_config(config, name="result")
+        if not all(np.isfinite(array).all() for array in flatten(params).values()):
+            return "failed", "the arrays are not finite"
+        return "read", ""
+    except ConversionError as error:
+        is_short_line = len(str(error)) < 1000 and str(error).isprintable()
+        return (
+            ("refused", "") if is_short_line else ("failed", f"an unreadable message: {str(error)[:300]!r}")
+        )
+    except TooSlowError:
+        return "failed", f"it took more than {SECONDS} s"
+    except BaseException:
+        return "failed", traceback.format_exc(limit=-3)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _virtual_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def fuzz(name: str, files: int, seed: int, *, keep: Path | None = None) -> bool:
+    """Read damaged files of one format, and print what came of it.
+
+    Args:
+        name: of the format.
+        files: how many.
+        seed: the same gives the same files.
+        keep: a folder for the files that failed.
+
+    Returns:
+        Whether there was no failure.
+    """
+    form, valid = FORMATS[name], FORMATS[name].make()
+    outcome, detail = _outcome(form, valid)
+    if outcome != "read":
+        print(f"{name}: the valid file was {outcome}: {detail}")
+        return False
+    counts: collections.Counter[str] = collections.Counter()
+    slowest, before = 0.0, _peak_megabytes()
+    for i in tqdm(range(files), desc=name, disable=None, mininterval=1):
+        data = mutate(valid, random.Random(f"{name} {seed} {i}"))
+        start = time.perf_counter()
+        outcome, detail = _outcome(form, data)
+        slowest = max(slowest, time.perf_counter() - start)
+        growth = _peak_megabytes() - before
+        if growth > MEGABYTES and outcome != "failed":
+            outcome, detail, before = "failed", f"memory grew by {growth:.0f} MB", _peak_megabytes()
+        counts[outcome] += 1
+        if outcome == "failed":
+            print(f"{name}: file {i} of seed {seed}: {detail}")
+            if keep is not None:
+                keep.mkdir(parents=True, exist_ok=True)
+                (keep / f"{name}-{seed}-{i}").write_bytes(data)
+    print(
+        f"{name}: {files} files: {counts['read']} read, {counts['refused']} refused, {counts['failed']} failed; "
+        f"slowest {slowest:.2f} s, memory grew by {_peak_megabytes() - before:.0f} MB"
+    )
+    return not counts["failed"]
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Read damaged files.")
+    parser.add_argument("--files", type=int, default=10_000, help="of each format")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--format", choices=sorted(FORMATS), action="append", help="by default each")
+    parser.add_argument("--keep", type=Path, help="a folder for the files that fail")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGALRM, _ring)
+    limit = _virtual_bytes() + 4 * MEGABYTES * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    results = [
+        fuzz(name, arguments.files, arguments.seed, keep=arguments.keep)
+        for name in arguments.format or FORMATS
+    ]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

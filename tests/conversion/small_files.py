@@ -1,0 +1,68 @@
+"""Small valid files of the formats that are not PyTorch's, and their readers, for the damage in `fuzz`."""
+
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+from foreign_h5 import flaxmodels_arrays, write_h5
+from foreign_tensorflow import network, tensorflow_variables, write_pickle
+from small_generators import small_official
+
+from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, read_folder, write_folder
+from weights_conversion.stylegan2_flaxmodels import convert_flaxmodels
+from weights_conversion.stylegan2_tensorflow import convert_tensorflow
+
+Generator = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _tensorflow(protocol: int) -> bytes:
+    generator = network(
+        tensorflow_variables(small_official()[0]), {"conv_clamp": 256}, source="raise SystemExit(1)\n"
+    )
+    return write_pickle((generator, None, generator), protocol=protocol)
+
+
+def _flaxmodels() -> bytes:
+    return write_h5(flaxmodels_arrays(small_official()[0]))
+
+
+def _flaxmodels_of_chunks() -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path, array in flaxmodels_arrays(small_official()[0]).items():
+            options = {"chunks": True, "compression": "gzip"} if array.ndim else {}
+            file.create_dataset(path, data=array, **options)
+    return buffer.getvalue()
+
+
+def _export() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_folder(Path(folder) / "export", *convert_tensorflow(_tensorflow(4)))
+        return {name: (written / name).read_bytes() for name in (CONFIG_FILE, MODEL_FILE)}
+
+
+def _exported(name: str) -> tuple[Callable[[], bytes], Callable[[bytes], Generator]]:
+    """One file of an export, and a reader that finds it beside the other, whole one."""
+    valid = _export()
+
+    def read(data: bytes) -> Generator:
+        with tempfile.TemporaryDirectory() as folder:
+            for file, content in (valid | {name: data}).items():
+                (Path(folder) / file).write_bytes(content)
+            return read_folder(folder)
+
+    return lambda: valid[name], read
+
+
+SMALL_FILES: dict[str, tuple[Callable[[], bytes], Callable[[bytes], Generator]]] = {
+    "tensorflow": (lambda: _tensorflow(4), convert_tensorflow),
+    "tensorflow-protocol-2": (lambda: _tensorflow(2), convert_tensorflow),
+    "flaxmodels": (_flaxmodels, convert_flaxmodels),
+    "flaxmodels-chunks": (_flaxmodels_of_chunks, convert_flaxmodels),
+    "safetensors-config": _exported(CONFIG_FILE),
+    "safetensors-arrays": _exported(MODEL_FILE),
+}
+"""Name of a format → (a valid file, its reader)."""

@@ -1,0 +1,232 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from weights_conversion.errors import ConversionError
+from weights_conversion.mobile_stylegan import CONFIG as MOBILE_CONFIG
+from weights_conversion.safetensors_folder import ExportError, read_folder, write_folder
+from weights_conversion.stylegan2 import check_params, flatten, target_shapes
+
+CONFIG = {
+    "family": "stylegan2",
+    "z_dim": 4,
+    "c_dim": 2,
+    "w_dim": 3,
+    "mapping_layers": 2,
+    "resolution": 8,
+    "channels": [2, 1],
+    "architecture": "resnet",
+    "conv_clamp": 256.0,
+}
+
+
+@pytest.fixture
+def params():
+    """With widths in the mapping network that the config does not say."""
+    random = np.random.default_rng(0)
+    shapes = target_shapes(CONFIG, embed=5, hidden=[6])
+    tree = check_params(
+        nest({name: random.normal(size=shape) for name, shape in shapes.items()}), shapes, name="made"
+    )
+    tree["w_avg"] = tree["w_avg"].astype(np.float64)
+    return tree
+
+
+def nest(flat):
+    tree = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = np.asarray(value)
+    return tree
+
+
+@pytest.fixture
+def folder(tmp_path, params):
+    return write_folder(tmp_path / "made" / "open", CONFIG, params)
+
+
+def rewrite(folder, change):
+    """Change the parsed config on the disk."""
+    path = folder / "config.json"
+    described = json.loads(path.read_text())
+    change(described)
+    path.write_text(json.dumps(described))
+
+
+def test_round_trip(folder, params):
+    config, arrays = read_folder(folder)
+    assert config == CONFIG
+    expected, found = flatten(params), flatten(arrays)
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, expected[name].astype(np.float32))
+        assert array.dtype == np.float32
+        assert array.flags.c_contiguous
+    assert arrays["blocks"]["1"]["conv0"]["noise_strength"].shape == ()
+
+
+def test_the_files_are_what_the_format_says(folder):
+    described = json.loads((folder / "config.json").read_text())
+    assert described == {"format": "jaxedit-stylegan", "format_version": 1, "config": CONFIG}
+    header = (folder / "model.safetensors").read_bytes()
+    size = int.from_bytes(header[:8], "little")
+    assert json.loads(header[8 : 8 + size])["blocks.1.skip.weight"]["shape"] == [2, 1]
+
+
+def test_the_arrays_alone_find_their_config(folder):
+    assert read_folder(folder / "model.safetensors")[0] == CONFIG
+    (folder / "config.json").unlink()
+    with pytest.raises(
+        ConversionError, match=r"config\.json: expected the config of an export, found nothing"
+    ):
+        read_folder(folder / "model.safetensors")
+
+
+def test_an_older_export_is_replaced_and_nothing_else_is(folder, params, tmp_path):
+    write_folder(folder, CONFIG | {"conv_clamp": None}, params)
+    assert read_folder(folder)[0]["conv_clamp"] is None
+    assert [entry.name for entry in folder.parent.iterdir()] == ["open"]
+    assert sorted(entry.name for entry in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "config.json").write_text('{"other": "tool"}')
+    file = tmp_path / "file"
+    file.write_text("text")
+    for taken in (precious, file):
+        with pytest.raises(ExportError, match="found something else; not replaced"):
+            write_folder(taken, CONFIG, params)
+    assert (precious / "config.json").read_text() == '{"other": "tool"}'
+    assert file.read_text() == "text"
+    with pytest.raises(ExportError, match="could not write"):
+        write_folder(file / "below", CONFIG, params)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([1, 2, np.nan]), "w_avg: expected finite numbers"),
+        (np.array([1, 2, np.inf]), "w_avg: expected finite numbers"),
+        (np.array([1, 2, 3]), "w_avg: expected floating-point numbers, found int64"),
+        (np.ones(4), r"w_avg: expected shape \(3,\), found \(4,\)"),
+    ],
+)
+def test_what_is_no_weight_is_not_written(tmp_path, params, array, message):
+    with pytest.raises(ConversionError, match=message):
+        write_folder(tmp_path / "open", CONFIG, params | {"w_avg": array})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_write_leaves_the_older_export(folder, params, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("weights_conversion.safetensors_folder.save_file", full)
+    with pytest.raises(ExportError, match=r"could not write the export.*No space left"):
+        write_folder(folder, CONFIG | {"conv_clamp": None}, params)
+    assert read_folder(folder)[0] == CONFIG
+    assert [entry.name for entry in folder.parent.iterdir()] == ["open"]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 40, -1])
+def test_truncated_arrays(folder, keep):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(
+        ConversionError, match=r"model\.safetensors: expected a safetensors file, it is damaged"
+    ):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"w_avg": np.ones(2, np.float64)}, "w_avg: expected numbers of type F32, found F64"),
+        ({"w_avg": np.ones(2, np.int32)}, "w_avg: expected numbers of type F32, found I32"),
+        ({"a": np.ones(2, np.float32), "a.b": np.ones(2, np.float32)}, "names that do not contradict"),
+        ({"w_avg": np.ones(3, np.float32)}, "expected an array for .*, found none"),
+        ({"a..b": np.ones(2, np.float32)}, "names that do not contradict"),
+    ],
+)
+def test_arrays_that_no_export_holds(folder, arrays, message):
+    save_file(arrays, folder / "model.safetensors")
+    with pytest.raises(ConversionError, match=message):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(format="another"), "expected a config of the format jaxedit-stylegan"),
+        (lambda d: d.update(format_version=2), "written in format version 2, read up to 1: update jaxedit"),
+        (lambda d: d.update(format_version="1"), "damaged: format_version"),
+        (lambda d: d.update(config=[]), "damaged: format_version or config"),
+        (
+            lambda d: d["config"].pop("family"),
+            "expected a family of stylegan2, mobile-stylegan, found 'None'",
+        ),
+        (lambda d: d["config"].update(family=[]), "expected a family of"),
+        (lambda d: d["config"].update(family="stylegan3"), "expected a family of .* found 'stylegan3'"),
+        (lambda d: d["config"].update(family="mobile-stylegan"), "expected a config of .* differs"),
+        (lambda d: d["config"].pop("z_dim"), "expected a config of .*; z_dim differs"),
+        (lambda d: d["config"].update(size=1), "expected a config of .*; size differs"),
+        (lambda d: d["config"].update(channels=3), "expected channels as a list, found 3"),
+        (lambda d: d["config"].update(channels=[]), "expected channels as a list"),
+        (lambda d: d["config"].update(channels=[2, "1"]), "channels in each block"),
+        (lambda d: d["config"].update(resolution=16), "expected a resolution of 8 with 2 blocks, found 16"),
+        (lambda d: d["config"].update(conv_clamp=float("nan")), "expected a conv_clamp above 0"),
+        (lambda d: d["config"].update(architecture="skip"), "expected an array for .*to_rgb"),
+        (lambda d: d["config"].update(architecture=["skip"]), "expected an architecture"),
+        (lambda d: d["config"].update(w_dim=4), r"expected shape \(.*4.*\), found \(.*3.*\)"),
+        (lambda d: d["config"].update(mapping_layers=3), r"expected an array for mapping_network\.layers\.2"),
+        (lambda d: d["config"].update(z_dim=10**30), "expected z_dim of 1 to 8192"),
+    ],
+)
+def test_configs_that_no_export_has(folder, change, message):
+    rewrite(folder, change)
+    with pytest.raises(ConversionError, match=message):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, "\xff", " " * 1_000_001])
+def test_damaged_configs(folder, content):
+    (folder / "config.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConversionError, match=r"config\.json: "):
+        read_folder(folder)
+
+
+def test_missing_arrays(folder):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(
+        ConversionError, match=r"model\.safetensors: expected the arrays of an export, found nothing"
+    ):
+        read_folder(folder)
+
+
+def test_nan_in_the_file(folder, params):
+    arrays = {name: np.asarray(array, np.float32) for name, array in flatten(params).items()}
+    arrays["blocks.0.conv1.bias"] = np.array([0, np.nan], np.float32)
+    save_file(arrays, folder / "model.safetensors")
+    with pytest.raises(ConversionError, match=r"blocks\.0\.conv1\.bias: expected finite numbers, found NaN"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, r"expected an array for .*, found none"),
+        ({"z_dim": 0}, "expected z_dim of 1 to 8192, found 0"),
+        ({"channels": [512, 512.0]}, "expected channels 1 of 1 to 8192, found 512.0"),
+        ({"channels": [512, 512]}, "expected a resolution of 8 · 2\\^blocks, found 1024 and 1 blocks"),
+        ({"channels": [512], "resolution": 8}, "expected a resolution of 8 · 2\\^blocks"),
+    ],
+)
+def test_arrays_of_another_family(folder, change, message):
+    rewrite(folder, lambda described: described.update(config=MOBILE_CONFIG | change))
+    with pytest.raises(ConversionError, match=message):
+        read_folder(folder)

@@ -1,0 +1,93 @@
+"""The families of generators that an export can hold: the config and the arrays that each has."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weights_conversion import mobile_stylegan, stylegan2
+from weights_conversion.errors import ConversionError
+
+_Shapes = dict[str, tuple[int, ...]]
+
+_STYLEGAN2_KEYS = {
+    *(
+        "family",
+        "z_dim",
+        "c_dim",
+        "w_dim",
+        "mapping_layers",
+        "resolution",
+        "channels",
+        "architecture",
+        "conv_clamp",
+    ),
+}
+
+
+def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+    """Refuse what is no generator of a known family.
+
+    Args:
+        config: with the `family`.
+        params: nested dict of arrays, of NumPy or alike.
+        name: what to call the source in an error.
+
+    Returns:
+        The params, every array contiguous and float32.
+
+    Raises:
+        ConversionError: if the family is unknown, the config is not one of the family, or an array is missing,
+            unexpected, of another shape or type, or not finite.
+    """
+    family = config.get("family")
+    if not isinstance(family, str) or family not in _FAMILIES:
+        raise ConversionError(
+            f"{name}: expected a family of {', '.join(_FAMILIES)}, found {str(family)[:40]!r}"
+        )
+    shapes = _FAMILIES[family](config, stylegan2.flatten(params), name)
+    return stylegan2.check_params(params, shapes, name=name)
+
+
+def _check_keys(config: Mapping[str, Any], keys: set[str], name: str) -> None:
+    if different := sorted(config.keys() ^ keys):
+        raise ConversionError(
+            f"{name}: expected a config of {', '.join(sorted(keys))}; {different[0][:40]} differs"
+        )
+    if not isinstance(config["channels"], list | tuple) or not config["channels"]:
+        raise ConversionError(f"{name}: expected channels as a list, found {str(config['channels'])[:40]}")
+
+
+def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name: str) -> _Shapes:
+    _check_keys(config, _STYLEGAN2_KEYS, name)
+    stylegan2.check_config(config, name=name)
+
+    def width(layer: str) -> int:
+        """Outputs of a layer, which the config does not say; where the array does not, its check will complain."""
+        weight = arrays.get(f"mapping_network.{layer}.weight")
+        return weight.shape[1] if weight is not None and weight.ndim == 2 else config["w_dim"]
+
+    hidden = [width(f"layers.{i}") for i in range(config["mapping_layers"] - 1)]
+    return stylegan2.target_shapes(config, embed=width("embed"), hidden=hidden)
+
+
+def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], name: str) -> _Shapes:
+    _check_keys(config, set(mobile_stylegan.CONFIG), name)
+    channels = config["channels"]
+    numbers = {key: config[key] for key in ("z_dim", "w_dim", "mapping_layers", "resolution")}
+    for key, value in (numbers | {f"channels {i}": width for i, width in enumerate(channels)}).items():
+        if type(value) is not int or not 1 <= value <= stylegan2.MAX_CHANNELS:
+            raise ConversionError(
+                f"{name}: expected {key} of 1 to {stylegan2.MAX_CHANNELS}, found {str(value)[:40]}"
+            )
+    blocks = len(channels) - 1
+    if blocks < 1 or config["resolution"] != 8 * 2**blocks:
+        raise ConversionError(
+            f"{name}: expected a resolution of 8 · 2^blocks, found {config['resolution']} and {blocks} blocks"
+        )
+    rows = mobile_stylegan._mapping_table(dict(config)) + mobile_stylegan._synthesis_table(dict(config))
+    return {row.target: row.shape for row in rows} | {"w_avg": (config["w_dim"],)}
+
+
+_FAMILIES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], str], _Shapes]] = {
+    "stylegan2": _stylegan2_shapes,
+    "mobile-stylegan": _mobile_stylegan_shapes,
+}

@@ -1,0 +1,155 @@
+"""Generators as a folder of open files: `config.json` (the format, its version, the config) and `model.safetensors`
+(the arrays in float32, a dot in a name for each level of the nested dict)."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from weights_conversion.errors import ConversionError
+from weights_conversion.families import check_generator
+from weights_conversion.stylegan2 import flatten
+
+FORMAT = "jaxedit-stylegan"
+FORMAT_VERSION = 1
+"""Raised whenever older code could not read what newer code writes."""
+
+CONFIG_FILE = "config.json"
+MODEL_FILE = "model.safetensors"
+
+_LARGEST_CONFIG = 1_000_000
+
+
+class ExportError(ValueError):
+    """The folder cannot be written."""
+
+
+def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str, Any]) -> Path:
+    """Write a generator, replacing an older export under the same name.
+
+    The folder is written under a temporary name and renamed when whole.
+
+    Args:
+        folder: where to. Parent folders are made.
+        config: that of a known family.
+        params: its arrays as a nested dict.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ConversionError: if config and arrays are not those of a known family.
+        ExportError: if the folder cannot be written, or something else has its name; nothing new is left then.
+    """
+    folder = Path(folder).absolute()
+    arrays = flatten(check_generator(config, params, name=str(folder)))
+    described = {"format": FORMAT, "format_version": FORMAT_VERSION, "config": config}
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not _is_export(folder):
+            raise ExportError(
+                f"{folder}: expected a free name or an older export, found something else; not replaced"
+            )
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+        (temporary / CONFIG_FILE).write_text(json.dumps(described, indent=2) + "\n")
+        save_file(arrays, temporary / MODEL_FILE)
+        temporary.chmod(0o755)
+        if folder.exists():
+            # A folder cannot be renamed onto another: the old one steps aside first.
+            folder.rename(temporary / "replaced")
+            temporary.rename(folder)
+            shutil.rmtree(folder / "replaced")
+        else:
+            temporary.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"{folder}: could not write the export: {error}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a generator that `write_folder` wrote.
+
+    Args:
+        path: the folder, or its `.safetensors` file, which needs its `config.json` beside it.
+
+    Returns:
+        The config and the nested dict of float32 arrays.
+
+    Raises:
+        ConversionError: if a file is missing, damaged, newer, or holds other arrays than the config says.
+    """
+    path = Path(path)
+    folder, model = (path, path / MODEL_FILE) if path.is_dir() else (path.parent, path)
+    config = _read_config(folder / CONFIG_FILE)
+    return config, check_generator(config, _read_arrays(model), name=str(model))
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        _read_config(folder / CONFIG_FILE)
+    except ConversionError:
+        return False
+    return True
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            raise ConversionError(f"{path}: expected the config of an export, found a file of another size")
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConversionError(f"{path}: expected the config of an export, found nothing") from None
+    except OSError as error:
+        raise ConversionError(f"{path}: could not read it: {error}") from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ConversionError):
+            raise
+        raise ConversionError(f"{path}: expected the config of an export, it is damaged: {error}") from error
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise ConversionError(f"{path}: expected a config of the format {FORMAT}, found another")
+    version, config = described.get("format_version"), described.get("config")
+    if type(version) is not int or not isinstance(config, dict):
+        raise ConversionError(f"{path}: damaged: format_version or config is missing")
+    if version > FORMAT_VERSION:
+        raise ConversionError(
+            f"{path}: written in format version {version}, read up to {FORMAT_VERSION}: update jaxedit"
+        )
+    return config
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConversionError(f"{path}: expected the arrays of an export, found nothing")
+    tree: dict[str, Any] = {}
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 (the file itself does not iterate)
+                stored = file.get_slice(name).get_dtype()
+                if stored != "F32":
+                    raise ConversionError(f"{path}: {name}: expected numbers of type F32, found {stored}")
+                _insert(tree, name, file.get_tensor(name), path)
+    except (SafetensorError, OSError) as error:
+        raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {error}") from error
+    return tree
+
+
+def _insert(tree: dict[str, Any], name: str, array: np.ndarray, path: Path) -> None:
+    *parents, leaf = name.split(".")
+    node: Any = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            break
+    if not isinstance(node, dict) or leaf in node or "" in (*parents, leaf):
+        raise ConversionError(f"{path}: {name}: expected names that do not contradict each other")
+    node[leaf] = array

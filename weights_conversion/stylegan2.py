@@ -1,0 +1,228 @@
+"""What every reader of StyleGAN2 weights produces: a config, and arrays whose names and shapes follow from it.
+
+The config, a plain dict: `family` ("stylegan2"), `z_dim`, `c_dim` (0 for an unconditional generator), `w_dim`,
+`mapping_layers`, `resolution`, `channels` (of the blocks at 4, 8, …, `resolution`), `architecture` ("skip", "resnet"
+or "orig") and `conv_clamp` (a number or None).
+
+The arrays are float32, dense weights [in, out], filters [3, 3, in, out], and what the equalised learning rate
+multiplies weights by is folded in; the 3×3 filters are those that the demodulation takes.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weights_conversion.errors import ConversionError
+
+ARCHITECTURES = ("skip", "resnet", "orig")
+MAX_RESOLUTION = 4096
+MAX_CHANNELS = 8192
+
+
+class Entry(NamedTuple):
+    """Where the array of a target comes from."""
+
+    source: str
+    """The name in the foreign file."""
+    target: str
+    """The dotted path in the converted tree."""
+    shape: tuple[int, ...]
+    """The shape in the foreign file."""
+    transform: Callable[[np.ndarray], np.ndarray] = np.asarray
+    """From the foreign array to ours."""
+
+
+def check_config(config: Mapping[str, Any], *, name: str) -> None:
+    """Refuse a config that is no StyleGAN2.
+
+    Args:
+        config: the config.
+        name: what to call the file in an error.
+
+    Raises:
+        ConversionError: if a size is no number in its range, or the sizes do not fit each other.
+    """
+    limits = {
+        "z_dim": (1, MAX_CHANNELS),
+        "c_dim": (0, 2**20),
+        "w_dim": (1, MAX_CHANNELS),
+        "mapping_layers": (1, 64),
+        "resolution": (4, MAX_RESOLUTION),
+    }
+    for key, (least, most) in limits.items():
+        value = config[key]
+        if type(value) is not int or not least <= value <= most:
+            raise ConversionError(f"{name}: expected {key} of {least} to {most}, found {str(value)[:40]}")
+    channels = config["channels"]
+    if config["resolution"] != 4 * 2 ** (len(channels) - 1):
+        raise ConversionError(
+            f"{name}: expected a resolution of {4 * 2 ** (len(channels) - 1)} with {len(channels)} blocks, "
+            f"found {config['resolution']}"
+        )
+    if not all(type(width) is int and 1 <= width <= MAX_CHANNELS for width in channels):
+        raise ConversionError(
+            f"{name}: expected 1 to {MAX_CHANNELS} channels in each block, found {str(channels)[:80]}"
+        )
+    if config["architecture"] not in ARCHITECTURES:
+        raise ConversionError(
+            f"{name}: expected an architecture of {', '.join(ARCHITECTURES)}, found {str(config['architecture'])[:40]!r}"
+        )
+    clamp = config["conv_clamp"]
+    if clamp is not None and not (isinstance(clamp, float) and 0 < clamp < float("inf")):
+        raise ConversionError(f"{name}: expected a conv_clamp above 0 or none, found {str(clamp)[:40]}")
+
+
+def target_shapes(
+    config: Mapping[str, Any], *, embed: int | None = None, hidden: Sequence[int] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """The arrays of a StyleGAN2: dotted path → shape.
+
+    Args:
+        config: the config.
+        embed: width of the embedded class in a conditional generator; None for `w_dim`.
+        hidden: outputs of each mapping layer but the last; None for `w_dim`.
+    """
+    w_dim, channels = config["w_dim"], config["channels"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    width = config["z_dim"]
+    if config["c_dim"] > 0:
+        embed = w_dim if embed is None else embed
+        shapes |= _dense("mapping_network.embed", config["c_dim"], embed)
+        width += embed
+    hidden = [w_dim] * (config["mapping_layers"] - 1) if hidden is None else hidden
+    for i, pair in enumerate(itertools.pairwise([width, *hidden, w_dim])):
+        shapes |= _dense(f"mapping_network.layers.{i}", *pair)
+    shapes |= {"w_avg": (w_dim,), "constant": (4, 4, channels[0])}
+    for i, after in enumerate(channels):
+        block, size = f"blocks.{i}", 4 * 2**i
+        if i > 0:
+            shapes |= _layer(f"{block}.conv0", w_dim, channels[i - 1], after, size)
+            if config["architecture"] == "resnet":
+                shapes[f"{block}.skip.weight"] = (channels[i - 1], after)
+        shapes |= _layer(f"{block}.conv1", w_dim, after, after, size)
+        if config["architecture"] == "skip" or i == len(channels) - 1:
+            shapes |= _dense(f"{block}.to_rgb.affine", w_dim, after) | _dense(f"{block}.to_rgb", after, 3)
+    return shapes
+
+
+def _dense(target: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{target}.weight": (inputs, outputs), f"{target}.bias": (outputs,)}
+
+
+def _layer(target: str, w_dim: int, inputs: int, outputs: int, size: int) -> dict[str, tuple[int, ...]]:
+    return {
+        **_dense(f"{target}.affine", w_dim, inputs),
+        f"{target}.weight": (3, 3, inputs, outputs),
+        f"{target}.noise_strength": (),
+        f"{target}.noise": (size, size),
+        f"{target}.bias": (outputs,),
+    }
+
+
+def convert_entries(
+    arrays: Mapping[str, np.ndarray],
+    entries: Iterable[Entry],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    name: str,
+) -> dict[str, Any]:
+    """Apply a reader's table, after checks of what goes in, and check what comes out.
+
+    Args:
+        arrays: foreign name → array.
+        entries: where each target comes from.
+        shapes: `target_shapes` of the config.
+        name: what to call the file in an error.
+
+    Returns:
+        The nested dict of contiguous float32 arrays.
+
+    Raises:
+        ConversionError: if an array is missing, of another shape, not of floating-point numbers, or not finite.
+    """
+    flat = {}
+    for entry in entries:
+        where = f"{name}: {entry.source!r}"
+        if entry.source not in arrays:
+            raise ConversionError(
+                f"{name}: expected an array named {entry.source!r} (for {entry.target}), found none"
+            )
+        array = _float32(arrays[entry.source], where=where)
+        if array.shape != entry.shape:
+            raise ConversionError(
+                f"{where}: expected shape {entry.shape} for {entry.target}, found {array.shape}"
+            )
+        flat[entry.target] = entry.transform(array)
+    return _nest(_checked(flat, shapes, name=name))
+
+
+def check_params(
+    params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], *, name: str
+) -> dict[str, Any]:
+    """The last look at what a reader produced.
+
+    Args:
+        params: the nested dict of arrays.
+        shapes: `target_shapes` of the config.
+        name: what to call the file in an error.
+
+    Returns:
+        The same tree with every array contiguous and float32.
+
+    Raises:
+        ConversionError: if an array is missing, unexpected, of another shape, not of floating-point numbers, or not
+            finite.
+    """
+    return _nest(_checked(flatten(params), shapes, name=name))
+
+
+def _checked(
+    flat: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], *, name: str
+) -> dict[str, np.ndarray]:
+    if missing := sorted(shapes.keys() - flat.keys()):
+        raise ConversionError(f"{name}: expected an array for {missing[0]}, found none")
+    if unknown := sorted(flat.keys() - shapes.keys()):
+        raise ConversionError(f"{name}: expected no array for {unknown[0]}, found one")
+    checked = {}
+    for target, shape in shapes.items():
+        array = _float32(flat[target], where=f"{name}: {target}")
+        if array.shape != shape:
+            raise ConversionError(f"{name}: {target}: expected shape {shape}, found {array.shape}")
+        if not np.isfinite(array).all():
+            raise ConversionError(f"{name}: {target}: expected finite numbers, found NaN or infinity")
+        checked[target] = np.asarray(
+            array, order="C"
+        )  # unlike `ascontiguousarray`, leaves scalars as they are
+    return checked
+
+
+def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for target, array in flat.items():
+        *parents, leaf = target.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = array
+    return tree
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dict as one level of dotted paths."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _float32(array: Any, *, where: str) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind != "f":
+        raise ConversionError(f"{where}: expected floating-point numbers, found {array.dtype}")
+    with np.errstate(over="ignore"):  # what overflows is infinite, which is found later
+        return array.astype(np.float32, copy=False)

@@ -1,0 +1,115 @@
+"""A StyleGAN2 under the parameter names of NVIDIA's PyTorch code (`synthesis.b8.conv0.weight`, …), converted."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from weights_conversion.errors import ConversionError
+from weights_conversion.stylegan2 import Entry, check_config, convert_entries, target_shapes
+
+MAPPING_LR_MULTIPLIER = 0.01
+"""The default of the mapping network."""
+
+
+def convert_state_dict(
+    arrays: Mapping[str, np.ndarray],
+    config: Mapping[str, Any],
+    *,
+    lr_multiplier: float = MAPPING_LR_MULTIPLIER,
+    name: str,
+) -> dict[str, Any]:
+    """Bring the arrays of a generator to the converted form.
+
+    Args:
+        arrays: name below the generator → array. What is not part of the converted form is not looked at.
+        config: its config.
+        lr_multiplier: of the mapping layers.
+        name: what to call the file in an error.
+
+    Returns:
+        The nested dict of float32 arrays.
+
+    Raises:
+        ConversionError: if the config is none, or an array is missing, of another shape, or not finite.
+    """
+    check_config(config, name=name)
+    embed = None
+    if config["c_dim"] > 0:
+        embed = _outputs(arrays, "mapping.embed.weight", name)
+    layers = range(config["mapping_layers"])
+    hidden = [_outputs(arrays, f"mapping.fc{i}.weight", name) for i in layers[:-1]]
+    shapes = target_shapes(config, embed=embed, hidden=hidden)
+    entries = [
+        Entry("mapping.w_avg", "w_avg", shapes["w_avg"]),
+        Entry("synthesis.b4.const", "constant", _shape(shapes["constant"], (2, 0, 1)), transposed((1, 2, 0))),
+    ]
+    if embed is not None:
+        entries += _dense("mapping.embed", "mapping_network.embed", shapes)
+    for i in layers:
+        entries += _dense(f"mapping.fc{i}", f"mapping_network.layers.{i}", shapes, lr_multiplier)
+    for i in range(len(config["channels"])):
+        source, target = f"synthesis.b{4 * 2**i}", f"blocks.{i}"
+        for layer in ("conv0", "conv1"):
+            if f"{target}.{layer}.weight" in shapes:
+                entries += _layer(f"{source}.{layer}", f"{target}.{layer}", shapes)
+        if f"{target}.to_rgb.weight" in shapes:
+            entries += _dense(f"{source}.torgb.affine", f"{target}.to_rgb.affine", shapes)
+            entries += [
+                _pointwise(f"{source}.torgb.weight", f"{target}.to_rgb.weight", shapes),
+                _same(f"{source}.torgb.bias", f"{target}.to_rgb.bias", shapes),
+            ]
+        if f"{target}.skip.weight" in shapes:
+            entries.append(_pointwise(f"{source}.skip.weight", f"{target}.skip.weight", shapes))
+    return convert_entries(arrays, entries, shapes, name=name)
+
+
+def transposed(axes: tuple[int, ...], gain: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:
+    """The transform that permutes the axes and multiplies by a gain."""
+    return lambda array: array.transpose(axes) * np.float32(gain)
+
+
+def _outputs(arrays: Mapping[str, np.ndarray], source: str, name: str) -> int:
+    array = arrays.get(source)
+    if array is None or array.ndim != 2:
+        found = "none" if array is None else f"shape {array.shape}"
+        raise ConversionError(f"{name}: {source!r}: expected a weight of 2 dimensions, found {found}")
+    return int(array.shape[0])
+
+
+def _shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in axes)
+
+
+def _same(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Entry:
+    return Entry(source, target, shapes[target])
+
+
+def _dense(
+    source: str, target: str, shapes: Mapping[str, tuple[int, ...]], lr_multiplier: float = 1.0
+) -> list[Entry]:
+    shape = shapes[f"{target}.weight"]
+    weight = transposed((1, 0), lr_multiplier / math.sqrt(shape[0]))
+    bias = transposed((0,), lr_multiplier)
+    return [
+        Entry(f"{source}.weight", f"{target}.weight", shape[::-1], weight),
+        Entry(f"{source}.bias", f"{target}.bias", shapes[f"{target}.bias"], bias),
+    ]
+
+
+def _pointwise(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Entry:
+    inputs, outputs = shapes[target]
+    gain = np.float32(1 / math.sqrt(inputs))
+    return Entry(source, target, (outputs, inputs, 1, 1), lambda array: array[:, :, 0, 0].T * gain)
+
+
+def _layer(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> list[Entry]:
+    weight, axes = f"{target}.weight", (2, 3, 1, 0)
+    return [
+        *_dense(f"{source}.affine", f"{target}.affine", shapes),
+        Entry(f"{source}.weight", weight, _shape(shapes[weight], (3, 2, 0, 1)), transposed(axes)),
+        _same(f"{source}.noise_strength", f"{target}.noise_strength", shapes),
+        _same(f"{source}.noise_const", f"{target}.noise", shapes),
+        _same(f"{source}.bias", f"{target}.bias", shapes),
+    ]

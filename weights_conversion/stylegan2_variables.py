@@ -1,0 +1,228 @@
+"""The variables of NVIDIA's StyleGAN2 for TensorFlow, whatever file holds them, in the converted form.
+
+The converted form follows NVIDIA's later PyTorch code. Of that, TensorFlow's variables differ in that the filters of
+upsampling convolutions are flipped, and that the bias of a style lies around 0, to which the network adds 1. The
+factor 1/√(9·in) by which TensorFlow multiplies the 3×3 filters is left out, as in the PyTorch code: the demodulation
+cancels every constant factor.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weights_conversion.errors import ConversionError
+from weights_conversion.stylegan2 import Entry, check_config, convert_entries, target_shapes
+
+_BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/Conv1/weight")
+_UNUSED = re.compile(r"(synthesis/)?lod|synthesis/ToRGB_lod[1-9]\d?/(weight|bias|mod_weight|mod_bias)")
+"""What progressive growing leaves behind: with `lod` at 0, only the picture of the last block is looked at."""
+
+
+def convert_variables(
+    variables: Mapping[str, np.ndarray],
+    *,
+    name: str,
+    mapping_lrmul: float = 0.01,
+    conv_clamp: float | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Bring the variables of a generator to the converted form.
+
+    Args:
+        variables: name below the generator (`dlatent_avg`, `mapping/Dense0/weight`, `synthesis/4x4/Const/const`, …)
+            → array. All sizes are taken from their shapes.
+        name: what to call the file in an error.
+        mapping_lrmul: the factor of weights and biases in the mapping network.
+        conv_clamp: the option of that name.
+
+    Returns:
+        The config and the nested dict of float32 arrays.
+
+    Raises:
+        ConversionError: if a variable is missing, unknown, of another shape, or not finite.
+    """
+    variables = dict(variables)
+    if "mapping/LabelConcat/weight" in variables:
+        raise ConversionError(
+            f"{name}: a conditional generator of the first StyleGAN2 (LabelConcat) is not supported; "
+            "those of StyleGAN2-ADA are"
+        )
+    _end_growing(variables, name)
+    config = _config(variables, name) | {"conv_clamp": conv_clamp}
+    check_config(config, name=name)
+    widths = _mapping_widths(variables, config, name)
+    entries = _mapping_entries(config, mapping_lrmul, widths) + _synthesis_entries(variables, config)
+    unknown = sorted(variables.keys() - {entry.source for entry in entries})
+    unknown = [source for source in unknown if not _UNUSED.fullmatch(source)]
+    if unknown:
+        raise ConversionError(
+            f"{name}: expected the variables of a StyleGAN2 alone, found also {unknown[:3]}"
+        )
+    shapes = target_shapes(config, embed=widths.embed, hidden=widths.hidden)
+    return config, convert_entries(variables, entries, shapes, name=name)
+
+
+def _end_growing(variables: dict[str, np.ndarray], name: str) -> None:
+    """Give the head of a network that has grown to the end the name that it has in the others."""
+    for lod in ("lod", "synthesis/lod"):
+        if lod in variables and np.any(variables[lod] != 0):
+            raise ConversionError(
+                f"{name}: expected a network that has grown to its end, found {lod} above 0"
+            )
+    size = _resolution(variables, name)
+    for part in ("weight", "bias", "mod_weight", "mod_bias"):
+        head = variables.pop(f"synthesis/ToRGB_lod0/{part}", None)
+        if head is not None:
+            variables[f"synthesis/{size}x{size}/ToRGB/{part}"] = head
+
+
+def _resolution(variables: Mapping[str, np.ndarray], name: str) -> int:
+    sizes = sorted(int(match[1]) for match in map(_BLOCK.fullmatch, variables) if match)
+    if not sizes or sizes != [8 * 2**i for i in range(len(sizes))] or sizes[-1] > 4096:
+        raise ConversionError(f"{name}: expected blocks 8x8, 16x16, … of a StyleGAN2, found those of {sizes}")
+    return sizes[-1]
+
+
+def _shape(variables: Mapping[str, np.ndarray], source: str, rank: int, name: str) -> tuple[int, ...]:
+    array = variables.get(source)
+    if array is None or array.ndim != rank or 0 in array.shape:
+        found = "none" if array is None else f"one of shape {array.shape}"
+        raise ConversionError(f"{name}: expected an array {source!r} of {rank} dimensions, found {found}")
+    return array.shape
+
+
+def _config(variables: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
+    layers = 0
+    while f"mapping/Dense{layers}/weight" in variables:
+        layers += 1
+    features_in = _shape(variables, "mapping/Dense0/weight", 2, name)[0]
+    c_dim, embed = 0, 0
+    if "mapping/LabelEmbed/weight" in variables:
+        c_dim, embed = _shape(variables, "mapping/LabelEmbed/weight", 2, name)
+    if features_in <= embed:
+        raise ConversionError(
+            f"{name}: expected Dense0 to take more than the {embed} features of the label, found {features_in}"
+        )
+    resolution = _resolution(variables, name)
+    sizes = [2**i for i in range(3, resolution.bit_length())]
+    convs = ["synthesis/4x4/Conv/weight", *(f"synthesis/{size}x{size}/Conv1/weight" for size in sizes)]
+    if "synthesis/4x4/ToRGB/weight" in variables:
+        architecture = "skip"
+    else:
+        architecture = "resnet" if "synthesis/8x8/Skip/weight" in variables else "orig"
+    return {
+        "family": "stylegan2",
+        "z_dim": features_in - embed,
+        "c_dim": c_dim,
+        "w_dim": _shape(variables, "dlatent_avg", 1, name)[0],
+        "mapping_layers": layers,
+        "resolution": resolution,
+        "channels": [_shape(variables, source, 4, name)[3] for source in convs],
+        "architecture": architecture,
+    }
+
+
+class _Widths(NamedTuple):
+    """What of the mapping network the config does not say."""
+
+    embed: int
+    hidden: list[int]
+
+
+def _mapping_widths(variables: Mapping[str, np.ndarray], config: dict[str, Any], name: str) -> _Widths:
+    embed = _shape(variables, "mapping/LabelEmbed/weight", 2, name)[1] if config["c_dim"] > 0 else 0
+    layers = range(config["mapping_layers"] - 1)
+    return _Widths(embed, [_shape(variables, f"mapping/Dense{i}/weight", 2, name)[1] for i in layers])
+
+
+def _scaled(source: str, target: str, shape: tuple[int, ...], gain: float) -> Entry:
+    return Entry(source, target, shape, lambda array: array * np.float32(gain))
+
+
+def _dense(source: str, target: str, shape: tuple[int, int], lrmul: float) -> list[Entry]:
+    return [
+        _scaled(f"{source}/weight", f"{target}.weight", shape, lrmul / math.sqrt(shape[0])),
+        _scaled(f"{source}/bias", f"{target}.bias", shape[1:], lrmul),
+    ]
+
+
+def _style(source: str, target: str, w_dim: int, channels: int) -> list[Entry]:
+    weight = f"{source}/mod_weight"
+    return [
+        _scaled(weight, f"{target}.affine.weight", (w_dim, channels), 1 / math.sqrt(w_dim)),
+        Entry(
+            f"{source}/mod_bias", f"{target}.affine.bias", (channels,), lambda array: array + np.float32(1)
+        ),
+    ]
+
+
+def _pointwise(source: str, target: str, channels_in: int, channels: int) -> Entry:
+    gain = np.float32(1 / math.sqrt(channels_in))
+    return Entry(source, target, (1, 1, channels_in, channels), lambda array: array[0, 0] * gain)
+
+
+def _mapping_entries(config: dict[str, Any], lrmul: float, widths: _Widths) -> list[Entry]:
+    entries = [Entry("dlatent_avg", "w_avg", (config["w_dim"],))]
+    if config["c_dim"] > 0:
+        shape = (config["c_dim"], widths.embed)
+        entries += _dense("mapping/LabelEmbed", "mapping_network.embed", shape, 1.0)
+    layers = itertools.pairwise([config["z_dim"] + widths.embed, *widths.hidden, config["w_dim"]])
+    for i, shape in enumerate(layers):
+        entries += _dense(f"mapping/Dense{i}", f"mapping_network.layers.{i}", shape, lrmul)
+    return entries
+
+
+def _synthesis_entries(variables: dict[str, np.ndarray], config: dict[str, Any]) -> list[Entry]:
+    w_dim, channels, architecture = config["w_dim"], config["channels"], config["architecture"]
+    entries = [
+        Entry(
+            "synthesis/4x4/Const/const", "constant", (1, channels[0], 4, 4), lambda x: x[0].transpose(1, 2, 0)
+        ),
+        *_layer(variables, "synthesis/4x4/Conv", "blocks.0.conv1", 0, w_dim, (channels[0], channels[0])),
+    ]
+    for i, (before, after) in enumerate(itertools.pairwise(channels), start=1):
+        source, target = f"synthesis/{4 * 2**i}x{4 * 2**i}", f"blocks.{i}"
+        up, same = (before, after), (after, after)
+        entries += _layer(variables, f"{source}/Conv0_up", f"{target}.conv0", 2 * i - 1, w_dim, up)
+        entries += _layer(variables, f"{source}/Conv1", f"{target}.conv1", 2 * i, w_dim, same)
+        if architecture == "resnet":
+            entries.append(_pointwise(f"{source}/Skip/weight", f"{target}.skip.weight", before, after))
+    for i, width in enumerate(channels):
+        if architecture == "skip" or i == len(channels) - 1:
+            source, target = f"synthesis/{4 * 2**i}x{4 * 2**i}/ToRGB", f"blocks.{i}.to_rgb"
+            entries += [
+                *_style(source, target, w_dim, width),
+                _pointwise(f"{source}/weight", f"{target}.weight", width, 3),
+                Entry(f"{source}/bias", f"{target}.bias", (3,)),
+            ]
+    return entries
+
+
+def _layer(
+    variables: dict[str, np.ndarray],
+    source: str,
+    target: str,
+    index: int,
+    w_dim: int,
+    channels: tuple[int, int],
+) -> list[Entry]:
+    """Layer number `index` of the synthesis network. Gives it noise of strength 0 if it was built without."""
+    noise, strength, size = f"synthesis/noise{index}", f"{source}/noise_strength", 4 * 2 ** ((index + 1) // 2)
+    if noise not in variables and strength not in variables:
+        variables[noise] = np.zeros((1, 1, size, size), np.float32)
+        variables[strength] = np.zeros((), np.float32)
+    flip = _flipped if source.endswith("_up") else np.asarray
+    return [
+        *_style(source, target, w_dim, channels[0]),
+        Entry(f"{source}/weight", f"{target}.weight", (3, 3, *channels), flip),
+        Entry(f"{source}/bias", f"{target}.bias", channels[1:]),
+        Entry(strength, f"{target}.noise_strength", ()),
+        Entry(noise, f"{target}.noise", (1, 1, size, size), lambda array: array[0, 0]),
+    ]
+
+
+def _flipped(array: np.ndarray) -> np.ndarray:
+    return array[::-1, ::-1]
