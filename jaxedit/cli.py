@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it failed on the way (a download, a file that cannot be wr
 JAX is imported inside the commands, so that help comes at once.
 """
 
+import enum
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxedit._version import __version__
-from jaxedit.errors import CheckpointError, InputError, JaxeditError
+from jaxedit.errors import CheckpointError, InputError, JaxeditError, OutputError
+from weights_conversion.errors import ConversionError
 
 if TYPE_CHECKING:
     import jax
@@ -47,13 +49,20 @@ SeedOption = Annotated[
 ]
 
 
+class WeightsFormat(enum.StrEnum):
+    """What `jaxedit convert` writes."""
+
+    CHECKPOINT = "checkpoint"
+    SAFETENSORS = "safetensors"
+
+
 def main() -> None:
     """The entry point: runs the command, turns what users can cause into one line and an exit code."""
     try:
         code = app(standalone_mode=False)
-    except JaxeditError as error:
+    except (JaxeditError, ConversionError) as error:
         print(f"jaxedit: error: {' '.join(str(error).split())}", file=sys.stderr)
-        code = 2 if isinstance(error, InputError | CheckpointError) else 1
+        code = 2 if isinstance(error, InputError | CheckpointError | ConversionError) else 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except Exception as error:
@@ -111,15 +120,83 @@ def fetch(
 
 
 @app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="The foreign weights; the format is told by the content.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the converted generator.")],
+    format_: Annotated[
+        WeightsFormat, typer.Option("--format", help="A checkpoint of this library, or safetensors.")
+    ] = WeightsFormat.CHECKPOINT,
+) -> None:
+    """Convert a StyleGAN2 generator of another library, for `--generator`.
+
+    Pickles of StyleGAN2-ADA and StyleGAN3 for PyTorch (their StyleGAN2 models) and of StyleGAN2 and StyleGAN2-ADA
+    for TensorFlow, checkpoints of stylegan2-pytorch (.pt), files of flaxmodels (.h5), and safetensors folders of
+    `jaxedit export` are read, without these libraries, and without running anything that the file brings.
+
+    \b
+    Examples:
+      jaxedit convert stylegan2-ffhq.pkl --out ffhq                          a folder for the other commands
+      jaxedit convert stylegan2-ffhq.pkl --out open --format safetensors     a folder for other libraries
+      jaxedit info ffhq                                                      what it holds
+    """
+    from jaxedit.checkpoint import save_checkpoint
+    from jaxedit.pretrained import KIND
+    from weights_conversion.detect import convert_file, describe_format
+
+    found = describe_format(file)
+    config, arrays = convert_file(file)
+    if format_ is WeightsFormat.CHECKPOINT:
+        save_checkpoint(out, kind=KIND, config=config, arrays=arrays)
+    else:
+        _write_safetensors(out, config, arrays)
+    print(f"{file}: {found}")
+    print(_summary(config, arrays))
+    print(out)
+
+
+@app.command()
+def export(
+    generator: Annotated[
+        str, typer.Argument(help="A known generator, or the folder of a converted checkpoint.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the export.")],
+) -> None:
+    """Write a generator as open files: config.json and model.safetensors.
+
+    `jaxedit convert` reads them again.
+
+    \b
+    Examples:
+      jaxedit export mobile-stylegan-ffhq --out open      the default generator
+      jaxedit export ffhq --out open                      a converted one
+      jaxedit convert open --out again                    back to a checkpoint
+    """
+    from jaxedit.generators.layers import module_params
+    from jaxedit.pretrained import load_generator
+
+    model = load_generator(generator)
+    config, arrays = model.describe(), module_params(model)
+    _write_safetensors(out, config, arrays)
+    print(_summary(config, arrays))
+    print(out)
+
+
+@app.command()
 def label(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the labels, new or to go on with.")],
     num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="How many faces.")] = 8192,
     seed: SeedOption = 0,
     generator: GeneratorOption = DEFAULT_GENERATOR,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE.py:NAME, your own for other things than faces. Without it, the face networks."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Faces at once: 8 suits a CPU, 32 an accelerator.")] = 8,
     shard_size: Annotated[int, typer.Option(help="Faces a file, a multiple of the batch size.")] = 256,
 ) -> None:
-    """Make faces and measure their attributes, for `learn`.
+    """Make images and measure their attributes, for `learn`.
 
     A run that was stopped goes on where it was when it is started again with the same options.
 
@@ -127,14 +204,16 @@ def label(
     Examples:
       jaxedit label --out labels                                 8192 faces, about 15 minutes on two CPU cores
       jaxedit label --out labels -n 50000 --batch-size 64        more of them on an accelerator
+      jaxedit label -g cats --classifier cats.py:Fur -o fur      a converted generator, measured by your own code
     """
     from jaxedit.attributes import labelling
     from jaxedit.attributes.face_attributes import FaceAttributes
+    from jaxedit.attributes.own_classifier import load_classifier
     from jaxedit.pretrained import load_generator
 
     labels = labelling.label(
         load_generator(generator),
-        FaceAttributes(),
+        FaceAttributes() if classifier is None else load_classifier(classifier),
         out,
         num_samples=num_samples,
         seed=seed,
@@ -143,7 +222,7 @@ def label(
         generator_name=generator,
     )
     print(
-        f"{len(labels.values)} faces × {len(labels.attribute_names)} attributes: {out / labelling.LABELS_FILE}"
+        f"{len(labels.values)} images × {len(labels.attribute_names)} attributes: {out / labelling.LABELS_FILE}"
     )
 
 
@@ -425,6 +504,27 @@ def demo(
 
     page = run_demo(out, seed=seed, faces=faces)
     print(f"open {page}")
+
+
+def _write_safetensors(out: Path, config: dict[str, Any], arrays: dict[str, Any]) -> None:
+    from weights_conversion.safetensors_folder import ExportError, write_folder
+
+    try:
+        write_folder(out, config, arrays)
+    except ExportError as error:
+        raise OutputError(str(error)) from error
+
+
+def _summary(config: dict[str, Any], arrays: dict[str, Any]) -> str:
+    """One line: family, resolution, architecture, labels, number of parameters."""
+    import jax
+
+    size, labels = config["resolution"], config.get("c_dim", 0)
+    count = sum(leaf.size for leaf in jax.tree.leaves(arrays))
+    parts = [config["family"], f"{size} × {size}"]
+    if "architecture" in config:
+        parts += [config["architecture"], f"{labels} labels" if labels else "unconditional"]
+    return ", ".join([*parts, f"{count / 1e6:.1f} million numbers"])
 
 
 def parse_edits(arguments: list[str]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.base import Generator
 from jaxedit.generators.layers import module_params
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.one_class import OneClass
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.sources import RANDOM_FACE, Source, fetch
 from weights_conversion.errors import ConversionError
@@ -65,17 +66,19 @@ KNOWN_GENERATORS = {
 }
 
 
-def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> MobileStyleGAN | StyleGAN2:
+def load_generator(
+    name: str | Path, *, dtype: DTypeLike = jnp.float32
+) -> MobileStyleGAN | StyleGAN2 | OneClass:
     """A pretrained generator.
 
     Args:
-        name: a known name (`mobile-stylegan-ffhq`: faces at 1024²), or a folder that `jaxedit convert`, `jaxedit export`
-            or `save_generator` wrote. A known generator is fetched and converted on first use (37.6 MB) and then kept
-            in the cache.
+        name: a known name (`mobile-stylegan-ffhq`: faces at 1024²), or a folder that `jaxedit convert`, `export` or
+            `save_generator` wrote; `FOLDER#2` keeps a conditional generator to its class 2. A known generator is
+            fetched and converted on first use (37.6 MB) and then kept in the cache.
         dtype: in which the synthesis network computes: float32 or bfloat16 (a StyleGAN2's four highest resolutions).
 
     Raises:
-        InputError: if the name is neither known nor a folder, or the dtype is another.
+        InputError: if the name is neither known nor a folder, there is no such class, or the dtype is another.
         DownloadError: if the source cannot be fetched.
         CheckpointError: if the folder is damaged, foreign or newer.
         OutputError: if the cache cannot be written.
@@ -83,12 +86,16 @@ def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> Mobil
     if jnp.dtype(dtype) not in (jnp.float32, jnp.bfloat16):
         raise InputError(f"dtype: expected float32 or bfloat16, got {jnp.dtype(dtype)}")
     known = KNOWN_GENERATORS.get(str(name))
+    folder, mark, class_index = str(name).rpartition("#")
+    is_class = bool(mark) and class_index.isdecimal() and not Path(name).exists()
     if known is not None:
         config, arrays = cached_checkpoint(
             f"{name}-{known.source.version}-{known.layout}",
             kind=KIND,
             make=lambda: known.convert(fetch(known.source)),
         )
+    elif is_class and Path(folder).exists():
+        config, arrays = _read(Path(folder))
     elif Path(name).exists():
         config, arrays = _read(Path(name))
     else:
@@ -104,9 +111,10 @@ def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> Mobil
             for key, value in config.items()
             if key != "family"
         }
-        return make(make_config(**shape), arrays, dtype=dtype)
+        generator = make(make_config(**shape), arrays, dtype=dtype)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{name}: damaged: {error}") from error
+    return OneClass(generator, int(class_index)) if is_class else generator
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -119,10 +127,11 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise CheckpointError(str(error)) from error
 
 
-def save_generator(generator: MobileStyleGAN | StyleGAN2, folder: str | Path) -> Path:
+def save_generator(generator: MobileStyleGAN | StyleGAN2 | OneClass, folder: str | Path) -> Path:
     """Write a generator to a checkpoint folder, which `load_generator` reads.
 
     Raises:
+        InputError: if the generator is kept to one class.
         OutputError: if the folder cannot be written.
     """
     return save_checkpoint(folder, kind=KIND, config=generator.describe(), arrays=module_params(generator))

@@ -50,10 +50,12 @@ def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, nam
 def _check_keys(config: Mapping[str, Any], keys: set[str], name: str) -> None:
     if different := sorted(config.keys() ^ keys):
         raise ConversionError(
-            f"{name}: expected a config of {', '.join(sorted(keys))}; {different[0][:40]} differs"
+            f"{name}: expected a config of {', '.join(sorted(keys))}; {different[0][:40]!r} differs"
         )
+    if any(isinstance(value, str) and not value.isprintable() for value in config.values()):
+        raise ConversionError(f"{name}: expected a config of printable text, found other characters in it")
     if not isinstance(config["channels"], list | tuple) or not config["channels"]:
-        raise ConversionError(f"{name}: expected channels as a list, found {str(config['channels'])[:40]}")
+        raise ConversionError(f"{name}: expected channels as a list, found {config['channels']!r:.40}")
 
 
 def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name: str) -> _Shapes:

@@ -24,6 +24,7 @@ CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 
 _LARGEST_CONFIG = 1_000_000
+_LONGEST_NAME = 200
 
 
 class ExportError(ValueError):
@@ -134,12 +135,15 @@ def _read_arrays(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118 (the file itself does not iterate)
+                if len(name) > _LONGEST_NAME or not name.isprintable():
+                    raise ConversionError(f"{path}: expected names of arrays, found {name[:40]!r}")
                 stored = file.get_slice(name).get_dtype()
                 if stored != "F32":
                     raise ConversionError(f"{path}: {name}: expected numbers of type F32, found {stored}")
                 _insert(tree, name, file.get_tensor(name), path)
     except (SafetensorError, OSError) as error:
-        raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {error}") from error
+        detail = str(error)[:160]
+        raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {detail!r}") from error
     return tree
 
 

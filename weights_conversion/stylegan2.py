@@ -18,6 +18,7 @@ from weights_conversion.errors import ConversionError
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 MAX_RESOLUTION = 4096
+MAX_BLOCKS = 11
 MAX_CHANNELS = 8192
 
 
@@ -56,6 +57,8 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
         if type(value) is not int or not least <= value <= most:
             raise ConversionError(f"{name}: expected {key} of {least} to {most}, found {str(value)[:40]}")
     channels = config["channels"]
+    if not isinstance(channels, list) or not 1 <= len(channels) <= MAX_BLOCKS:
+        raise ConversionError(f"{name}: expected channels of 1 to {MAX_BLOCKS} blocks, found another number")
     if config["resolution"] != 4 * 2 ** (len(channels) - 1):
         raise ConversionError(
             f"{name}: expected a resolution of {4 * 2 ** (len(channels) - 1)} with {len(channels)} blocks, "
@@ -66,8 +69,9 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
             f"{name}: expected 1 to {MAX_CHANNELS} channels in each block, found {str(channels)[:80]}"
         )
     if config["architecture"] not in ARCHITECTURES:
+        architecture = str(config["architecture"])[:40]
         raise ConversionError(
-            f"{name}: expected an architecture of {', '.join(ARCHITECTURES)}, found {str(config['architecture'])[:40]!r}"
+            f"{name}: expected an architecture of {', '.join(ARCHITECTURES)}, found {architecture!r}"
         )
     clamp = config["conv_clamp"]
     if clamp is not None and not (isinstance(clamp, float) and 0 < clamp < float("inf")):
@@ -154,7 +158,8 @@ def convert_entries(
             raise ConversionError(
                 f"{where}: expected shape {entry.shape} for {entry.target}, found {array.shape}"
             )
-        flat[entry.target] = entry.transform(array)
+        with np.errstate(all="ignore"):  # what comes of infinity or NaN is found in the end
+            flat[entry.target] = entry.transform(array)
     return _nest(_checked(flat, shapes, name=name))
 
 
@@ -224,5 +229,5 @@ def _float32(array: Any, *, where: str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind != "f":
         raise ConversionError(f"{where}: expected floating-point numbers, found {array.dtype}")
-    with np.errstate(over="ignore"):  # what overflows is infinite, which is found later
+    with np.errstate(all="ignore"):  # what overflows is infinite, which is found in the end
         return array.astype(np.float32, copy=False)

@@ -46,7 +46,7 @@ def convert_flaxmodels(source: str | Path | bytes) -> tuple[dict[str, Any], dict
     except Exception as error:  # of every kind, where the structure of the file is damaged
         detail = str(error)[:120] or type(error).__name__
         raise ConversionError(
-            f"{name}: expected an HDF5 file of flaxmodels, it is damaged: {detail}"
+            f"{name}: expected an HDF5 file of flaxmodels, it is damaged: {detail!r}"
         ) from error
     return convert_variables(variables, name=name)
 
@@ -73,8 +73,9 @@ class _Reader:
     def variables(self) -> dict[str, np.ndarray]:
         for group in ("mapping_network", "synthesis_network"):
             if group not in self.file:
+                found = sorted(key[:40] for key in self.file)[:4]
                 raise ConversionError(
-                    f"{self.name}: expected a group {group} of a generator of flaxmodels, found {sorted(self.file)[:4]}"
+                    f"{self.name}: expected a group {group} of a generator of flaxmodels, found {found}"
                 )
         mapping, synthesis = self.file["mapping_network"], self.file["synthesis_network"]
         self._array(mapping, "w_avg", "dlatent_avg")

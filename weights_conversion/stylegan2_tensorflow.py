@@ -151,11 +151,11 @@ def _variables(generator: _Network, size: int) -> dict[str, np.ndarray]:
                 raise ConversionError("expected variables as pairs of a name and an array")
             name, stored = prefix + entry[0][:200], entry[1]
             if not isinstance(stored, StoredArray):
-                raise ConversionError(f"{name}: expected an array, found {describe(stored)}")
+                raise ConversionError(f"{name!r}: expected an array, found {describe(stored)}")
             try:
                 variables[name] = stored.array()
             except ConversionError as error:
-                raise ConversionError(f"{name}: {error}") from error
+                raise ConversionError(f"{name!r}: {error}") from error
             size -= variables[name].nbytes
             if size < 0:  # a pickle can give one array many names, and each would become an array of its own
                 raise ConversionError(

@@ -28,12 +28,15 @@ STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_PROTOCOL = 1001
 _NESTED_OPERATIONS = 1000
 """Of the stream with one storage that a tensor in a plain pickle carries: it takes some dozens."""
+_MAX_KEY_LENGTH = 1024
 
 
 def _nested(data: Any) -> NestedStorage:
     if type(data) is not bytes:
         raise ConversionError(f"expected a storage in bytes, found {describe(data)}")
-    return NestedStorage(lambda where: load_torch(data, max_operations=_NESTED_OPERATIONS, name=where))
+    return NestedStorage(
+        len(data), lambda where: load_torch(data, max_operations=_NESTED_OPERATIONS, name=where)
+    )
 
 
 TORCH_CONSTRUCTORS: Mapping[str, Callable[..., Any] | None] = {
@@ -82,9 +85,13 @@ def _reference(reference: Any, name: str) -> tuple[str, tuple[str, str], str, in
         raise ConversionError(f"{name}: expected a reference to a storage, found {describe(kind)}")
     stored = STORAGE_TYPES.get(reference[1].name) if isinstance(reference[1], Global) else None
     key, count = reference[2], reference[4]
-    if stored is None or type(key) is not str or type(count) is not int or not 0 <= count < 2**63:
+    if stored is None or not _is_key(key) or type(count) is not int or not 0 <= count < 2**63:
         raise ConversionError(f"{name}: expected a storage with its type, key and size, found another thing")
     return reference[1].name, stored, key, count, reference[5] if len(reference) == 6 else None
+
+
+def _is_key(key: Any) -> bool:
+    return type(key) is str and len(key) <= _MAX_KEY_LENGTH
 
 
 def _load_archive(
@@ -95,10 +102,10 @@ def _load_archive(
     def persistent_load(reference: Any) -> Storage:
         _, (kind, code), key, count, _ = _reference(reference, name)
         dtype = np.dtype(code).newbyteorder(archive.order)
-        return Storage(kind, dtype, count, lambda: archive.read(f"data/{key}"))
+        return Storage(kind, dtype, count, lambda where: archive.read(f"data/{key}", where))
 
     return load(
-        archive.read("data.pkl"),
+        archive.read("data.pkl", name),
         constructors=constructors,
         persistent_load=persistent_load,
         max_operations=max_operations,
@@ -110,7 +117,6 @@ class _Archive:
     """The members of the zip archive, all below one folder of any name and none of them compressed."""
 
     def __init__(self, data: bytes, name: str) -> None:
-        self.name = name
         self.size = len(data)
         try:
             self.archive = zipfile.ZipFile(io.BytesIO(data))
@@ -127,22 +133,22 @@ class _Archive:
         self.root = roots.pop()
         if f"{self.root}constants.pkl" in names:
             raise ConversionError(f"{name}: expected the weights alone, found a program of TorchScript")
-        order = self.read("byteorder") if f"{self.root}byteorder" in names else b"little"
+        order = self.read("byteorder", name) if f"{self.root}byteorder" in names else b"little"
         if order not in (b"little", b"big"):
             raise ConversionError(f"{name}: expected byte order little or big, found {describe(order)}")
         self.order: Literal["<", ">"] = "<" if order == b"little" else ">"
 
-    def read(self, member: str) -> bytes:
+    def read(self, member: str, where: str) -> bytes:
         try:
             info = self.archive.getinfo(self.root + member)
         except KeyError:
-            raise ConversionError(f"{self.name}: expected a member {member}, found none") from None
+            raise ConversionError(f"{where}: expected a member {shorten(member)}, found none") from None
         if info.compress_type != zipfile.ZIP_STORED or info.file_size > self.size:
-            raise ConversionError(f"{self.name}: expected {member} as plain bytes, found it compressed")
+            raise ConversionError(f"{where}: expected {shorten(member)} as plain bytes, found it compressed")
         try:
             return self.archive.read(info)
         except _ZIP_DAMAGE as error:
-            raise ConversionError(f"{self.name}: {member} is damaged: {shorten(str(error))}") from error
+            raise ConversionError(f"{where}: {shorten(member)} is damaged: {shorten(str(error))}") from error
 
 
 _ZIP_DAMAGE = (
@@ -173,7 +179,7 @@ def _load_stream(
             raise ConversionError(f"{name}: expected whole storages, found a view of one")
         if counts.setdefault(key, (kind_name, count)) != (kind_name, count):
             raise ConversionError(f"{name}: expected one size for storage {describe(key)}, found two")
-        return Storage(kind, np.dtype(code), count, lambda: contents[key])
+        return Storage(kind, np.dtype(code), count, lambda where: contents[key])
 
     value, position = load_at(
         data,
@@ -184,7 +190,7 @@ def _load_stream(
         name=name,
     )
     keys, position = load_at(data, position, constructors={}, max_operations=max_operations, name=name)
-    if not isinstance(keys, list) or not all(type(key) is str for key in keys) or set(keys) != counts.keys():
+    if not isinstance(keys, list) or not all(map(_is_key, keys)) or set(keys) != counts.keys():
         raise ConversionError(f"{name}: expected a list of the storages, found another one")
     view = memoryview(data)
     for key in keys:

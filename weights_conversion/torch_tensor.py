@@ -43,8 +43,13 @@ class Storage(NamedTuple):
     """The type in PyTorch."""
     dtype: np.dtype
     numel: int
-    read: Callable[[], bytes | memoryview]
-    """The bytes, or a `ConversionError` if the file has none."""
+    read: Callable[[str], bytes | memoryview]
+    """Gives the bytes, or a `ConversionError` if the file has none. Takes what to call it in an error."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.numel * self.dtype.itemsize
 
     def resolve(self, where: str) -> "Storage":
         """Itself."""
@@ -54,6 +59,8 @@ class Storage(NamedTuple):
 class NestedStorage(NamedTuple):
     """A storage that is a file of its own within the pickle."""
 
+    size: int
+    """Of that file, in bytes."""
     load: Callable[[str], Any]
     """Reads that file. Takes what to call it in an error."""
 
@@ -115,9 +122,9 @@ class Tensor(NamedTuple):
 
 
 class Allowance:
-    """Reads the tensors of one file, and refuses when they need more memory than a file of its size can fill.
+    """Reads the tensors of one file, and refuses when they take more bytes than a file of its size can hold.
 
-    Tensors may share storages, which no generator does and a file that wants to exhaust memory would.
+    Tensors may share a storage. Those of a generator do not; those of a file that wants to exhaust memory or time may.
     """
 
     def __init__(self, file_size: int, *, name: str) -> None:
@@ -135,7 +142,7 @@ class Allowance:
             found = "none" if tensor is None else describe(tensor)
             raise ConversionError(f"{where}: expected a parameter, found {found}")
         array = tensor.array(where=where)
-        self.left -= array.nbytes
+        self.left -= max(array.nbytes, tensor.storage.size)
         if self.left < 0:
             raise ConversionError(f"{where}: the file is too small for all the tensors that it describes")
         return array
@@ -156,13 +163,9 @@ def _integers(value: Any, part: str, where: str) -> tuple[int, ...]:
 
 def _elements(storage: Storage, dtype: Any, where: str) -> tuple[np.ndarray, str]:
     """The storage as an array, and the type of its elements in PyTorch."""
-    try:
-        data = storage.read()
-    except ConversionError as error:
-        raise ConversionError(f"{where}: {error}") from error
-    expected = storage.numel * storage.dtype.itemsize
-    if len(data) != expected:
-        raise ConversionError(f"{where}: expected a storage of {expected} bytes, found {len(data)}")
+    data = storage.read(where)
+    if len(data) != storage.size:
+        raise ConversionError(f"{where}: expected a storage of {storage.size} bytes, found {len(data)}")
     if dtype is None:
         return np.frombuffer(data, storage.dtype), storage.kind
     if not isinstance(dtype, Global) or dtype.name not in _DTYPES:

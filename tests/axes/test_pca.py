@@ -123,3 +123,9 @@ def test_transform_works_under_jit_vmap_and_grad():
     np.testing.assert_allclose(jax.vmap(pca.transform)(w), expected, atol=1e-5)
     gradient = jax.grad(lambda w: pca.transform(w)[0, 0])(w)
     np.testing.assert_allclose(gradient[0], pca.components[0], atol=1e-6)
+
+
+def test_by_default_no_more_components_than_the_width():
+    w = np.random.RandomState(0).randn(300, 24).astype(np.float32)
+    assert fit_pca(w).num_components == 24
+    assert fit_pca(np.tile(w, (1, 10))[:, :210]).num_components == 200

@@ -6,6 +6,7 @@ memory.
 
 import argparse
 import collections
+import io
 import os
 import random
 import resource
@@ -14,6 +15,7 @@ import struct
 import sys
 import time
 import traceback
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -55,15 +57,8 @@ def _official() -> bytes:
 
 def _pickle_of_archive() -> bytes:
     """The pickle alone: in the archive a checksum would find nearly all of the damage."""
-    return _member(write_archive(small_rosinality()), "data.pkl")
-
-
-def _member(archive: bytes, name: str) -> bytes:
-    import io
-    import zipfile
-
-    with zipfile.ZipFile(io.BytesIO(archive)) as file:
-        return file.read(f"checkpoint/{name}")
+    with zipfile.ZipFile(io.BytesIO(write_archive(small_rosinality()))) as archive:
+        return archive.read("checkpoint/data.pkl")
 
 
 def _read_pickle_of_archive(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -79,21 +74,7 @@ FORMATS: dict[str, Format] = {
 }
 
 _OPCODES = bytes(range(0x80, 0x99)) + b"().012FIJKLMNPQRSTUVXabcdeghijloprstqu]}GBC\x8a\x8b"
-_SIZES = [
-    0,
-    1,
-    2**7,
-    2**8 - 1,
-    2**15,
-    2**16 - 1,
-    2**31 - 1,
-    2**31,
-    2**32 - 1,
-    2**40,
-    2**63 - 1,
-    2**63,
-    2**64 - 1,
-]
+_SIZES = [0, 1, 2**40, *(2**bits - less for bits in (7, 8, 15, 16, 31, 32, 63, 64) for less in (0, 1))]
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:

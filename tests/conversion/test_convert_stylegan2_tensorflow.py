@@ -157,7 +157,7 @@ def test_options_that_are_not_supported(read, variables, kwargs, message):
             r"Conv1/bias': expected shape \(32,\) .*found \(3,\)",
         ),
         ("synthesis/8x8/Conv1/bias", np.ones(32, np.int32), "Conv1/bias': expected floating-point numbers"),
-        ("synthesis/8x8/Conv1/bias", "bias", "Conv1/bias: expected an array, found 'bias'"),
+        ("synthesis/8x8/Conv1/bias", "bias", "Conv1/bias': expected an array, found 'bias'"),
         ("synthesis/8x8/Conv1/bias", np.full(32, np.inf, np.float32), r"blocks\.1\.conv1\.bias.*finite"),
         (
             "synthesis/8x8/Conv1/weight_sn",

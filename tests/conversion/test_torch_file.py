@@ -129,6 +129,16 @@ def test_a_storage_shared_too_often_is_refused():
     with pytest.raises(ConversionError, match=r"f\.pt: \d+: the file is too small for all the tensors"):
         for name, tensor in read(data).items():
             allowance.array(tensor, name)
+    large = np.zeros(2**18, np.float32)
+    for data in (
+        write_archive({"a": View(large, 0, (1,), (1,))}),
+        write_pickle({"a": View(large, 0, (1,), (1,))}),
+    ):
+        tensor, allowance = read(data)["a"], Allowance(len(data), name="f.pt")
+        assert [allowance.array(tensor, "a").item() for _ in range(2)] == [0, 0]
+        with pytest.raises(ConversionError, match=r"f\.pt: a: the file is too small"):
+            for _ in range(2):
+                allowance.array(tensor, "a")
     with pytest.raises(ConversionError, match=r"f\.pt: x: expected a parameter, found none"):
         allowance.array(None, "x")
 
