@@ -3,9 +3,10 @@
     python -m benchmarks.gpu_suite --json benchmarks/results/accelerator.json
     python -m benchmarks.gpu_suite --small          # a few minutes on two CPU cores: does everything run?
 
-Synthesis at 1024² (float32, bfloat16), labelling, the published recipe for 80,000 steps, a sweep of 32
-configurations, the PCA of a million latents. Results are written after each part, so that a run that is cut short
-keeps what it has. On a machine without network copy the cache of another one and point JAXEDIT_HOME to it.
+Synthesis at 1024² (float32, bfloat16) of the default generator and of StyleGAN2 config-f, labelling, the published
+recipe for 80,000 steps, a sweep of 32 configurations, the PCA of a million latents. Results are written after each
+part, so that a run that is cut short keeps what it has. On a machine without network copy the cache of another one and
+point JAXEDIT_HOME to it. StyleGAN2 beside the official code is `benchmarks.synthesis --peer`.
 """
 
 import dataclasses
@@ -28,17 +29,31 @@ from jaxedit.attributes.face_attributes import FaceAttributes
 from jaxedit.attributes.labelling import label
 from jaxedit.attributes.latents import sample_w, z_batches
 from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
+from jaxedit.generators.base import Generator
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2_initial import initial_params
 from jaxedit.pretrained import load_generator, load_labelled_latents
 
 _NAME = "mobile-stylegan-ffhq"
 
 
-def synthesis(batch_sizes: tuple[int, ...], repeats: int) -> Rows:
-    """Images a second, images left on the device."""
+def stylegan2(dtype: str, config: StyleGAN2Config) -> StyleGAN2:
+    """A StyleGAN2 of random weights; they take as long as trained ones."""
+    return StyleGAN2(config, initial_params(config, jax.random.key(0), noise_strength=0.1), dtype=dtype)
+
+
+def synthesis(make: Callable[[str], Generator], batch_sizes: tuple[int, ...], repeats: int) -> Rows:
+    """Images a second, images left on the device.
+
+    Args:
+        make: dtype → generator.
+        batch_sizes: images a call.
+        repeats: measured calls.
+    """
     rows: Rows = []
     reference = None
     for dtype in ("float32", "bfloat16"):
-        generator = load_generator(_NAME, dtype=dtype)
+        generator = make(dtype)
         w = sample_w(generator, 0, max(batch_sizes))
         for batch in batch_sizes:
             latents = jnp.asarray(w[:batch])
@@ -53,10 +68,17 @@ def synthesis(batch_sizes: tuple[int, ...], repeats: int) -> Rows:
                     "median ms/call": 1e3 * seconds["median"],
                     "min ms/call": 1e3 * seconds["min"],
                     "first call s": seconds["first"],
+                    "peak device memory so far MB": _device_memory(),
                     "mean difference to float32, batch 1": float(np.abs(image - reference).mean()),
                 }
             )
     return rows
+
+
+def _device_memory() -> float | str:
+    """Where the backend counts it."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use", 0) / 1e6 or "not counted"
 
 
 def labelling(num_samples: int, batch_size: int) -> Rows:
@@ -139,8 +161,14 @@ def main(
     """Run everything."""
     dataset = load_labelled_latents(_NAME)
     sizes = (1, 2) if small else (1, 8, 32)
+    config = StyleGAN2Config.of_size(256, channel_base=16384) if small else StyleGAN2Config()
     parts: dict[str, Callable[[], Rows]] = {
-        "synthesis at 1024²": lambda: synthesis(sizes, 2 if small else 20),
+        "synthesis at 1024²": lambda: synthesis(
+            lambda dtype: load_generator(_NAME, dtype=dtype), sizes, 2 if small else 20
+        ),
+        f"StyleGAN2 at {config.resolution}²": lambda: synthesis(
+            lambda dtype: stylegan2(dtype, config), sizes, 2 if small else 20
+        ),
         "labelling": lambda: labelling(8 if small else 2048, 4 if small else 32),
         "default recipe": lambda: default_recipe(dataset),
         "published recipe": lambda: published_recipe(dataset, 80_000, 20 if small else 80_000),
