@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from jaxedit.errors import InputError
 from jaxedit.generators.base import broadcast_w, check_latents
 from jaxedit.generators.layers import depthwise_conv_3x3_valid, inverse_haar, leaky_relu
-from jaxedit.generators.mobile_stylegan import MobileStyleGAN, SeparableConv
+from jaxedit.generators.mobile_stylegan import Block, MobileStyleGAN, SeparableConv
 
 FACTOR = 4
 """By which the pictures are smaller than the generator's."""
@@ -99,6 +99,33 @@ def _moments(generator: MobileStyleGAN, w: Float[Array, "batch w_dim"]) -> Float
     return jnp.matmul(columns.T, columns, precision=jax.lax.Precision.HIGHEST)
 
 
+def half_size(
+    generator: MobileStyleGAN, w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]
+) -> Float[Array, "batch height width 3"]:
+    """The generator's pictures at half their resolution, each pixel the mean of four, with these derivatives.
+
+    Exact: the low bands of the last Haar transform, three of the twelve that the head predicts, are these pixels. It
+    takes twice the time of a `Preview`.
+
+    Raises:
+        InputError: if w has another shape than latents of W or W+.
+    """
+    check_latents("w", w, width=generator.w_dim, num_ws=generator.num_ws)
+    w_plus = broadcast_w(w, generator.num_ws)
+    features, block = _features(generator, w_plus), generator.blocks[-1]
+    head = block.head
+    assert head is not None  # the last block's
+
+    def one(x: Array, own: Array) -> Array:
+        x = _block(block, x, own)
+        low = head.kernel(own[None, 2], jnp.float32)[0, :, :3]
+        height, width, channels = x.shape
+        pixels = x.reshape(-1, channels) @ low + jax.lax.stop_gradient(head.bias[...][:3])
+        return 0.5 * pixels.reshape(height, width, 3)
+
+    return jnp.stack([one(x, own) for x, own in zip(features, w_plus[:, -3:], strict=True)])
+
+
 def _features(
     generator: MobileStyleGAN, w_plus: Float[Array, "batch num_ws w_dim"]
 ) -> Float[Array, "batch height width channels"]:
@@ -108,13 +135,19 @@ def _features(
 
     def one(x: Array, w_plus: Array) -> Array:
         for i, block in enumerate(blocks):
-            own = w_plus[1 + 2 * i : 3 + 2 * i]
-            x = _upsample(x, block.up(own[0]))
-            for convolution, w in ((block.conv1, own[0]), (block.conv2, own[1])):
-                x = _convolve(x, convolution.style(w), *_frozen(convolution))
+            x = _block(block, x, w_plus[1 + 2 * i : 3 + 2 * i])
         return x
 
     return jnp.stack([one(x, w) for x, w in zip(first, w_plus, strict=True)])
+
+
+def _block(
+    block: Block, x: Float[Array, "height width channels"], own: Float[Array, "num_styles w_dim"]
+) -> Float[Array, "height_2 width_2 channels_out"]:
+    x = _upsample(x, block.up(own[0]))
+    for convolution, w in ((block.conv1, own[0]), (block.conv2, own[1])):
+        x = _convolve(x, convolution.style(w), *_frozen(convolution))
+    return x
 
 
 def _frozen(convolution: SeparableConv) -> tuple[Array, Array, Array, Array]:

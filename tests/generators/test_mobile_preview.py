@@ -6,7 +6,7 @@ import pytest
 from jaxedit.errors import InputError
 from jaxedit.generators import mobile_preview, mobile_stylegan
 from jaxedit.generators.base import broadcast_w
-from jaxedit.generators.mobile_preview import fit_preview
+from jaxedit.generators.mobile_preview import fit_preview, half_size
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,21 @@ def test_features_are_those_before_the_last_block(generator, reference):
     np.testing.assert_allclose(
         jax.jit(mobile_preview._features)(generator, w_plus), original(generator, w_plus), atol=2e-4
     )
+
+
+def test_half_size_pictures_are_means_of_four_pixels_with_the_gradient_of_these(generator, images, reference):
+    w_plus = broadcast_w(jnp.asarray(reference["w"][:1]), generator.num_ws)
+    wanted = images[:1].reshape(1, 512, 2, 512, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(jax.jit(half_size)(generator, w_plus), wanted, atol=2e-4)
+    weight = jnp.asarray(np.random.RandomState(0).randn(1, 512, 512, 3), jnp.float32)
+
+    def by_definition(w):
+        pictures = generator.synthesis(w).reshape(1, 512, 2, 512, 2, 3).mean((2, 4))
+        return (weight * pictures).mean()
+
+    ours = jax.jit(jax.grad(lambda w: (weight * half_size(generator, w)).mean()))(w_plus)
+    automatic = jax.jit(jax.grad(by_definition))(w_plus)
+    np.testing.assert_allclose(ours, automatic, atol=1e-4 * np.abs(automatic).max())
 
 
 def test_derivatives_written_by_hand_agree_with_automatic_ones():
