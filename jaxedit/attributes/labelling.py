@@ -1,6 +1,11 @@
-"""Labelling: seeds → z → w → images → attribute values, shard by shard, resumable."""
+"""Labelling: seeds → z → w → images → attribute values, shard by shard, resumable.
+
+Over several devices a batch is divided; over several processes it is the shards, which are turned out without any word
+between the processes. The number of a latent fixes it, so who makes it does not matter.
+"""
 
 import dataclasses
+import functools
 import io
 import itertools
 import json
@@ -11,6 +16,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
@@ -20,6 +26,16 @@ from jaxedit.attributes.latents import fingerprint, z_batches
 from jaxedit.errors import InputError
 from jaxedit.files import write_atomically
 from jaxedit.generators.base import Generator
+from jaxedit.parallel import (
+    all_or_none,
+    check_batch,
+    local_part,
+    over_batch,
+    processes_of,
+    replicate,
+    shard_batch,
+    stack_processes,
+)
 
 LABELS_FILE = "labels.npz"
 _JOB_FILE = "job.json"
@@ -57,12 +73,22 @@ class LabellingJob:
             )
 
 
-@jax.jit
-def _label_batch(
-    generator: Generator, classifier: Callable[[Array], Array], z: Float[Array, "batch z_dim"]
+_Model = tuple[Generator, Callable[[Array], Array]]
+
+
+def _label_rows(
+    model: _Model, z: Float[Array, "batch z_dim"]
 ) -> tuple[Float[Array, "batch w_dim"], Float[Array, "batch num_attributes"]]:
+    generator, classifier = model
     w = generator.mapping(z)
     return w, classifier(generator.synthesis(w))
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def _label_batch(
+    model: _Model, z: Float[Array, "batch z_dim"], *, mesh: Mesh | None
+) -> tuple[Float[Array, "batch w_dim"], Float[Array, "batch num_attributes"]]:
+    return _label_rows(model, z) if mesh is None else over_batch(_label_rows, mesh)(model, z)
 
 
 def label(
@@ -76,6 +102,7 @@ def label(
     shard_size: int = 256,
     generator_name: str,
     progress: bool = True,
+    mesh: Mesh | None = None,
 ) -> Labels:
     """Label the first latents of a seed's stream.
 
@@ -83,6 +110,10 @@ def label(
     is written under a temporary name and renamed. A run that was killed goes on after its last whole shard, with the
     same batches, and ends with the same files as one that was not. A folder that is complete can be extended by
     asking for more.
+
+    With a mesh over several processes, every process calls this with the same arguments; process p of n makes each
+    n-th shard from shard p on, on its own devices. Their folders may be one that they share, or one each: in the
+    latter case the result is in that of process 0. The labels do not depend on the mesh, up to rounding.
 
     Args:
         generator: any generator that is a pytree.
@@ -94,36 +125,57 @@ def label(
         shard_size: latents of one file, a multiple of `batch_size`.
         generator_name: is kept with the labels.
         progress: show a progress bar with the throughput.
+        mesh: over whose devices each batch is divided (see `data_mesh`); without one, the default device. A process
+            divides its batches over its own devices of the mesh, so `batch_size` is a multiple of their number. Each
+            device renders and classifies its rows by itself: the classifier sees no more than these.
 
     Returns:
-        The labels, which are in `out/labels.npz` too.
+        The labels, all of them on every process, which are in `out/labels.npz` too.
 
     Raises:
         InputError: if a number does not fit, if the folder holds another job, or the classifier gives NaN.
         OutputError: if the folder cannot be written.
+        JaxeditError: if another process failed.
     """
     if num_samples < 1:
         raise InputError(f"num_samples: expected 1 or more, got {num_samples}")
     units = tuple(getattr(classifier, "units", ("",) * len(classifier.names)))
     job = LabellingJob(generator_name, seed, batch_size, shard_size, tuple(classifier.names), units)
+    processes = processes_of(mesh)
+    own_mesh = None if mesh is None else local_part(mesh)
+    process = 0 if processes == 1 else jax.process_index()
     out = Path(out)
-    _begin_or_resume(job, out)
-    network = as_argument(classifier)
-    starts = range(0, num_samples, shard_size)
+    model: _Model = (generator, as_argument(classifier))
+    if own_mesh is not None:
+        check_batch("batch_size", batch_size, own_mesh)
+        model = replicate(model, own_mesh)
+    # In turn: where the folder is shared, the first one makes it and the others find it.
+    for turn in range(processes):
+        with all_or_none("labelling", processes):
+            if turn == process:
+                _begin_or_resume(job, out)
+    sizes = [min(shard_size, num_samples - start) for start in range(0, num_samples, shard_size)]
+    own_sizes = sizes[process::processes]
     shards = []
-    with tqdm(total=num_samples, desc="labelling", unit="image", disable=not progress, smoothing=0.05) as bar:
-        for start in starts:
+    is_quiet = not progress or process > 0
+    with (
+        all_or_none("labelling", processes),
+        tqdm(total=sum(own_sizes), desc="labelling", unit="image", disable=is_quiet, smoothing=0.05) as bar,
+    ):
+        for i, rows in zip(range(process, len(sizes), processes), own_sizes, strict=True):
+            start = i * shard_size
             path = out / "shards" / f"{start:09d}.npz"
-            stop = min(start + shard_size, num_samples)
-            shard = _read_shard(path, stop - start, len(job.attribute_names))
+            shard = _read_shard(path, rows, len(job.attribute_names))
             if shard is None:
-                shard = _label_shard(generator, network, job, start, stop, bar)
+                shard = _label_shard(model, job, start, start + rows, bar, own_mesh)
                 _write_shard(path, shard)
             else:
                 if not bar.disable:
-                    bar.initial += stop - start  # keeps the throughput that of the work done now
-                bar.update(stop - start)
+                    bar.initial += rows  # keeps the throughput that of the work done now
+                bar.update(rows)
             shards.append(shard)
+    if processes > 1:
+        shards = _exchanged(shards, sizes, job, processes)
     labels = Labels(
         generator=generator_name,
         seed=seed,
@@ -133,7 +185,9 @@ def label(
         z_fingerprint=np.concatenate([shard["z_fingerprint"] for shard in shards]),
         w_fingerprint=np.concatenate([shard["w_fingerprint"] for shard in shards]),
     )
-    save_labels(labels, out / LABELS_FILE)
+    with all_or_none("labelling", processes):
+        if process == 0:
+            save_labels(labels, out / LABELS_FILE)
     return labels
 
 
@@ -158,19 +212,17 @@ def _begin_or_resume(job: LabellingJob, out: Path) -> None:
 
 
 def _label_shard(
-    generator: Generator,
-    network: Callable[[Array], Array],
-    job: LabellingJob,
-    start: int,
-    stop: int,
-    bar: tqdm,
+    model: _Model, job: LabellingJob, start: int, stop: int, bar: tqdm, mesh: Mesh | None
 ) -> dict[str, np.ndarray]:
     parts: dict[str, list[np.ndarray]] = {"values": [], "z_fingerprint": [], "w_fingerprint": []}
     pending = None
     # The next batch is under way on the device while the last one's results are fetched.
-    batches = z_batches(job.seed, stop, generator.z_dim, batch_size=job.batch_size, start=start)
+    batches = z_batches(job.seed, stop, model[0].z_dim, batch_size=job.batch_size, start=start)
     for first, z in itertools.chain(batches, [(stop, None)]):
-        running = None if z is None else (first, z, _label_batch(generator, network, jnp.asarray(z)))
+        running = None
+        if z is not None:
+            placed = jnp.asarray(z) if mesh is None else shard_batch(z, mesh)
+            running = first, z, _label_batch(model, placed, mesh=mesh)
         if pending is not None:
             began, own_z, (w, values) = pending
             rows = min(job.batch_size, stop - began)
@@ -187,6 +239,24 @@ def _label_shard(
             bar.update(rows)
         pending = running
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _exchanged(
+    own: list[dict[str, np.ndarray]], sizes: list[int], job: LabellingJob, processes: int
+) -> list[dict[str, np.ndarray]]:
+    """All shards, from those that each process made."""
+    # Of one shape on all processes, as an exchange demands: shards of full size, as many as the first process has.
+    columns = len(job.attribute_names) + 2
+    table = np.zeros((-(-len(sizes) // processes), job.shard_size, columns), np.float32)
+    for position, shard in enumerate(own):
+        rows = np.column_stack([shard["values"], shard["z_fingerprint"], shard["w_fingerprint"]])
+        table[position, : len(rows)] = rows
+    tables = stack_processes(table)
+    shards = []
+    for i, size in enumerate(sizes):
+        rows = tables[i % processes, i // processes, :size]
+        shards.append({"values": rows[:, :-2], "z_fingerprint": rows[:, -2], "w_fingerprint": rows[:, -1]})
+    return shards
 
 
 def _write_shard(path: Path, shard: dict[str, np.ndarray]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
@@ -34,6 +35,16 @@ from jaxedit.axes.training import (
 )
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
+from jaxedit.parallel import (
+    all_or_none,
+    batch_sharding,
+    check_batch,
+    data_mesh,
+    from_first_process,
+    processes_of,
+    replicate,
+    to_local,
+)
 
 _LARGEST_LABEL = 4.0
 """Standard deviations. Of a million normal numbers some sixty lie beyond."""
@@ -46,36 +57,56 @@ def learn_axes(
     *,
     checkpoint_dir: str | Path | None = None,
     progress: bool = True,
+    mesh: Mesh | None = None,
 ) -> AttributeAxes:
     """Learn attribute axes.
 
     Args:
-        dataset: latents and raw attribute values. The first axes are its attributes, in order.
+        dataset: latents and raw attribute values. The first axes are its attributes, in order. Over several processes
+            each holds the whole dataset.
         pca: of W; its `num_components` is the number of axes.
         config: settings; by default `AxesConfig()`.
         checkpoint_dir: where to keep the training state after each chunk. A run that was killed goes on from there
             and ends in the same bits as one that was not (on the same machine).
         progress: whether to show a bar.
+        mesh: over whose devices each batch is divided (see `data_mesh`); without one, the default device. The axes are
+            those of one device up to rounding. Over several processes all call this, and process 0 keeps
+            `checkpoint_dir`.
 
     Raises:
-        InputError: if dataset, PCA and settings do not fit together.
+        InputError: if dataset, PCA and settings do not fit together, or the batch is not a multiple of the devices.
         CheckpointError: if `checkpoint_dir` holds a training with other settings or other data.
-        JaxeditError: if the training diverges.
+        JaxeditError: if the training diverges, or another process failed.
     """
     config = AxesConfig() if config is None else config
+    processes = processes_of(mesh)
+    is_first = processes == 1 or jax.process_index() == 0
+    if mesh is not None:
+        check_batch("batch_size", config.batch_size, mesh)
+        # Not the mesh itself: where its axes are explicit, JAX refuses products over a divided batch.
+        mesh = data_mesh(list(mesh.devices.flat))
+    spread = None if mesh is None else batch_sharding(mesh)
     split = _split(dataset, pca, config)
-    program = Program.of(config, pca.num_components, pca.w_dim, len(split.data.head))
+    program = Program.of(config, pca.num_components, pca.w_dim, len(split.data.head), spread)
     hyper = Hyperparameters.of(config)
     state = initialise(program, split.data, hyper)
     history: tuple[np.ndarray, np.ndarray] = (np.zeros((0, 4), np.float32), np.zeros((0, 3), np.float32))
     identity = _identity(dataset, pca, config) if checkpoint_dir is not None else {}
-    if checkpoint_dir is not None and Path(checkpoint_dir).exists():
-        state, history = _resume(checkpoint_dir, identity, state)
+    if checkpoint_dir is not None:
+        with all_or_none("axes", processes):
+            if is_first and Path(checkpoint_dir).exists():
+                state, history = _resume(checkpoint_dir, identity, state)
+        if processes > 1:
+            state, history = _shared_by_first(state, history)
+    data = split.data
+    if mesh is not None:
+        state, data, hyper = replicate((state, data, hyper), mesh)
 
     start = len(history[0])
-    with tqdm(total=program.num_steps, initial=start, desc="axes", unit="step", disable=not progress) as bar:
+    is_quiet = not progress or not is_first
+    with tqdm(total=program.num_steps, initial=start, desc="axes", unit="step", disable=is_quiet) as bar:
         for length in program.chunk_lengths(start):
-            state, losses, held_out = run_chunk(program, length, state, split.data, hyper)
+            state, losses, held_out = run_chunk(program, length, state, data, hyper)
             history = (
                 np.concatenate([history[0], np.asarray(losses)]),
                 np.concatenate([history[1], np.asarray(held_out)[None]]),
@@ -86,10 +117,15 @@ def learn_axes(
                     f"below {config.learning_rate} may help"
                 )
             if checkpoint_dir is not None:
-                arrays = {"state": named_leaves(state), "losses": history[0], "held_out": history[1]}
-                save_checkpoint(checkpoint_dir, kind="axes-training", config=identity, arrays=arrays)
+                with all_or_none("axes", processes):
+                    if is_first:
+                        arrays = {"state": named_leaves(state), "losses": history[0], "held_out": history[1]}
+                        save_checkpoint(checkpoint_dir, kind="axes-training", config=identity, arrays=arrays)
             bar.set_postfix(correlation=f"{history[1][-1, 0]:.3f}", refresh=False)
             bar.update(length)
+    if mesh is not None:
+        state = to_local(state)
+        program = dataclasses.replace(program, batch_sharding=None)
     return _axes(dataset, pca, config, split, program, state, *history)
 
 
@@ -253,3 +289,13 @@ def _resume(
                 "remove it or choose another folder"
             )
     return from_named_leaves(state, arrays["state"]), (arrays["losses"], arrays["held_out"])
+
+
+def _shared_by_first(
+    state: TrainingState, history: tuple[np.ndarray, np.ndarray]
+) -> tuple[TrainingState, tuple[np.ndarray, np.ndarray]]:
+    """The state and history of process 0, on every process."""
+    lengths = from_first_process(np.asarray([len(part) for part in history], np.int32))
+    # The others have no history yet; an exchange needs one of the same shape.
+    history = (np.resize(history[0], (lengths[0], 4)), np.resize(history[1], (lengths[1], 3)))
+    return from_first_process((jax.tree.map(np.asarray, state), history))

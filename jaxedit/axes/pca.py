@@ -10,7 +10,7 @@ go through the axes, the rest (the tail) pass by untouched (Lesné et al. 2023, 
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -18,15 +18,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
 from jaxedit.errors import InputError
+from jaxedit.parallel import gather, to_local
 
 # Float32 products in full precision: TPUs and recent GPUs round the factors otherwise.
 _HIGHEST = lax.Precision.HIGHEST
+
+_DEFAULT_NUM_COMPONENTS = 200
 
 
 @functools.partial(
@@ -106,14 +109,16 @@ class PCA:
 
 def fit_pca(
     w: Float[Array | np.ndarray, "num_samples w_dim"],
-    num_components: int | float | Literal["knee"] = 200,
+    num_components: int | float | Literal["knee"] | None = None,
 ) -> PCA:
     """Fit a PCA to latents held in memory.
 
     Args:
-        w: latents, float32.
+        w: latents, float32. Where their rows are spread over devices, or over processes (which then all call this),
+            each device works on its own.
         num_components: k. An int is the number itself, a float in (0, 1) the share of the variance that the first k
-            must reach, "knee" the point of the cumulative curve farthest above its chord.
+            must reach, "knee" the point of the cumulative curve farthest above its chord, None 200 or the width of w if
+            that is less.
 
     Raises:
         InputError: if k exceeds the width, there are fewer samples than k or than two, w is no matrix or not finite.
@@ -122,9 +127,9 @@ def fit_pca(
         raise InputError(f"w: expected [num_samples, w_dim], got shape {w.shape}")
     _check_num_components(num_components, w.shape[1])
     _check_num_samples(len(w), num_components)
-    mean, components, variance, finite = _fit(_gathered(jnp.asarray(w, jnp.float32)))
+    mean, components, variance, finite = _fit(jnp.asarray(w, jnp.float32))
     if not finite:
-        bad = int((~np.isfinite(np.asarray(w))).any(axis=1).sum())
+        bad = int((~np.isfinite(gather(w))).any(axis=1).sum())
         raise InputError(f"w: expected finite numbers, got NaN or infinity in {bad} of {len(w)} rows")
     k = _choose_num_components(num_components, np.asarray(variance))
     _check_num_samples(len(w), k)
@@ -133,7 +138,7 @@ def fit_pca(
 
 def fit_pca_streamed(
     batches: Iterable[Float[Array | np.ndarray, "batch w_dim"]],
-    num_components: int | float | Literal["knee"] = 200,
+    num_components: int | float | Literal["knee"] | None = None,
     *,
     num_batches: int | None = None,
     progress: bool = True,
@@ -148,7 +153,8 @@ def fit_pca_streamed(
 
     Args:
         batches: latents, a batch at a time; equal sizes avoid recompilation. A first batch of several times `w_dim`
-            is best. For example `(generator.mapping(jax.random.normal(k, (8192, 512))) for k in keys)`.
+            is best. For example `(generator.mapping(jax.random.normal(k, (8192, 512))) for k in keys)`. Their rows
+            may be spread over devices or processes, as in `fit_pca`.
         num_components: k, as in `fit_pca`.
         num_batches: how many batches will come, for the progress bar.
         progress: whether to show the bar.
@@ -168,10 +174,11 @@ def fit_pca_streamed(
             mean, components, variance, _ = _fit(w)
             # Directions that the first batch did not span get a small scale instead of none.
             scale = jnp.sqrt(jnp.maximum(variance, 1e-6 * variance[0]) + jnp.finfo(jnp.float32).tiny)
-            provisional = mean, components.T / scale
+            # NumPy, which goes with batches on any devices.
+            provisional = np.asarray(mean), np.asarray(components.T / scale)
             basis = np.asarray(components, np.float64) * np.asarray(scale, np.float64)[:, None]
             total, gram = np.zeros(w.shape[1]), np.zeros((w.shape[1], w.shape[1]))
-        batch_total, batch_gram = _moments(w, *provisional)
+        batch_total, batch_gram = _moments(w, *provisional, _rows_of(w))
         batch_gram = np.asarray(batch_gram, np.float64)
         if not np.isfinite(batch_gram).all():
             raise InputError(
@@ -194,48 +201,110 @@ def fit_pca_streamed(
     return PCA(mean, components, variance, k)
 
 
-def _gathered(w: Float[Array, "num_samples w_dim"]) -> Float[Array, "num_samples w_dim"]:
-    """The whole matrix on each device where it is explicitly sharded: the QR decomposition needs it."""
+_Rows = tuple[Mesh, tuple[str, ...]]
+"""A mesh, and those of its axes over which rows are spread."""
+
+
+def _rows_of(w: Float[Array, "num_samples w_dim"]) -> _Rows | None:
+    """How the rows are spread over devices; None if they are not."""
     sharding = w.sharding
-    if isinstance(sharding, NamedSharding) and sharding.spec != PartitionSpec():
-        return jax.device_put(w, NamedSharding(sharding.mesh, PartitionSpec()))
-    return w
+    if not isinstance(sharding, NamedSharding) or not sharding.spec or sharding.spec[0] is None:
+        return None
+    assert isinstance(sharding.mesh, Mesh)  # that of an array which exists
+    axes = sharding.spec[0]
+    return sharding.mesh, axes if isinstance(axes, tuple) else (axes,)
 
 
-@jax.jit
 def _fit(
     w: Float[Array, "num_samples w_dim"],
 ) -> tuple[Float[Array, " w_dim"], Float[Array, "w_dim w_dim"], Float[Array, " w_dim"], Array]:
     """Mean, directions (rows), variances, and whether all was finite.
 
     Singular values of the centred latents, through R of their QR decomposition: backward stable, where a float32
-    covariance would square the condition number. The mean is taken twice, so that a large one costs no digits.
+    covariance would square the condition number.
     """
-    n, w_dim = w.shape
+    rows = _rows_of(w)
+    if rows is None:
+        return to_local(_fit_whole(w)) if len(w.sharding.device_set) > 1 else _fit_whole(w)
+    return _decompose(*to_local(_reduce_spread(w, rows)), len(w))
+
+
+@jax.jit
+def _fit_whole(w: Float[Array, "num_samples w_dim"]) -> tuple[Array, Array, Array, Array]:
+    return _decompose(*_reduce(w, len(w), lambda total: total), len(w))
+
+
+@functools.partial(jax.jit, static_argnames="rows")
+def _reduce_spread(w: Float[Array, "num_samples w_dim"], rows: _Rows) -> tuple[Array, Array]:
+    """`_reduce` by each device, and then of the triangles together: their R is that of the whole."""
+    mesh, axes = rows
+
+    def own(part: Array) -> tuple[Array, Array]:
+        mean, r = _reduce(part, len(w), lambda total: lax.psum(total, axes))
+        with jax.default_matmul_precision("highest"):
+            return mean, jnp.linalg.qr(lax.all_gather(r, axes, tiled=True), mode="r")
+
+    return jax.shard_map(
+        own, mesh=mesh, in_specs=PartitionSpec(axes), out_specs=PartitionSpec(), check_vma=False
+    )(w)
+
+
+def _reduce(
+    w: Float[Array, "num_rows w_dim"], num_samples: int, add: Callable[[Array], Array]
+) -> tuple[Float[Array, " w_dim"], Float[Array, "r w_dim"]]:
+    """Mean over all samples, and R of the QR decomposition of these centred rows.
+
+    `add` adds up over devices. The mean is taken twice, so that a large one costs no digits.
+    """
     with jax.default_matmul_precision("highest"):
-        mean = w.mean(0)
-        mean = mean + (w - mean).mean(0)
-        r = jnp.linalg.qr(w - mean, mode="r")
-        # Fewer samples than dimensions: zero rows complete the basis.
-        r = jnp.zeros((w_dim, w_dim), w.dtype).at[: r.shape[0]].set(r)
+        mean = add(w.sum(0)) / num_samples
+        mean = mean + add((w - mean).sum(0)) / num_samples
+        return mean, jnp.linalg.qr(w - mean, mode="r")
+
+
+@functools.partial(jax.jit, static_argnames="num_samples")
+def _decompose(
+    mean: Float[Array, " w_dim"], r: Float[Array, "r w_dim"], num_samples: int
+) -> tuple[Array, Array, Array, Array]:
+    """What `_fit` gives, from mean and R."""
+    w_dim = len(mean)
+    # Fewer samples than dimensions: zero rows complete the basis.
+    r = jnp.zeros((w_dim, w_dim), r.dtype).at[: r.shape[0]].set(r)
+    with jax.default_matmul_precision("highest"):
         _, singular_values, components = jnp.linalg.svd(r)
     largest = jnp.take_along_axis(components, jnp.abs(components).argmax(1, keepdims=True), axis=1)
     components = components * jnp.where(largest < 0, -1.0, 1.0)
     finite = jnp.isfinite(singular_values).all() & jnp.isfinite(mean).all()
-    return mean, components, singular_values**2 / max(n - 1, 1), finite
+    return mean, components, singular_values**2 / max(num_samples - 1, 1), finite
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="rows")
 def _moments(
-    w: Float[Array, "batch w_dim"], mean: Float[Array, " w_dim"], whitener: Float[Array, "w_dim w_dim"]
+    w: Float[Array, "batch w_dim"],
+    mean: Float[Array | np.ndarray, " w_dim"],
+    whitener: Float[Array | np.ndarray, "w_dim w_dim"],
+    rows: _Rows | None,
 ) -> tuple[Float[Array, " w_dim"], Float[Array, "w_dim w_dim"]]:
     """Σx and Σxxᵀ of x = (w − mean) whitener."""
-    x = jnp.matmul(w - mean, whitener, precision=_HIGHEST)
-    return x.sum(0), jnp.matmul(x.T, x, precision=_HIGHEST)
+
+    def own(w: Array, mean: Array, whitener: Array) -> tuple[Array, Array]:
+        x = jnp.matmul(w - mean, whitener, precision=_HIGHEST)
+        sums = x.sum(0), jnp.matmul(x.T, x, precision=_HIGHEST)
+        return sums if rows is None else lax.psum(sums, rows[1])
+
+    mean, whitener = jnp.asarray(mean), jnp.asarray(whitener)
+    if rows is None:
+        return own(w, mean, whitener)
+    specs = (PartitionSpec(rows[1]), PartitionSpec(), PartitionSpec())
+    return jax.shard_map(own, mesh=rows[0], in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(
+        w, mean, whitener
+    )
 
 
-def _choose_num_components(choice: int | float | str, explained_variance: np.ndarray) -> int:
+def _choose_num_components(choice: int | float | str | None, explained_variance: np.ndarray) -> int:
     _check_num_components(choice, len(explained_variance))
+    if choice is None:
+        return min(_DEFAULT_NUM_COMPONENTS, len(explained_variance))
     if isinstance(choice, int):
         return choice
     total = explained_variance.sum(dtype=np.float64)
@@ -248,7 +317,9 @@ def _choose_num_components(choice: int | float | str, explained_variance: np.nda
     return int(np.argmax(cumulative - chord)) + 1
 
 
-def _check_num_components(choice: int | float | str, w_dim: int) -> None:
+def _check_num_components(choice: int | float | str | None, w_dim: int) -> None:
+    if choice is None:
+        return
     if isinstance(choice, str):
         fits = choice == "knee"
     else:
@@ -260,7 +331,7 @@ def _check_num_components(choice: int | float | str, w_dim: int) -> None:
         )
 
 
-def _check_num_samples(num_samples: int, choice: int | float | str) -> None:
+def _check_num_samples(num_samples: int, choice: int | float | str | None) -> None:
     needed = max(choice, 2) if isinstance(choice, int) else 2
     if num_samples < needed:
         raise InputError(

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax import lax
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
 from jaxedit.axes.autoencoder import AxisAutoencoder
@@ -89,20 +90,33 @@ class TrainingState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What is compiled into the training program: everything static. Hashable."""
+    """What is compiled into the training program: everything static. Hashable.
+
+    `batch_sharding` is how the rows of a batch are spread over devices, None on one device. The program is that of the
+    whole batch either way: losses, gradients and the statistics of batch norm are over all rows.
+    """
 
     config: AxesConfig
     k: int
     w_dim: int
     num_steps: int
     steps_per_epoch: int
+    batch_sharding: NamedSharding | None = None
 
     @classmethod
-    def of(cls, config: AxesConfig, k: int, w_dim: int, num_training: int) -> "Program":
+    def of(
+        cls,
+        config: AxesConfig,
+        k: int,
+        w_dim: int,
+        num_training: int,
+        batch_sharding: NamedSharding | None = None,
+    ) -> "Program":
         """The program of a configuration. Configurations that differ in `SWEEPABLE` alone share one."""
         published = AxesConfig.paper()
         common = dataclasses.replace(config, **{name: getattr(published, name) for name in SWEEPABLE})
-        return cls(common, k, w_dim, config.steps(num_training), num_training // config.batch_size)
+        steps_per_epoch = num_training // config.batch_size
+        return cls(common, k, w_dim, config.steps(num_training), steps_per_epoch, batch_sharding)
 
     @functools.cached_property
     def structure(self) -> nnx.GraphDef:
@@ -175,8 +189,11 @@ def train_chunk(
         if config.linear_path:
             key = jax.random.fold_in(noise_key, state.step)
             noise = hyper.input_noise * jax.random.normal(key, (config.batch_size, k))
+        rows = (data.head[batch], data.labels[batch], noise)
+        if program.batch_sharding is not None:
+            rows = lax.with_sharding_constraint(rows, program.batch_sharding)
         gradient, (statistics, losses) = jax.grad(loss, has_aux=True)(
-            state.parameters, state.statistics, data.head[batch], data.labels[batch], noise
+            state.parameters, state.statistics, *rows
         )
         updates, optimiser = adam.update(gradient, state.optimiser)
         rate = hyper.learning_rate

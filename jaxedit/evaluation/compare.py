@@ -75,7 +75,8 @@ def evaluate(
             classifier's attributes is. By default, and for attributes that it lacks, the faces of `w` do.
         identity: network(s) of identity descriptors.
         judges: further opinions, such as networks that no method has learnt from.
-        perceptual: a distance of pictures of 256².
+        perceptual: a distance of pictures of 256² (or of the generator's size, where that is smaller), such as
+            `load_lpips()`.
         requests: values to ask for in the attribute's own unit, of methods that take such. By default decades of
             years, and otherwise five values between −1.5 and +1.5 standard deviations.
         change: mean change of the target to which methods are set, in standard deviations.

@@ -216,6 +216,8 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
         row += [
             _number(float(np.mean([cell.identity[name].value for cell in cells])), 3) for name in networks
         ]
+        distances = [cell.perceptual.value for cell in cells if cell.perceptual is not None]
+        row += [_number(float(np.mean(distances)), 3)] if distances else []
         row.append(f"{100 * evaluation.mean(method, 'monotone_share').value:.0f}")
         rows.append(tuple(row))
     head = (
@@ -225,6 +227,7 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
         *(f"leakage by {judge}" for judge in judges),
         "absolute leakage",
         *(_identity_head(name) for name in networks),
+        *_perceptual_head(evaluation),
         "monotone [%]",
     )
     return [Table(f"Means over {len(shared)} targets", head, tuple(rows))]
@@ -234,10 +237,13 @@ def _identity_head(network: str) -> str:
     return "identity distance" if network == "identity" else f"identity distance by {network}"
 
 
+def _perceptual_head(evaluation: Evaluation) -> list[str]:
+    return ["perceptual distance"] if evaluation.job.panel["perceptual"] else []
+
+
 def _target_tables(evaluation: Evaluation) -> list[Table]:
     """A table for each target, a row for each method."""
     networks = list(evaluation.job.panel["identities"])
-    perceptual = bool(evaluation.job.panel["perceptual"])
     head = (
         "method",
         "change −",
@@ -246,7 +252,7 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
         "95 % interval",
         "absolute",
         *(_identity_head(name) for name in networks),
-        *(["perceptual"] if perceptual else []),
+        *_perceptual_head(evaluation),
         "monotone [%]",
         "largest other change",
     )

@@ -208,7 +208,7 @@ class Camera:
                 before = None
                 if perceptual is not None and faces is not None:
                     mine = faces[rows]
-                    before = jnp.asarray(self._originals[np.resize(mine, self.batch_size)])
+                    before = jnp.asarray(self._originals[np.resize(mine, len(some))])
                 values = _look(self.generator, self.panel.networks, perceptual, edited, before)
                 running = (rows.stop - rows.start, edited, values)
             if pending is not None:

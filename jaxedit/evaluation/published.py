@@ -27,6 +27,7 @@ def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) ->
             "leakage_floor": cell.leakage_floor,
             "absolute_leakage": cell.absolute_leakage.value,
             "identity": {name: estimate.value for name, estimate in cell.identity.items()},
+            **({} if cell.perceptual is None else {"perceptual": cell.perceptual.value}),
             "monotone": cell.monotone_share.value,
             "error_in_units": None
             if cell.calibration is None

@@ -55,6 +55,7 @@ DEFINITIONS = {
     "effects": "Change of each attribute, ½ (up − down), at exactly `change` of the target.",
     "identity": "Mean distance of identity descriptors between edited and unedited face, taken to exactly `change` of "
     "the target in proportion, mean of both sides.",
+    "perceptual": "Mean perceptual distance (LPIPS) between edited and unedited picture at up to 256², likewise.",
     "monotone_share": "Share of faces whose target nowhere falls by more than 0.02 standard deviations between "
     "neighbouring positions −2, −1.5, …, 2 of a slider of which ±1 are the amounts of equal change.",
     "calibration": "A value is asked for in the attribute's own unit; what the labelling networks see.",
@@ -163,7 +164,10 @@ class Evaluation:
 
     def summary(self) -> str:
         """The main numbers as a table of text."""
-        rows = [("method", "attribute", "change −/+", "leakage", "absolute", "identity", "monotone")]
+        perceptual = ("perceptual",) if self.job.panel["perceptual"] else ()
+        rows = [
+            ("method", "attribute", "change −/+", "leakage", "absolute", "identity", *perceptual, "monotone")
+        ]
         for (method, attribute), cell in self.cells.items():
             identity = next(iter(cell.identity.values()), None)
             down, up = (e.value for e in cell.target_change)
@@ -175,6 +179,7 @@ class Evaluation:
                     f"{cell.leakage.value:.3f} [{cell.leakage.low:.3f}, {cell.leakage.high:.3f}]",
                     f"{cell.absolute_leakage.value:.3f}",
                     "–" if identity is None else f"{identity.value:.3f}",
+                    *([] if cell.perceptual is None else [f"{cell.perceptual.value:.3f}"]),
                     f"{100 * cell.monotone_share.value:.0f} %",
                 )
             )

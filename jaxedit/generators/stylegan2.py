@@ -26,7 +26,9 @@ Architecture = Literal["skip", "resnet", "orig"]
 NoiseMode = Literal["const", "random", "none"]
 Styles = Mapping[str, Float[Array, "batch channels"]]
 """StyleSpace: what multiplies the input channels of each layer, by the layer's name (`b64.conv0`, `b64.to_rgb`, …)."""
-Noise = Mapping[str, Float[Array, "height width"] | Float[Array, "batch height width"]]
+Noise = Mapping[
+    str, Float[Array | np.ndarray, "height width"] | Float[Array | np.ndarray, "batch height width"]
+]
 """Noise images by the layer's name, before the layer's strength multiplies them."""
 
 _WHOLE_BATCH_UP_TO = 32
@@ -273,7 +275,7 @@ class StyleGAN2(nnx.Module):
                 name: jax.random.normal(k, (batch, *image.shape))
                 for k, (name, image) in zip(keys, own.items(), strict=True)
             }
-        given = dict(noise or {})
+        given = {name: jnp.asarray(image) for name, image in (noise or {}).items()}
         for name, image in given.items():
             if name not in own:
                 raise InputError(f"noise: expected some of the layers {', '.join(own)}, got {name!r}")

@@ -1,0 +1,133 @@
+"""The settings of a projection, and three sets of them."""
+
+import dataclasses
+from typing import Any, Literal
+
+from jaxedit.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class ProjectionConfig:
+    """How an image is sought among the generator's.
+
+    The published projector (Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020,
+    appendix D) is `official()`. What goes beyond it: W+, a prior that keeps the latent where edits work, losses of
+    identity and of the face at higher resolution.
+
+    Attributes:
+        num_steps: of Adam, in all.
+        num_w_steps: so many of the first of them move all style inputs alike, and stay in W; the others move each by
+            itself, in W+.
+        learning_rate: its highest value.
+        rampup: share of the steps over which the learning rate rises from 0.
+        rampdown: share of the steps over which it falls to 0, along a cosine.
+        latent_noise: noise on the latents, in standard deviations of W; it finds the right neighbourhood.
+        latent_noise_ramp: share of the steps after which the noise is gone.
+        num_w_samples: latents for the mean and the standard deviation of W.
+        lpips: network of the perceptual loss.
+        lpips_size: pixels a side at which it compares.
+        lpips_weight: of that loss.
+        face_weight: of the same loss on the middle of the picture (an FFHQ face) at twice the resolution.
+        pixel_weight: of the mean squared difference at `lpips_size`.
+        identity_weight: of the squared distance of the face descriptors; it needs faces aligned as FFHQ is.
+        spread_weight: of the mean squared distance of the style inputs' latents to their mean, in standard deviations
+            of W.
+        prior_weight: of the mean squared whitened coordinate in the PCA of W (the Mahalanobis length): the dial
+            between distortion (0) and editability (large).
+        optimise_noise: whether the generator's noise images are sought too.
+        noise_weight: of the noise regularisation, which keeps a picture out of the noise.
+        steps_per_chunk: steps of one compiled scan; between them progress is shown and the state is kept.
+        patience: an image stops early when its loss has not fallen by a hundredth over so many steps; 0 for never.
+        dtype: in which generator and perceptual network compute, "float32" or "bfloat16".
+        seed: of latent noise and noise images.
+    """
+
+    num_steps: int = 1000
+    num_w_steps: int = 300
+    learning_rate: float = 0.05
+    rampup: float = 0.05
+    rampdown: float = 0.25
+    latent_noise: float = 0.05
+    latent_noise_ramp: float = 0.4
+    num_w_samples: int = 10_000
+    lpips: Literal["alex", "vgg16"] = "vgg16"
+    lpips_size: int = 256
+    lpips_weight: float = 1.0
+    face_weight: float = 0.5
+    pixel_weight: float = 0.1
+    identity_weight: float = 0.2
+    spread_weight: float = 0.005
+    prior_weight: float = 0.01
+    optimise_noise: bool = False
+    noise_weight: float = 1e5
+    steps_per_chunk: int = 25
+    patience: int = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        def check(condition: bool, name: str, expected: str) -> None:
+            if not condition:
+                raise InputError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
+
+        for name in ("num_steps", "num_w_samples", "steps_per_chunk"):
+            check(getattr(self, name) >= 1, name, "1 or more")
+        check(0 <= self.num_w_steps <= self.num_steps, "num_w_steps", f"0 to num_steps = {self.num_steps}")
+        check(self.learning_rate > 0, "learning_rate", "a number above 0")
+        for name in ("rampup", "rampdown", "latent_noise_ramp"):
+            check(0 <= getattr(self, name) <= 1, name, "a share, 0 to 1")
+        for name in (
+            "latent_noise",
+            "lpips_weight",
+            "face_weight",
+            "pixel_weight",
+            "identity_weight",
+            "spread_weight",
+            "prior_weight",
+            "noise_weight",
+            "patience",
+        ):
+            check(getattr(self, name) >= 0, name, "0 or more")
+        check(self.lpips in ("alex", "vgg16"), "lpips", "alex or vgg16")
+        check(self.lpips_size >= 64, "lpips_size", "64 or more")
+        check(self.dtype in ("float32", "bfloat16"), "dtype", "float32 or bfloat16")
+
+    @classmethod
+    def fast(cls, **others: Any) -> "ProjectionConfig":
+        """A face in W+ within three minutes on two CPU cores."""
+        settings: dict[str, Any] = {
+            "num_steps": 250,
+            "num_w_steps": 50,
+            "learning_rate": 0.1,
+            "lpips": "alex",
+            "face_weight": 0.5,
+            "latent_noise": 0.02,
+            "latent_noise_ramp": 0.2,
+        }
+        return cls(**settings | others)
+
+    @classmethod
+    def quality(cls, **others: Any) -> "ProjectionConfig":
+        """The default: a thousand steps with VGG16's LPIPS, for an accelerator."""
+        return cls(**others)
+
+    @classmethod
+    def official(cls, **others: Any) -> "ProjectionConfig":
+        """The published projector's settings, in W, with the noise images."""
+        settings: dict[str, Any] = {
+            "num_steps": 1000,
+            "num_w_steps": 1000,
+            "learning_rate": 0.1,
+            "rampup": 0.05,
+            "rampdown": 0.25,
+            "latent_noise": 0.05,
+            "latent_noise_ramp": 0.75,
+            "lpips": "vgg16",
+            "face_weight": 0.0,
+            "pixel_weight": 0.0,
+            "identity_weight": 0.0,
+            "spread_weight": 0.0,
+            "prior_weight": 0.0,
+            "optimise_noise": True,
+        }
+        return cls(**settings | others)

@@ -1,0 +1,114 @@
+"""LPIPS beside the identity distance: in the scores, the JSON, the table of the command line and the page."""
+
+import json
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit import cli
+from jaxedit.attributes import face_attributes
+from jaxedit.errors import InputError
+from jaxedit.evaluation import Evaluation, LinearDirections, evaluate
+from jaxedit.evaluation.compare_page import write_page
+from jaxedit.evaluation.published import main_numbers
+from jaxedit.projection.lpips_pretrained import load_lpips
+from tests.evaluation.conftest import NAMES, W_DIM, LinearGenerator
+
+SIZE = 32
+
+
+class Larger(LinearGenerator):
+    """Large enough for LPIPS."""
+
+    resolution = SIZE
+    c_dim = 0
+
+    def describe(self):
+        return {"family": "toy"}
+
+    def synthesis(self, w):
+        return jnp.tile(super().synthesis(w), (1, 2, 2, 1))
+
+
+DIRECTIONS = LinearDirections("linear", NAMES, np.eye(3, W_DIM, dtype=np.float32))
+FACES = np.random.RandomState(3).standard_normal((6, W_DIM)).astype(np.float32)
+
+
+def run(classifier, out, **options):
+    return evaluate(
+        Larger(),
+        [DIRECTIONS],
+        FACES,
+        classifier,
+        out=out,
+        attribute_names=["red"],
+        identity=lambda images: images.mean((1, 2)),
+        pilot=2,
+        sheet_faces=0,
+        num_resamples=20,
+        batch_size=6,
+        progress=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def result(classifier, tmp_path_factory):
+    return run(classifier, tmp_path_factory.mktemp("evaluation"), perceptual=load_lpips())
+
+
+def test_is_the_distance_of_edited_and_original_pictures(result):
+    cell = result.cells["linear", "red"]
+    images = Larger().synthesis(jnp.asarray(FACES))
+    ends = [
+        jnp.clip(images.at[..., 0].add(0.1 * amount), -1, 1)  # a tenth of w, as the generator does
+        for amount in cell.amounts
+    ]
+    down, up = (load_lpips()(jnp.clip(images, -1, 1), end).mean() for end in ends)
+    assert cell.perceptual.low <= cell.perceptual.value <= cell.perceptual.high
+    assert min(down, up) > 1e-4
+    # Readings begin with originals in 8 bits, and are taken to exactly the change.
+    np.testing.assert_allclose(cell.perceptual.value, (down + up) / 2, rtol=0.2)
+
+
+def test_stands_in_every_report(result):
+    value = result.cells["linear", "red"].perceptual.value
+    content = json.loads((result.folder / "evaluation.json").read_text())
+    assert content["results"][0]["perceptual"]["value"] == pytest.approx(value, abs=1e-5)
+    assert "LPIPS" in content["definitions"]["perceptual"]
+    row = main_numbers(result, truncation_psi=1.0, seed=0)["rows"][0]
+    assert row["perceptual"] == pytest.approx(value, abs=1e-4)
+    head, line = result.summary().splitlines()
+    assert "perceptual" in head
+    assert f"{value:.3f}" in line
+    assert write_page(result).read_text().count(">perceptual distance<") == 2  # the means, the target
+
+
+def test_folders_without_it_still_load_and_go_on_without_it(classifier, tmp_path):
+    run(classifier, tmp_path)
+    older = Evaluation.load(tmp_path)
+    assert older.cells["linear", "red"].perceptual is None
+    assert "perceptual" not in older.summary()
+    assert "perceptual" not in main_numbers(older, truncation_psi=1.0, seed=0)["rows"][0]
+    with pytest.raises(InputError, match=r"another panel.*'perceptual': False.*give another folder"):
+        run(classifier, tmp_path, perceptual=load_lpips())
+    assert run(classifier, tmp_path).to_json() == older.to_json()
+
+
+@pytest.mark.parametrize("option", ["--lpips", "--no-lpips"])
+def test_command(monkeypatch, capsys, classifier, tmp_path, option):
+    monkeypatch.setattr("jaxedit.pretrained.load_generator", lambda name: Larger())
+    monkeypatch.setattr(face_attributes, "FaceAttributes", lambda: classifier)
+    monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
+    monkeypatch.setattr("jaxedit.evaluation.compare_page.write_page", lambda result: result.folder)
+    np.savez(tmp_path / "directions.npz", red=np.eye(W_DIM)[0])
+    command = ["jaxedit", "evaluate", "-g", "toy", "--faces", "6", "--pilot", "2", "--no-judges", option]
+    command += ["--directions", str(tmp_path / "directions.npz"), "--attributes", "red"]
+    monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / "evaluation")])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 0, capsys.readouterr().err
+    content = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert (content["results"][0]["perceptual"] is not None) == (option == "--lpips")
