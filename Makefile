@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types check benchmark clean
+.PHONY: demo demo-photo test lint types check benchmark clean
 
 demo: $(VENV)/.demo
 	$(BIN)/jaxedit demo --out demo
+
+demo-photo: $(VENV)/.photo
+	$(BIN)/jaxedit demo-photo --out demo-photo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
@@ -35,6 +38,10 @@ $(VENV)/.demo: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
+$(VENV)/.photo: pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[photo]'
+	touch $@ $(VENV)/.demo
+
 $(VENV)/.test: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.demo
@@ -44,4 +51,4 @@ $(VENV)/.benchmark: pyproject.toml $(VENV)/bin/python
 	touch $@ $(VENV)/.demo $(VENV)/.test
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo demo-photo .pytest_cache .mypy_cache .ruff_cache

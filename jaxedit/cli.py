@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxedit._version import __version__
+from jaxedit.compiled import keep_compiled_programs
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, OutputError
 from weights_conversion.errors import ConversionError
 
@@ -80,6 +81,7 @@ class WeightsFormat(enum.StrEnum):
 
 def main() -> None:
     """The entry point: runs the command, turns what users can cause into one line and an exit code."""
+    keep_compiled_programs()
     try:
         code = app(standalone_mode=False)
     except (JaxeditError, ConversionError) as error:

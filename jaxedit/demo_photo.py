@@ -21,11 +21,11 @@ from jaxedit.projection.project_photos import project_photos
 
 EDITS = (
     ("age", -1.5),
-    ("age", 1.5),
-    ("smile", -1.5),
-    ("glasses", 2.0),
-    ("yaw", -1.5),
-    ("hair_lightness", 1.5),
+    ("age", 2.0),
+    ("smile", -2.0),
+    ("yaw", -1.0),
+    ("gender", -2.0),
+    ("hair_lightness", 1.0),
 )
 """Attribute and amount in standard deviations, of the pictures after crop and reconstruction."""
 
@@ -79,7 +79,9 @@ def run_demo_photo(
         pictures.append(rendered(generator, axes.edit(w, {name: amount})))
         captions.append(f"{attribute_text(name)} {amount_text(amount)}")
     numbers = json.loads((path / METRICS_FILE).read_text())["metrics"]
-    return save_image(_sheet(pictures, captions, metrics_text(numbers)), out / "photo.png")
+    return save_image(
+        _sheet(pictures, captions, f"One photograph: {metrics_text(numbers)}"), out / "photo.png"
+    )
 
 
 def _astronaut() -> UInt8[np.ndarray, "height width 3"]:

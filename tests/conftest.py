@@ -1,6 +1,14 @@
 """What tests share: the real generator, fetched once into the user's cache."""
 
+import os
+import tempfile
 from pathlib import Path
+
+# One folder of compiled programs for all tests of a run and the processes that they start: much of the time is XLA's.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"jaxedit-tests-{os.getuid()}")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
 import numpy as np
@@ -28,3 +36,8 @@ def reference() -> dict[str, np.ndarray]:
 def images(generator: MobileStyleGAN, reference: dict[str, np.ndarray]) -> np.ndarray:
     """The pictures of the reference latents, made here."""
     return np.asarray(generator.synthesis(jax.numpy.asarray(reference["w"])))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names of tests that are readable, and the same in every process, though a zip holds the time it was made."""
+    return f"{len(val)}bytes" if isinstance(val, bytes) else None

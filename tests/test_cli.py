@@ -9,8 +9,7 @@ from PIL import Image
 
 from jaxedit import cli
 from jaxedit.attributes import face_attributes
-from jaxedit.cli import load_latent, parse_edits
-from jaxedit.errors import InputError
+from jaxedit.cli import parse_edits
 
 
 @pytest.fixture
@@ -96,14 +95,14 @@ def test_wrong_usage_is_two(run, arguments):
         (["edit", "--seed", "7", "age"], "ATTRIBUTE=AMOUNT such as age=+1.5, got 'age'"),
         (["edit", "--seed", "7", "age=old"], "got 'age=old'"),
         (["edit", "--seed", "7", "age=1", "age=2"], "'age' twice"),
-        (["edit", "age=1"], "one of --seed and --w, got neither"),
-        (["edit", "--seed", "7", "--w", "w.npy", "age=1"], "got both"),
+        (["edit", "age=1"], "one of --seed, --latent and --photo, got none"),
+        (["edit", "--seed", "7", "--w", "w.npy", "age=1"], "got --seed and --latent"),
         (["edit", "--seed", "-1", "age=1"], "seed: expected 0…4294967295, got -1"),
         (["edit", "--seed", "7", "age=1", "--out", "a.xyz"], "ends in .png"),
         (["edit", "--seed", "7", "age=1", "--axes", "nowhere"], "nowhere"),
         (
             ["edit", "--w", "nowhere.npy", "age=1"],
-            "nowhere.npy: expected a .npy file with a latent, found nothing",
+            "nowhere.npy: expected a latent (a .npy, a .npz, or a folder of `jaxedit project`), found nothing",
         ),
         (["info", "nowhere"], "nowhere"),
         (["fetch", "cats"], "mobile-stylegan-ffhq, face-api"),
@@ -224,7 +223,7 @@ def test_label_then_info_then_learn_from_too_few(run, tmp_path, monkeypatch):
     options = ("--batch-size", 2, "--shard-size", 2)
     code, out, err = run("label", "--out", folder, "-n", 3, *options, "--seed", 5)
     assert code == 0, err
-    assert "3 faces × 2 attributes" in out
+    assert "3 images × 2 attributes" in out
     code, out, _ = run("info", folder)
     assert code == 0
     assert "3 faces of mobile-stylegan-ffhq, seed 5" in out
@@ -256,21 +255,3 @@ def test_amounts_are_read():
         "yaw": 0.2,
         "mouth_width": -3.0,
     }
-
-
-@pytest.mark.parametrize("shape", [(512,), (1, 512), (16, 512), (1, 16, 512)])
-def test_latents_of_w_and_w_plus(generator, tmp_path, shape):
-    np.save(tmp_path / "w.npy", np.ones(shape))
-    latent = load_latent(tmp_path / "w.npy", generator)
-    assert latent.shape == ((1, 512) if np.prod(shape) == 512 else (1, 16, 512))
-    assert latent.dtype == jnp.float32
-
-
-@pytest.mark.parametrize(
-    "content", [np.ones(511), np.full(512, np.nan), np.asarray("text"), np.ones((2, 512)), None]
-)
-def test_latents_that_do_not_fit(generator, tmp_path, content):
-    path = tmp_path / "w.npy"
-    path.write_bytes(b"not a latent") if content is None else np.save(path, content)
-    with pytest.raises(InputError, match="expected"):
-        load_latent(path, generator)

@@ -226,7 +226,7 @@ def test_an_edit_of_a_photograph_and_a_quick_second_one(photos, projected, run, 
         (["edit", "--photo", "coffee.jpg", "ag=1"], "unknown attribute 'ag'"),
         (["edit", "--photo", "coffee.jpg", "--seed", "7", "age=1"], "got --seed and --photo"),
         (["edit", "--photo", "coffee.jpg", "--num-steps", "0", "age=1"], "num_steps: expected 1 or more"),
-        (["edit", "--photo", "coffee.jpg", "--preset", "official", "age=1"], "noise inputs"),
+        (["edit", "--photo", FACES[0], "--preset", "official", "age=1"], "noise inputs"),
         (["edit", "--latent", "nan.npy", "age=1"], "nan.npy: w: expected finite numbers"),
         (["edit", "--latent", "wide.npy", "age=1"], "wide.npy: expected numbers of shape [512] or [16, 512]"),
         (["edit", "--latent", "one", "age=1"], "latent.npz: expected a latent"),
@@ -246,13 +246,38 @@ def test_wrong_input_is_two_and_one_line(run, photos, tmp_path, monkeypatch, opt
     code, out, err = run(*options)
     assert code == 2
     assert not out
-    (line,) = [line for line in err.splitlines() if not line.startswith("aligning")]
+    *progress, line = err.splitlines()
+    assert "Traceback" not in err
+    assert not any("error" in other for other in progress)
     assert line.startswith("jaxedit: error: ")
     assert message in line
+
+
+def test_demo_of_a_photograph(run, tmp_path, monkeypatch):
+    code, out, err = run("demo-photo", "--out", tmp_path / "demo")
+    assert code == 0, err
+    picture = tmp_path / "demo" / "photo.png"
+    assert out == f"open {picture}\n"
+    with Image.open(picture) as image:
+        assert image.width > 1500
+        assert image.height > 800
+    assert (tmp_path / "demo" / "astronaut" / "metrics.json").is_file()
+    content = picture.read_bytes()
+    monkeypatch.setattr(project_photos, "project", refuse)
+    assert run("demo-photo", "--out", tmp_path / "demo")[0] == 0
+    assert picture.read_bytes() == content
+
+
+def test_demo_without_its_package(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    code, _, err = run("demo-photo", "--out", tmp_path / "demo")
+    assert code == 2
+    assert "scikit-image, which is not installed: pip install 'jaxedit[photo]'" in err
 
 
 @pytest.mark.parametrize("name", ["project", "demo-photo"])
 def test_commands_have_examples(run, name):
     code, out, _ = run(name, "--help")
     assert code == 0
-    assert f"      jaxedit {name}" in out
+    assert "Examples:\n" in out
+    assert f"    jaxedit {name}" in out

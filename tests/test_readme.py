@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from skimage import data
+
+from tests.conversion.foreign_torch import official_module, write_pickle
+from tests.conversion.official_fixtures import fixture_params
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,9 +24,17 @@ def blocks(language: str) -> list[str]:
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("jaxedit ")]
 
 
+FEW_STEPS = ["--num-steps", "4"]  # instead of minutes
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("readme")
+    """Where the README is followed: with a photograph, and a checkpoint as the official training writes it."""
+    folder = tmp_path_factory.mktemp("readme")
+    Image.fromarray(data.astronaut()).save(folder / "portrait.jpg", quality=95)
+    params, options = fixture_params("stylegan2_ada_64")
+    (folder / "stylegan2.pkl").write_bytes(write_pickle({"G_ema": official_module(params, options)}))
+    return folder
 
 
 def test_the_readme_has_commands():
@@ -31,7 +44,9 @@ def test_the_readme_has_commands():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder):
-    arguments = shlex.split(command)[1:]
+    arguments = shlex.split(command, comments=True)[1:]
+    if arguments[0] == "project" or "--photo" in arguments:
+        arguments += FEW_STEPS
     done = subprocess.run(
         [sys.executable, "-c", "from jaxedit.cli import main; main()", *arguments],
         cwd=folder,
@@ -46,6 +61,8 @@ def test_command(command, folder):
 
 def test_python(folder):
     code = "\n".join(blocks("python"))
+    assert "ProjectionConfig.fast()" in code
+    code = code.replace("ProjectionConfig.fast()", "ProjectionConfig.fast(num_steps=4, num_w_steps=2)")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -65,7 +82,9 @@ def test_make_targets_and_files():
         assert (ROOT / path).exists(), f"README links to {path}"
 
 
-@pytest.mark.parametrize("name", ["synthesis", "axis_learning", "latents", "picture_effects", "gpu_suite"])
+@pytest.mark.parametrize(
+    "name", ["synthesis", "axis_learning", "latents", "picture_effects", "projection", "gpu_suite"]
+)
 def test_benchmarks_say_what_they_do(name):
     # Without their peers (an extra) they still parse; `synthesis` and `axis_learning` import those inside.
     done = subprocess.run(

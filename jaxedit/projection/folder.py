@@ -33,7 +33,6 @@ from jaxedit.projection.loss_plot import draw_losses
 from jaxedit.projection.metrics import compare
 from jaxedit.projection.photo import load_photo
 from jaxedit.projection.project import ProjectionResult
-from jaxedit.projection.rendering import render
 from jaxedit.projection.tuning import GeneratorDelta, TuningConfig, tune
 
 PHOTO_FILE = "photo.json"
@@ -251,7 +250,9 @@ class PhotoFolder:
 
 def rendered(generator: Any, w: Any, noise: Any = None) -> UInt8[np.ndarray, "height width 3"]:
     """The picture of one latent of W or W+ [1, …], with noise images or the generator's own."""
-    return np.asarray(to_uint8(render(generator, w, noise, is_cheap=False)))[0]
+    return np.asarray(
+        to_uint8(generator.synthesis(w) if noise is None else generator.synthesis(w, noise=noise))
+    )[0]
 
 
 def load_delta(latent: SavedLatent) -> GeneratorDelta | None:

@@ -9,7 +9,7 @@ judgements) and averaged over the layer:
 `LPIPS.features` gives √w · f / ‖f‖, so that the distance is a squared Euclidean one: for a target that stays the same,
 features are computed once.
 
-Windows are pooled by maxima of pairs: with XLA on CPU, the gradient of `reduce_window` takes ten to thirty times as
+Windows are pooled by maxima of pairs: with XLA on CPU, the gradient of `reduce_window` takes six to thirty times as
 long.
 """
 

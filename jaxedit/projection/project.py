@@ -116,7 +116,7 @@ def project(
         raise InputError(f"masks: expected one for each of {len(target)} images, got {masks.shape[0]}")
     if mesh is not None:
         check_batch("images", len(target), mesh)
-    job = _prepare(generator, target, config, pca, masks, initial)
+    job = prepare(generator, target, config, pca, masks, initial)
     try:
         return _run(job, config, mesh, checkpoint_dir, progress)
     except jax.errors.JaxRuntimeError as error:
@@ -182,14 +182,15 @@ def checked_images(images: Any) -> Float[Array, "batch height width 3"]:
     return jnp.clip(jnp.asarray(images, jnp.float32), -1, 1)
 
 
-def _prepare(
+def prepare(
     generator: Generator,
     target: Float[Array, "batch height width 3"],
     config: ProjectionConfig,
-    pca: PCA | None,
-    masks: Any,
-    initial: Any,
+    pca: PCA | None = None,
+    masks: Any = None,
+    initial: Any = None,
 ) -> _Job:
+    """What every step reads: models, start, and what of the images is compared with. Arguments as of `project`."""
     random = np.random.RandomState(123)  # the same latents in every run, as in the published projector
     z = random.randn(config.num_w_samples, generator.z_dim).astype(np.float32)
     w = generator.mapping(jnp.asarray(z))
@@ -280,7 +281,7 @@ def _resized(mask: Array, shape: tuple[int, ...]) -> Array:
     return jax.image.resize(mask, shape, "linear", antialias=True)
 
 
-def _initial_state(job: _Job, config: ProjectionConfig) -> dict[str, Any]:
+def initial_state(job: _Job, config: ProjectionConfig) -> dict[str, Any]:
     """Parameters, moments of Adam, and by image how it fares."""
     batch = len(job.start)
     parameters: dict[str, Any] = {"w_plus": job.start}
@@ -297,7 +298,7 @@ def _initial_state(job: _Job, config: ProjectionConfig) -> dict[str, Any]:
         "parameters": parameters,
         "mu": adam.mu,
         "nu": adam.nu,
-        "best": jnp.full(batch, jnp.inf),
+        "best": jnp.full(batch, jnp.inf, jnp.float32),
         "best_step": jnp.zeros(batch, jnp.int32),
         "is_good": jnp.ones(batch, bool),
         "steps": jnp.zeros(batch, jnp.int32),
@@ -369,7 +370,7 @@ def _run(
     checkpoint_dir: str | Path | None,
     progress: bool,
 ) -> ProjectionResult:
-    state = _initial_state(job, config)
+    state = initial_state(job, config)
     history: list[dict[str, np.ndarray]] = []
     first = 0
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)

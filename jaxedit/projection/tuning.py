@@ -101,7 +101,7 @@ class GeneratorDelta:
             )
         graph, *states = nnx.split(generator, _is_tuned, ...)
         tuned, rest = states
-        flat = dict(tuned.flat_state())
+        flat = dict(nnx.to_flat_state(tuned))
         names = {_dotted(path): path for path in flat}
         if names.keys() != self.arrays.keys():
             raise InputError("delta: expected the weights of this generator, got others")
@@ -109,7 +109,7 @@ class GeneratorDelta:
             names[name]: flat[names[name]].replace(flat[names[name]][...] + jnp.asarray(array, jnp.float32))
             for name, array in self.arrays.items()
         }
-        return nnx.merge(graph, nnx.State.from_flat_path(moved), rest)
+        return nnx.merge(graph, nnx.from_flat_state(list(moved.items())), rest)
 
     def save(self, path: str | Path) -> Path:
         """Write it to an `.npz`.
@@ -234,7 +234,8 @@ def tune(
                 break
     difference = jax.tree.map(lambda new, old: new - old, state[0], weights)
     arrays = {
-        _dotted(path): np.asarray(variable[...], np.float16) for path, variable in difference.flat_state()
+        _dotted(path): np.asarray(variable[...], np.float16)
+        for path, variable in nnx.to_flat_state(difference)
     }
     return GeneratorDelta(json.loads(json.dumps(generator.describe())), arrays)
 

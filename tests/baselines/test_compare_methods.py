@@ -112,10 +112,14 @@ class Flat(nnx.Module):
     """Pictures of one colour: the first three entries of w."""
 
     z_dim = w_dim = 16
+    c_dim = 0
     num_ws = 6
     resolution = 16
 
-    def mapping(self, z, *, truncation_psi=1.0, truncation_cutoff=None):
+    def describe(self):
+        return {"family": "flat"}
+
+    def mapping(self, z, *, c=None, truncation_psi=1.0, truncation_cutoff=None):
         return z * truncation_psi
 
     def synthesis(self, w):

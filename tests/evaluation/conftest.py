@@ -18,10 +18,14 @@ class LinearGenerator(nnx.Module):
     """Pictures of one colour: the first three entries of w, a tenth of each."""
 
     z_dim = w_dim = W_DIM
+    c_dim = 0
     num_ws = 4
     resolution = RESOLUTION
 
-    def mapping(self, z, *, truncation_psi=1.0, truncation_cutoff=None):
+    def describe(self):
+        return {"family": "linear"}
+
+    def mapping(self, z, *, c=None, truncation_psi=1.0, truncation_cutoff=None):
         return z * truncation_psi
 
     def synthesis(self, w):

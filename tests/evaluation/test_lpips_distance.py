@@ -23,10 +23,6 @@ class Larger(LinearGenerator):
     """Large enough for LPIPS."""
 
     resolution = SIZE
-    c_dim = 0
-
-    def describe(self):
-        return {"family": "toy"}
 
     def synthesis(self, w):
         return jnp.tile(super().synthesis(w), (1, 2, 2, 1))

@@ -122,6 +122,23 @@ def test_all_files_of_a_projection(projected, job, result, small):
     assert (metrics["is_good"], metrics["steps"]) == (True, 6)
 
 
+def test_noise_images_are_kept_and_shown(tmp_path, job, face, result, small):
+    random = np.random.RandomState(2)
+    noise = {
+        name: random.randn(2, *image.shape).astype(np.float32) for name, image in small.const_noise().items()
+    }
+    w_plus = jnp.asarray(result.w_plus)
+    pictures = small.synthesis(w_plus, noise={name: jnp.asarray(image) for name, image in noise.items()})
+    assert float(jnp.abs(pictures - result.image).mean()) > 0.01
+    folder = PhotoFolder(tmp_path / "me")
+    folder.write_crop(face, PHOTO)
+    folder.write_projection(job, dataclasses.replace(result, noise=noise, image=np.asarray(pictures)), 1)
+    latent = folder.latent(job)
+    shown = rendered(small, latent.of(small), latent.noise_of(small)).astype(int)
+    with Image.open(tmp_path / "me" / "reconstruction.png") as image:
+        np.testing.assert_allclose(np.asarray(image), shown, atol=1)
+
+
 def test_a_diverged_one_says_so(tmp_path, job, face, result):
     folder = PhotoFolder(tmp_path / "me")
     folder.write_crop(face, PHOTO)

@@ -1,0 +1,186 @@
+"""Projection: steps a second and images an hour; and latents onto the axes.
+
+    python -m benchmarks.projection                                          # the default generator, preset fast
+    python -m benchmarks.projection --preset quality --batch-sizes 1 --batch-sizes 8
+    python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 8
+    python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 8 \
+        --peer path/to/stylegan2-ada-pytorch --vgg16 path/to/vgg16.pt        # beside the official projector
+
+The images are the generator's own. A few steps are measured, after a chunk that compiles, and extrapolated to the
+preset's number: all steps cost the same. The official projector takes one image at a time; it needs its perceptual
+network, the file `vgg16.pt` that it downloads otherwise.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import statistics
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import typer
+
+from benchmarks import stylegan2_peer
+from benchmarks.common import Rows, finish, measure
+from benchmarks.synthesis import _SIZES, converted
+from jaxedit.attributes.latents import sample_w
+from jaxedit.axes.pca import PCA
+from jaxedit.generators.base import Generator
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2_initial import initial_params
+from jaxedit.pretrained import load_axes, load_generator
+from jaxedit.projection import project as projection
+from jaxedit.projection.config import ProjectionConfig
+
+_NAME = "mobile-stylegan-ffhq"
+
+
+def steps(
+    generator: Generator, config: ProjectionConfig, batch_sizes: list[int], measured_steps: int, repeats: int
+) -> Rows:
+    """Time of the compiled chunk, for each batch size."""
+    short = dataclasses.replace(config, steps_per_chunk=measured_steps)
+    rows: Rows = []
+    for batch in batch_sizes:
+        images = np.clip(np.asarray(generator.synthesis(jnp.asarray(sample_w(generator, 3, batch)))), -1, 1)
+        start = time.perf_counter()
+        job = projection.prepare(generator, jnp.asarray(images), short)
+        state = projection.initial_state(job, short)
+        jax.block_until_ready(state)
+        prepared = time.perf_counter() - start
+        seconds = []
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            state, parts = projection._chunk(job, state, jnp.asarray(0), short)
+            jax.block_until_ready(parts)
+            seconds.append(time.perf_counter() - start)
+        one = statistics.median(seconds[1:]) / measured_steps
+        memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+        rows.append(
+            {
+                "batch": batch,
+                "projector": "jaxedit",
+                "steps/s": 1 / one,
+                "images/h": 3600 * batch / (one * config.num_steps),
+                f"s for {config.num_steps} steps": one * config.num_steps,
+                "preparing s": prepared,
+                "first chunk s (compiles)": seconds[0],
+                "device memory MB": memory / 1e6 if memory else "not counted",
+            }
+        )
+    return rows
+
+
+def official(
+    folder: Path, vgg16: Path, generator: Any, config: ProjectionConfig, measured_steps: int
+) -> Rows:
+    """The official projector on one image; with two lengths, so that what it prepares falls out."""
+    import torch
+
+    projector = importlib.import_module("projector")
+    device = next(generator.parameters()).device
+    with torch.inference_mode():
+        target = stylegan2_peer.synthesis(generator, np.zeros((1, 512), np.float32))[0].float()
+    target = (target.clamp(-1, 1) * 127.5 + 127.5).to(device)
+
+    @contextlib.contextmanager
+    def local_file(_: str) -> Any:
+        with vgg16.open("rb") as file:
+            yield file
+
+    projector.dnnlib.util.open_url = local_file
+    seconds = []
+    for count in (2, 2, 2 + measured_steps):
+        start = time.perf_counter()
+        projector.project(generator, target.clone(), num_steps=count, device=device)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    one = (seconds[2] - seconds[1]) / measured_steps
+    return [
+        {
+            "batch": 1,
+            "projector": "official PyTorch",
+            "steps/s": 1 / one,
+            "images/h": 3600 / (one * config.num_steps),
+            f"s for {config.num_steps} steps": one * config.num_steps,
+        }
+    ]
+
+
+def onto_axes(num_latents: int, repeats: int) -> Rows:
+    """w → PCA → c, as one program: the latents stay on the device."""
+    axes = load_axes(_NAME)
+    w = jnp.asarray(np.random.RandomState(0).randn(num_latents, axes.pca.w_dim).astype(np.float32))
+    pca: PCA = axes.pca
+    rows: Rows = []
+    for name, function in (
+        ("PCA", jax.jit(lambda w: pca.transform(w))),
+        ("PCA and encoder", jax.jit(lambda w: axes.encode(w))),
+    ):
+        seconds = measure(lambda f=function: f(w), repeats=repeats)
+        rows.append(
+            {
+                "what": name,
+                "latents": num_latents,
+                "million latents/s": num_latents / seconds["median"] / 1e6,
+                "median ms": 1e3 * seconds["median"],
+                "first call s": seconds["first"],
+            }
+        )
+    return rows
+
+
+def main(
+    preset: Annotated[str, typer.Option(help="fast, quality or official")] = "fast",
+    batch_sizes: Annotated[list[int], typer.Option(help="images at once")] = [1, 4],  # noqa: B006
+    measured_steps: Annotated[int, typer.Option(help="steps of a measured chunk")] = 5,
+    repeats: Annotated[int, typer.Option(help="measured chunks")] = 3,
+    num_latents: Annotated[int, typer.Option(help="for the projection onto the axes")] = 65_536,
+    stylegan2: Annotated[
+        int | None, typer.Option(help="1024 or 256: a StyleGAN2 of random weights instead of the default")
+    ] = None,
+    peer: Annotated[
+        Path | None, typer.Option(help="with --stylegan2: a clone of stylegan2-ada-pytorch")
+    ] = None,
+    vgg16: Annotated[Path | None, typer.Option(help="with --peer: its perceptual network, vgg16.pt")] = None,
+    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+) -> None:
+    """Measure projection."""
+    if preset not in ("fast", "quality", "official"):
+        raise typer.BadParameter(f"--preset: expected fast, quality or official, got {preset}")
+    if stylegan2 not in (None, *_SIZES) or (peer is None) != (vgg16 is None):
+        raise typer.BadParameter("expected --stylegan2 1024 or 256, and --peer and --vgg16 together")
+    config: ProjectionConfig = getattr(ProjectionConfig, preset)()
+    results: dict[str, Rows] = {}
+    if stylegan2 is None:
+        generator: Any = load_generator(_NAME)
+        results[f"{_NAME}, {preset}"] = steps(generator, config, batch_sizes, measured_steps, repeats)
+        results["latents onto the axes"] = onto_axes(num_latents, repeats)
+    else:
+        shape = StyleGAN2Config.of_size(stylegan2, channel_base=_SIZES[stylegan2])
+        title = f"StyleGAN2 at {stylegan2}², {preset}"
+        if peer is None or vgg16 is None:
+            generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0), noise_strength=0.1))
+            results[title] = steps(generator, config, batch_sizes, measured_steps, repeats)
+        else:
+            theirs = stylegan2_peer.load(
+                peer,
+                resolution=stylegan2,
+                channel_base=_SIZES[stylegan2],
+                mixed_precision=False,
+                conv_clamp=None,
+            )
+            generator = converted(theirs, shape, jnp.float32)
+            rows = steps(generator, config, batch_sizes, measured_steps, repeats)
+            theirs = theirs.to("cuda" if jax.default_backend() == "gpu" else "cpu")
+            results[title] = rows + official(peer, vgg16, theirs, config, measured_steps)
+    finish("projection", results, json)
+
+
+if __name__ == "__main__":
+    typer.run(main)
