@@ -12,7 +12,7 @@ demo-photo: $(VENV)/.photo
 	$(BIN)/jaxedit demo-photo --out demo-photo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
