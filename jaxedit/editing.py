@@ -147,7 +147,7 @@ def _codes_in_layers(
 ) -> Float[Array, "batch k"]:
     """The codes of latents whose axes have been moved this far."""
     unedited = (w - steps.places(pca, moved)).mean(1) if w.ndim == 3 else w
-    codes = autoencoder.encode(pca.transform(unedited)[:, : pca.num_components])
+    codes = autoencoder.encode(pca.leading(unedited))
     if w.ndim == 2:
         return codes
     num_attributes = moved.shape[1]

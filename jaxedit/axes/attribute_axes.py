@@ -324,7 +324,7 @@ def _encode(
         if steps is not None:
             return editing.encode_layers(pca, autoencoder, steps, w), jnp.isfinite(w).all()
         single = w.mean(1) if w.ndim == 3 else w
-        return autoencoder.encode(pca.transform(single)[:, : pca.num_components]), jnp.isfinite(w).all()
+        return autoencoder.encode(pca.leading(single)), jnp.isfinite(w).all()
 
 
 @_compiled

@@ -68,9 +68,20 @@ class PCA:
         Raises:
             InputError: if the width is not that of the fitted latents.
         """
+        return self._along(self.components, w)
+
+    def _along(self, directions: Float[Array, "count w_dim"], w: Array | np.ndarray) -> Array:
         if w.shape[-1:] != (self.w_dim,):
             raise InputError(f"w: expected latents of width {self.w_dim}, got shape {w.shape}")
-        return jnp.matmul(w - self.mean, self.components.T, precision=_HIGHEST)
+        return jnp.matmul(w - self.mean, directions.T, precision=_HIGHEST)
+
+    def leading(self, w: Float[Array | np.ndarray, "*batch w_dim"]) -> Float[Array, "*batch k"]:
+        """The first k coordinates alone, those that go through the axes, without the cost of the others.
+
+        Raises:
+            InputError: as `transform`.
+        """
+        return self._along(self.components[: self.num_components], w)
 
     def inverse_transform(
         self, w_pca: Float[Array | np.ndarray, "*batch w_dim"]

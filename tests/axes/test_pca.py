@@ -129,3 +129,11 @@ def test_by_default_no_more_components_than_the_width():
     w = np.random.RandomState(0).randn(300, 24).astype(np.float32)
     assert fit_pca(w).num_components == 24
     assert fit_pca(np.tile(w, (1, 10))[:, :210]).num_components == 200
+
+
+def test_the_leading_coordinates_are_the_first_of_all():
+    w = np.random.RandomState(0).randn(300, 24).astype(np.float32)
+    pca = fit_pca(w, 7)
+    np.testing.assert_allclose(pca.leading(w), pca.transform(w)[:, :7], atol=1e-5)
+    with pytest.raises(InputError, match="w: expected latents of width 24"):
+        pca.leading(w[:, 1:])
