@@ -177,7 +177,8 @@ class _Job:
 
 def tune(
     generator: Generator,
-    image: Float[Array | np.ndarray, "height width 3"] | UInt8[Array | np.ndarray, "height width 3"],
+    image: Float[Array | np.ndarray, "*one height width 3"]
+    | UInt8[Array | np.ndarray, "*one height width 3"],
     w_plus: Float[Array | np.ndarray, "num_ws w_dim"],
     config: TuningConfig | None = None,
     *,
