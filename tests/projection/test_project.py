@@ -179,12 +179,14 @@ from jaxedit.generators.stylegan2_initial import initial_params
 small = StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(0), noise_strength=0.1))
 w = small.mapping(jax.random.normal(jax.random.key(1), (2, 12)))
 targets = np.clip(np.asarray(small.synthesis(w)), -1, 1)
-config = jaxedit.ProjectionConfig(**vars(CONFIG) | {"num_steps": 6, "num_w_steps": 3, "steps_per_chunk": 3})
+few = {"num_steps": 6, "num_w_steps": 3, "steps_per_chunk": 3, "learning_rate": 1e-3}
+config = jaxedit.ProjectionConfig(**vars(CONFIG) | few)
 mesh = jaxedit.data_mesh()
 assert mesh.size == 2
 one, two = (jaxedit.project(small, targets, config, progress=False, mesh=m) for m in (None, mesh))
-# Adam turns the rounding of a gradient near 0 into part of a step, of 0.1 here.
-np.testing.assert_allclose(two.w_plus, one.w_plus, atol=1e-2)
+# Adam turns the rounding of a gradient near 0 into part of a step, of 0.001 here; others have moved by several.
+assert one.loss_history["total"][:, -1].max() < one.loss_history["total"][:, 0].max()
+np.testing.assert_allclose(two.w_plus, one.w_plus, atol=5e-4)
 np.testing.assert_allclose(two.loss_history["total"], one.loss_history["total"], rtol=1e-3)
 print("same")
 """
