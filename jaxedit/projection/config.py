@@ -38,7 +38,7 @@ class ProjectionConfig:
         noise_weight: of the noise regularisation, which keeps a picture out of the noise.
         steps_per_chunk: steps of one compiled scan; between them progress is shown and the state is kept.
         patience: an image stops early when its loss has not fallen by a hundredth over so many steps; 0 for never.
-        dtype: in which generator and perceptual network compute, "float32" or "bfloat16".
+        dtype: in which the perceptual network computes, "float32" or "bfloat16"; a generator has its own.
         seed: of latent noise and noise images.
     """
 
