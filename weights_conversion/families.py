@@ -85,7 +85,7 @@ def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], nam
         raise ConversionError(
             f"{name}: expected a resolution of 8 · 2^blocks, found {config['resolution']} and {blocks} blocks"
         )
-    rows = mobile_stylegan._mapping_table(dict(config)) + mobile_stylegan._synthesis_table(dict(config))
+    rows = mobile_stylegan.mapping_table(dict(config)) + mobile_stylegan.synthesis_table(dict(config))
     return {row.target: row.shape for row in rows} | {"w_avg": (config["w_dim"],)}
 
 

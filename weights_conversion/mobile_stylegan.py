@@ -55,7 +55,8 @@ def _pointwise(weight: np.ndarray) -> np.ndarray:
     return weight[:, :, 0, 0].T
 
 
-def _mapping_table(config: dict[str, Any]) -> list[Row]:
+def mapping_table(config: dict[str, Any]) -> list[Row]:
+    """The arrays of the mapping network."""
     w_dim = config["w_dim"]
     rows = []
     for i in range(config["mapping_layers"]):
@@ -73,7 +74,8 @@ def _modulation(source: str, target: str, w_dim: int, channels: int) -> list[Row
     ]
 
 
-def _synthesis_table(config: dict[str, Any]) -> list[Row]:
+def synthesis_table(config: dict[str, Any]) -> list[Row]:
+    """The arrays of the synthesis network."""
     w_dim, channels = config["w_dim"], config["channels"]
     rows = [
         Row("m.input.input", "input_conv.constant", (4, 4, channels[0]), lambda x: x[0].transpose(1, 2, 0)),
@@ -167,8 +169,8 @@ def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ConversionError(f"{wheel}: expected a wheel, could not read it: {error}") from error
     tree: dict[str, Any] = {}
     for model, table in (
-        ("MappingNetwork", _mapping_table(CONFIG)),
-        ("SynthesisNetwork", _synthesis_table(CONFIG)),
+        ("MappingNetwork", mapping_table(CONFIG)),
+        ("SynthesisNetwork", synthesis_table(CONFIG)),
     ):
         name = f"{wheel.name}:{model}"
         tree |= convert(
