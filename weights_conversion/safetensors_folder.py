@@ -61,6 +61,7 @@ def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
         (temporary / CONFIG_FILE).write_text(json.dumps(described, indent=2) + "\n")
         save_file(arrays, temporary / MODEL_FILE)
+        (temporary / MODEL_FILE).chmod(0o644)  # the library's own are for one user alone
         temporary.chmod(0o755)
         if folder.exists():
             # A folder cannot be renamed onto another: the old one steps aside first.

@@ -234,3 +234,8 @@ def test_arrays_of_another_family(folder, change, message):
     rewrite(folder, lambda described: described.update(config=MOBILE_CONFIG | change))
     with pytest.raises(ConversionError, match=message):
         read_folder(folder)
+
+
+def test_others_may_read_it(tmp_path, params):
+    folder = write_folder(tmp_path / "open", CONFIG, params)
+    assert [path.stat().st_mode & 0o444 for path in sorted(folder.iterdir())] == [0o444, 0o444]
