@@ -22,9 +22,9 @@ from jaxedit.images import save_image, to_uint8
 from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
 from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents, save_generator
 from jaxedit.projection.align import align
-from jaxedit.projection.config import ProjectionConfig
+from jaxedit.projection.config import ProjectionConfig, TuningConfig
 from jaxedit.projection.project import ProjectionResult, project
-from jaxedit.projection.tuning import GeneratorDelta, TuningConfig, tune
+from jaxedit.projection.tuning import GeneratorDelta, tune
 
 __all__ = [
     "PCA",

@@ -524,8 +524,10 @@ def project(
     """
     from jaxedit.pretrained import load_generator
     from jaxedit.projection.metrics import metrics_text
-    from jaxedit.projection.project_photos import list_photos, project_photos, tuning_preset
-    from jaxedit.projection.project_photos import preset as preset_of
+    from jaxedit.projection.photo import list_photos
+    from jaxedit.projection.presets import preset as preset_of
+    from jaxedit.projection.presets import tuning_preset
+    from jaxedit.projection.project_photos import project_photos
 
     config = preset_of(preset, num_steps=num_steps, seed=seed)
     summary = project_photos(
@@ -716,7 +718,7 @@ def demo_photo(
       jaxedit demo-photo --num-steps 100    a rougher likeness, sooner
     """
     from jaxedit.demo_photo import run_demo_photo
-    from jaxedit.projection.project_photos import preset as preset_of
+    from jaxedit.projection.presets import preset as preset_of
 
     print(f"open {run_demo_photo(out, config=preset_of(preset, num_steps=num_steps))}")
 
@@ -801,7 +803,7 @@ def _projected(
     """The latent and the crop of a photograph's largest face."""
     from jaxedit.projection.cached import project_cached
     from jaxedit.projection.latent_file import load_latent_file
-    from jaxedit.projection.project_photos import preset as preset_of
+    from jaxedit.projection.presets import preset as preset_of
 
     config = preset_of(preset, num_steps=num_steps)
     folder = project_cached(photo, model, generator_name=generator, config=config)

@@ -19,6 +19,15 @@ def to_uint8(images: Float[Array, "*batch height width 3"]) -> UInt8[Array, "*ba
     return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
 
 
+def from_pixels(
+    images: Float[Array, "*batch height width 3"] | UInt8[Array, "*batch height width 3"],
+) -> Float[Array, "*batch height width 3"]:
+    """From 0…255 to [-1, 1]; floats are clipped to it."""
+    if images.dtype == jnp.uint8:
+        return images.astype(jnp.float32) / 127.5 - 1
+    return jnp.clip(images.astype(jnp.float32), -1, 1)
+
+
 def save_image(
     image: Float[Array | np.ndarray, "height width 3"] | UInt8[Array | np.ndarray, "height width 3"],
     path: str | Path,

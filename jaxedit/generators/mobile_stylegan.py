@@ -9,7 +9,6 @@ folded into the weights. One 1×1 head predicts the Haar bands of the image.
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, Int
 
 from jaxedit.errors import InputError
-from jaxedit.generators.base import broadcast_w, check_latents
+from jaxedit.generators.base import broadcast_w, check_latents, has_explicit_sharding
 from jaxedit.generators.layers import (
     Affine,
     Buffer,
@@ -27,7 +26,7 @@ from jaxedit.generators.layers import (
     inverse_haar,
     leaky_relu,
 )
-from jaxedit.generators.mapping import MappingNetwork, map_latents
+from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
 
 _STRIPE_ROWS = 16
 """Rows of a block's input that a CPU works on at once: what they grow into fits its second-level cache."""
@@ -229,7 +228,7 @@ def _block_in_stripes(
     return out.reshape(-1, *out.shape[2:])
 
 
-class MobileStyleGAN(nnx.Module):
+class MobileStyleGAN(MappedGenerator):
     """The generator: `mapping` from z to w, `synthesis` from w or w_plus to images.
 
     Args:
@@ -251,55 +250,6 @@ class MobileStyleGAN(nnx.Module):
         self.input_conv = InputConv(params["input_conv"])
         self.blocks = nnx.List([Block(params["blocks"][str(i)]) for i in range(len(config.channels) - 1)])
 
-    @property
-    def z_dim(self) -> int:
-        """Width of the input latent."""
-        return self.config.z_dim
-
-    @property
-    def c_dim(self) -> int:
-        """0: it has no classes."""
-        return 0
-
-    @property
-    def w_dim(self) -> int:
-        """Width of the intermediate latent."""
-        return self.config.w_dim
-
-    @property
-    def num_ws(self) -> int:
-        """Number of style inputs that W+ addresses."""
-        return self.config.num_ws
-
-    @property
-    def resolution(self) -> int:
-        """Height and width of the image."""
-        return self.config.resolution
-
-    def mapping(
-        self,
-        z: Float[Array | np.ndarray, "batch z_dim"],
-        *,
-        c: Float[Array | np.ndarray, "classes c_dim"] | None = None,
-        truncation_psi: float | Float[Array, ""] = 1.0,
-        truncation_cutoff: int | None = None,
-    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-        """z ↦ w.
-
-        Args:
-            z: input latents, N(0, I), float32.
-            c: None, since it has no classes.
-            truncation_psi: pulls w towards its mean: 1 not at all, 0 entirely.
-            truncation_cutoff: how many of the first style inputs are truncated; None for all.
-
-        Returns:
-            Latents of W; of W+ when there is a cutoff, since the style inputs then differ.
-
-        Raises:
-            InputError: if z has another shape, a class is given, or the cutoff is not within 0…num_ws.
-        """
-        return map_latents(self, z, c, psi=truncation_psi, cutoff=truncation_cutoff)
-
     def synthesis(
         self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
     ) -> Float[Array, "batch resolution resolution 3"]:
@@ -317,27 +267,18 @@ class MobileStyleGAN(nnx.Module):
         check_latents("w", w, width=self.w_dim, num_ws=self.num_ws)
         return self._synthesis(jnp.asarray(w))
 
-    def describe(self) -> dict[str, Any]:
-        """The family and shape, JSON-serialisable: with `module_params`, all that is needed to rebuild it."""
-        return {"family": self.family} | dataclasses.asdict(self.config)
-
     @jax.jit
     def _synthesis(
         self, w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]
     ) -> Float[Array, "batch resolution resolution 3"]:
         w_plus = broadcast_w(w, self.num_ws)
-        if _has_explicit_sharding(
+        if has_explicit_sharding(
             w_plus
         ):  # one image after the other would gather what is spread over devices
             return _synthesis_in_parallel(self, w_plus).astype(jnp.float32)
         return jax.lax.platform_dependent(
             self, w_plus, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
         ).astype(jnp.float32)
-
-
-def _has_explicit_sharding(x: Array) -> bool:
-    """Whether the batch is sharded over a mesh whose axes are explicit, which JAX knows when it traces."""
-    return jax.typeof(x).sharding.spec[0] is not None
 
 
 def _features(

@@ -17,9 +17,9 @@ from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, Key
 
 from jaxedit.errors import InputError
-from jaxedit.generators.base import broadcast_w, check_latents
+from jaxedit.generators.base import broadcast_w, check_latents, has_explicit_sharding
 from jaxedit.generators.layers import Buffer, Params
-from jaxedit.generators.mapping import MappingNetwork, map_latents
+from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
 from jaxedit.generators.stylegan2_blocks import Block, Settings, run_block
 
 Architecture = Literal["skip", "resnet", "orig"]
@@ -91,7 +91,7 @@ class StyleGAN2Config:
         return tuple(4 * 2**i for i in range(len(self.channels)))
 
 
-class StyleGAN2(nnx.Module):
+class StyleGAN2(MappedGenerator):
     """The generator: `mapping` from z to w, `synthesis` from w or w_plus to images.
 
     Args:
@@ -119,55 +119,6 @@ class StyleGAN2(nnx.Module):
         self.w_avg = Buffer(jnp.asarray(params["w_avg"]))
         self.constant = nnx.Param(jnp.asarray(params["constant"]))
         self.blocks = nnx.List([Block(params["blocks"][str(i)]) for i in range(len(config.channels))])
-
-    @property
-    def z_dim(self) -> int:
-        """Width of the input latent."""
-        return self.config.z_dim
-
-    @property
-    def c_dim(self) -> int:
-        """Number of classes; 0 for an unconditional generator."""
-        return self.config.c_dim
-
-    @property
-    def w_dim(self) -> int:
-        """Width of the intermediate latent."""
-        return self.config.w_dim
-
-    @property
-    def num_ws(self) -> int:
-        """Number of style inputs that W+ addresses."""
-        return self.config.num_ws
-
-    @property
-    def resolution(self) -> int:
-        """Height and width of the image."""
-        return self.config.resolution
-
-    def mapping(
-        self,
-        z: Float[Array | np.ndarray, "batch z_dim"],
-        *,
-        c: Float[Array | np.ndarray, "classes c_dim"] | None = None,
-        truncation_psi: float | Float[Array, ""] = 1.0,
-        truncation_cutoff: int | None = None,
-    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-        """z ↦ w.
-
-        Args:
-            z: input latents, N(0, I), float32.
-            c: classes, one-hot, for a conditional generator.
-            truncation_psi: pulls w towards its mean: 1 not at all, 0 entirely.
-            truncation_cutoff: how many of the first style inputs are truncated; None for all.
-
-        Returns:
-            Latents of W; of W+ when there is a cutoff, since the style inputs then differ.
-
-        Raises:
-            InputError: if z or c has another shape, c is missing or not wanted, or the cutoff is not within 0…num_ws.
-        """
-        return map_latents(self, z, c, psi=truncation_psi, cutoff=truncation_cutoff)
 
     def synthesis(
         self,
@@ -250,10 +201,6 @@ class StyleGAN2(nnx.Module):
             for name, layer in block.convolutions()
         }
 
-    def describe(self) -> dict[str, Any]:
-        """The family and shape, JSON-serialisable: with `module_params`, all that is needed to rebuild it."""
-        return {"family": self.family} | dataclasses.asdict(self.config)
-
     def _noise_images(
         self, batch: int, mode: NoiseMode, key: Key[Array, ""] | None, noise: Noise | None
     ) -> dict[str, Array] | None:
@@ -310,23 +257,17 @@ class StyleGAN2(nnx.Module):
         if noise is None:
             noise = {name: image[None] for name, image in self.const_noise().items()}
         # One image after the other would gather what is spread over devices.
-        if _has_explicit_sharding(styles["b4.conv1"]):
+        if has_explicit_sharding(styles["b4.conv1"]):
             return _synthesis_in_parallel(self, styles, noise)
         return jax.lax.platform_dependent(
             self, styles, noise, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
         )
 
 
-def _has_explicit_sharding(x: Array) -> bool:
-    """Whether the batch is sharded over a mesh whose axes are explicit, which JAX knows when it traces."""
-    return jax.typeof(x).sharding.spec[0] is not None
-
-
 def _settings(generator: StyleGAN2, index: int) -> Settings:
     config = generator.config
     is_low_precision = index >= len(config.channels) - generator.num_bfloat16_res
     return Settings(
-        architecture=config.architecture,
         conv_clamp=config.conv_clamp,
         dtype=generator.dtype if is_low_precision else jnp.dtype(jnp.float32),
     )

@@ -25,12 +25,10 @@ class Settings:
     """What a block must know beside its weights.
 
     Attributes:
-        architecture: `skip`, `resnet` or `orig`.
         conv_clamp: layers clip their output to ± this (times their gain).
         dtype: in which it computes.
     """
 
-    architecture: str
     conv_clamp: float | None
     dtype: np.dtype
 
@@ -111,11 +109,6 @@ def _finish(
     return x
 
 
-def _conv1_gain(settings: Settings, has_skip: bool) -> float:
-    """In a residual block both paths count by √½."""
-    return float(np.sqrt(0.5)) if settings.architecture == "resnet" and has_skip else 1.0
-
-
 def _rgb(
     layer: ToRGB,
     x: Float[Array, "batch height width channels"],
@@ -183,7 +176,7 @@ def run_block(
         demodulation(conv1.weight[...], styles["conv1"]),
         _noise_of(conv1, noise, "conv1"),
         settings,
-        _conv1_gain(settings, linear is not None),
+        1.0 if linear is None else float(np.sqrt(0.5)),  # in a residual block both paths count by √½
     )
     if linear is not None:
         x = x + linear

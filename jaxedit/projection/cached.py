@@ -7,10 +7,11 @@ from pathlib import Path
 
 from jaxedit.cache import locked
 from jaxedit.errors import InputError
-from jaxedit.generators.base import Generator
+from jaxedit.generators.base import Generator, weights_fingerprint
 from jaxedit.projection.config import ProjectionConfig
-from jaxedit.projection.folder import PhotoFolder, ProjectionJob, weights_fingerprint
-from jaxedit.projection.project_photos import photo_hash, project_photos
+from jaxedit.projection.folder import PhotoFolder, ProjectionJob
+from jaxedit.projection.photo import photo_hash
+from jaxedit.projection.project_photos import project_photos
 from jaxedit.sources import cache_dir
 
 

@@ -5,12 +5,10 @@ when it has been projected, `metrics.json` when all is done.
 """
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
@@ -21,7 +19,7 @@ from jaxedit.files import write_atomically
 from jaxedit.generators.base import Generator
 from jaxedit.images import save_image, to_uint8
 from jaxedit.projection.align import AlignedFace
-from jaxedit.projection.config import ProjectionConfig
+from jaxedit.projection.config import ProjectionConfig, TuningConfig
 from jaxedit.projection.latent_file import (
     DELTA_FILE,
     LATENT_FILE,
@@ -33,7 +31,7 @@ from jaxedit.projection.loss_plot import draw_losses
 from jaxedit.projection.metrics import compare
 from jaxedit.projection.photo import load_photo
 from jaxedit.projection.project import ProjectionResult
-from jaxedit.projection.tuning import GeneratorDelta, TuningConfig, tune
+from jaxedit.projection.tuning import GeneratorDelta, tune
 
 PHOTO_FILE = "photo.json"
 METRICS_FILE = "metrics.json"
@@ -62,16 +60,6 @@ class ProjectionJob:
     def describe(self) -> dict[str, Any]:
         """The settings of the projection, without the tuning; JSON-serialisable."""
         return {"weights": self.weights, "config": dataclasses.asdict(self.config)}
-
-
-def weights_fingerprint(generator: Generator) -> str:
-    """Changes with any weight of a generator: a folder may be overwritten with others."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(generator):
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{array.shape} {array.dtype}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

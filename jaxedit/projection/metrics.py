@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, UInt8
 
 from jaxedit.attributes.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
+from jaxedit.images import from_pixels
 from jaxedit.projection.lpips import LPIPS
 from jaxedit.projection.lpips_pretrained import load_lpips
 from jaxedit.projection.rendering import shrink
@@ -83,7 +84,7 @@ def _models() -> tuple[LPIPS, FaceIdentity]:
 def _compare(
     lpips: LPIPS, identity: FaceIdentity | None, originals: Array, reconstructions: Array, side: int
 ) -> dict[str, Any]:
-    a, b = (shrink(_as_float(images), side) for images in (originals, reconstructions))
+    a, b = (shrink(from_pixels(images), side) for images in (originals, reconstructions))
     small_a, small_b = shrink(a, SIZE), shrink(b, SIZE)
     with jax.default_matmul_precision("float32"):
         measured = {
@@ -94,12 +95,6 @@ def _compare(
     if identity is not None:
         measured["identity"] = jnp.linalg.norm(identity(a) - identity(b), axis=1)
     return measured
-
-
-def _as_float(images: Array) -> Float[Array, "batch height width 3"]:
-    if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 127.5 - 1
-    return jnp.clip(images.astype(jnp.float32), -1, 1)
 
 
 def _psnr(a: Array, b: Array) -> Float[Array, " batch"]:

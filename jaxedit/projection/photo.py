@@ -1,7 +1,9 @@
 """Photographs from files: whatever the camera or the program wrote, as upright 8-bit RGB."""
 
+import hashlib
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +141,37 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image
     return image if converted is None else converted
+
+
+def list_photos(paths: Sequence[str | Path]) -> list[Path]:
+    """Files as they are, folders as all pictures directly in them, by name; what is named twice comes once.
+
+    Raises:
+        InputError: if a folder holds no pictures.
+    """
+    endings = photo_endings()
+    photos: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file())
+            if not inside:
+                raise InputError(f"{path}: expected a folder with pictures, found none")
+        for photo in inside:
+            photos.setdefault(photo.absolute(), photo)
+    return list(photos.values())
+
+
+def photo_hash(photo: Path) -> str:
+    """SHA-256 of a photograph's file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        with photo.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{photo}: expected a picture, found nothing") from None
+    except OSError as error:
+        raise InputError(f"{photo}: expected a picture that can be read: {error}") from error

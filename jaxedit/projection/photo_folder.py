@@ -1,7 +1,6 @@
 """Many photographs to a folder of FFHQ crops; a run that was stopped goes on where it was."""
 
 import dataclasses
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from jaxedit.files import write_atomically
 from jaxedit.images import save_image
 from jaxedit.projection.align import AlignedFace, align
 from jaxedit.projection.ffhq_crop import check_size
-from jaxedit.projection.photo import photo_endings
+from jaxedit.projection.photo import list_photos, photo_hash
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +37,10 @@ def find_photos(paths: Sequence[str | Path]) -> list[Path]:
         InputError: if a folder holds no pictures, nothing is there, or two photographs have the same name but for
             folder and ending (their crops would have the same name).
     """
-    endings = photo_endings()
-    photos: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file())
-            if not inside:
-                raise InputError(f"{path}: expected a folder with pictures, found none")
-            photos += inside
-        elif path.exists():
-            photos.append(path)
-        else:
-            raise InputError(f"{path}: expected a picture or a folder of pictures, found nothing")
-    photos = list(dict.fromkeys(photos))
+    photos = list_photos(paths)
+    for photo in photos:
+        if not photo.exists():
+            raise InputError(f"{photo}: expected a picture or a folder of pictures, found nothing")
     names: dict[str, Path] = {}
     for photo in photos:
         other = names.setdefault(photo.stem.casefold(), photo)
@@ -101,20 +91,17 @@ def align_photos(
     failures: dict[Path, str] = {}
     for photo in tqdm(photos, desc="aligning", unit="photo", disable=not progress, file=sys.stderr):
         try:
-            job = {"photo": photo.name, "sha256": _sha256(photo), "size": size, "largest_only": largest_only}
+            job = {
+                "photo": photo.name,
+                "sha256": photo_hash(photo),
+                "size": size,
+                "largest_only": largest_only,
+            }
             finished = _finished(out, photo, job)
             crops += _align_one(photo, out, job, names) if finished is None else finished
         except InputError as error:
             failures[photo] = str(error)
     return AlignmentSummary(tuple(crops), failures)
-
-
-def _sha256(photo: Path) -> str:
-    try:
-        with photo.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{photo}: expected a picture that can be read: {error}") from error
 
 
 def _finished(out: Path, photo: Path, job: dict[str, Any]) -> list[Path] | None:

@@ -24,13 +24,15 @@ from jaxedit.attributes.face_attributes import FaceIdentity
 from jaxedit.axes.pca import PCA, fit_pca
 from jaxedit.checkpoint import load_checkpoint, save_checkpoint
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.generators.base import Generator, broadcast_w
+from jaxedit.generators.base import Generator, broadcast_w, weights_fingerprint
 from jaxedit.generators.stylegan2 import StyleGAN2
+from jaxedit.images import from_pixels
 from jaxedit.parallel import check_batch, gather, replicate, shard_batch
 from jaxedit.projection.config import ProjectionConfig
 from jaxedit.projection.losses import noise_regularity, prior, spread, white
 from jaxedit.projection.lpips import LPIPS
 from jaxedit.projection.lpips_pretrained import load_lpips
+from jaxedit.projection.presets import preset
 from jaxedit.projection.rendering import clip_softly, face_part, render, shrink
 
 TERMS = ("total", "lpips", "face", "pixel", "identity", "spread", "prior", "noise")
@@ -105,8 +107,7 @@ def project(
         CheckpointError: if `checkpoint_dir` holds another run, or is damaged.
         OutputError: if it cannot be written.
     """
-    if config is None:
-        config = ProjectionConfig.fast() if jax.default_backend() == "cpu" else ProjectionConfig.quality()
+    config = config or preset(None)
     target = checked_images(images)
     if config.optimise_noise and not isinstance(generator, StyleGAN2):
         raise InputError(
@@ -174,12 +175,10 @@ def checked_images(images: Any) -> Float[Array, "batch height width 3"]:
         raise InputError(f"images: expected [batch, side, side, 3] (square RGB), got {list(images.shape)}")
     if images.shape[1] < MIN_PHOTO:
         raise InputError(f"images: expected {MIN_PHOTO} pixels a side or more, got {images.shape[1]}")
-    if images.dtype == np.uint8:
-        return jnp.asarray(images, jnp.float32) / 127.5 - 1
     bad = ~np.isfinite(np.asarray(images)).all((1, 2, 3))
     if bad.any():
         raise InputError(f"images: expected finite numbers, got NaN or infinity in image {int(bad.argmax())}")
-    return jnp.clip(jnp.asarray(images, jnp.float32), -1, 1)
+    return from_pixels(jnp.asarray(images))
 
 
 def prepare(
@@ -425,7 +424,8 @@ def _divided(job: _Job, mesh: Mesh) -> _Job:
 
 def _fingerprint(job: _Job, config: ProjectionConfig) -> str:
     """Of what the result depends on."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
+    described = [dataclasses.asdict(config), weights_fingerprint(job.generator)]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for leaf in jax.tree.leaves((job.start, job.targets["pixels"], job.targets.get("mask"), job.pca.mean)):
         digest.update(np.ascontiguousarray(leaf).tobytes())
     return digest.hexdigest()

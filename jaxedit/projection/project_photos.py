@@ -1,7 +1,6 @@
 """Many photographs to folders of projections; a run that was stopped goes on where it was."""
 
 import dataclasses
-import hashlib
 import itertools
 import shutil
 import sys
@@ -9,19 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from jaxedit.errors import CheckpointError, InputError, OutputError
-from jaxedit.generators.base import Generator
+from jaxedit.generators.base import Generator, weights_fingerprint
 from jaxedit.projection.align import AlignedFace, align
-from jaxedit.projection.config import ProjectionConfig
-from jaxedit.projection.folder import PhotoFolder, ProjectionJob, weights_fingerprint
-from jaxedit.projection.photo import load_photo
+from jaxedit.projection.config import ProjectionConfig, TuningConfig
+from jaxedit.projection.folder import PhotoFolder, ProjectionJob
+from jaxedit.projection.photo import load_photo, photo_hash
 from jaxedit.projection.project import ProjectionResult, project
-from jaxedit.projection.tuning import TuningConfig
 
 _UNFINISHED = ".unfinished"  # state of a batch, in the folder of its first photograph
 
@@ -37,59 +33,6 @@ class ProjectionSummary:
 
     metrics: dict[Path, dict[str, Any]]
     failures: dict[Path, str]
-
-
-def preset(name: str | None, *, num_steps: int | None = None, seed: int = 0) -> ProjectionConfig:
-    """The settings of a name.
-
-    Args:
-        name: "fast", "quality" or "official"; None for "fast" on a CPU and "quality" elsewhere.
-        num_steps: instead of the preset's; the share of them that stays in W is kept.
-        seed: of the projection.
-
-    Raises:
-        InputError: if the name is another, or a number is impossible.
-    """
-    name = name or ("fast" if jax.default_backend() == "cpu" else "quality")
-    presets = {
-        "fast": ProjectionConfig.fast,
-        "quality": ProjectionConfig.quality,
-        "official": ProjectionConfig.official,
-    }
-    if name not in presets:
-        raise InputError(f"preset: expected one of {', '.join(presets)}, got {name!r}")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed: expected 0…{2**32 - 1}, got {seed}")
-    config = presets[name](seed=seed)
-    if num_steps is None or num_steps == config.num_steps:
-        return config
-    in_w = round(config.num_w_steps / config.num_steps * max(num_steps, 0))
-    return dataclasses.replace(config, num_steps=num_steps, num_w_steps=in_w)
-
-
-def tuning_preset(name: str | None, *, seed: int = 0) -> TuningConfig:
-    """The settings of the tuning that go with a projection's preset."""
-    is_fast = name == "fast" or (name is None and jax.default_backend() == "cpu")
-    return TuningConfig.fast(seed=seed) if is_fast else TuningConfig(seed=seed)
-
-
-def list_photos(paths: Sequence[str | Path]) -> list[Path]:
-    """Files as they are, folders as all pictures directly in them, by name; what is named twice comes once.
-
-    Raises:
-        InputError: if a folder holds no pictures.
-    """
-    endings = Image.registered_extensions()
-    photos: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file())
-            if not inside:
-                raise InputError(f"{path}: expected a folder with pictures, found none")
-        for photo in inside:
-            photos.setdefault(photo.absolute(), photo)
-    return list(photos.values())
 
 
 def project_photos(
@@ -182,21 +125,6 @@ def _crops_of(photo: Path, out: Path, *, all_faces: bool, is_aligned: bool) -> l
         folder.write_crop(faces[face], {**described, "face": face + 1, "num_faces": count})
         folders.append(folder)
     return folders[::-1]
-
-
-def photo_hash(photo: Path) -> str:
-    """SHA-256 of a photograph's file.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    try:
-        with photo.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError(f"{photo}: expected a picture, found nothing") from None
-    except OSError as error:
-        raise InputError(f"{photo}: expected a picture that can be read: {error}") from error
 
 
 def folder_of(photo: Path, out: Path, digest: str, face: int = 1) -> PhotoFolder:

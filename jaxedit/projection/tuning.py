@@ -25,57 +25,13 @@ from jaxedit.attributes.face_attributes import FaceIdentity
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.files import write_atomically
 from jaxedit.generators.base import Generator
+from jaxedit.projection.config import TuningConfig
 from jaxedit.projection.lpips import LPIPS
 from jaxedit.projection.lpips_pretrained import load_lpips
 from jaxedit.projection.project import checked_images
 from jaxedit.projection.rendering import clip_softly, face_part, shrink
 
 _FORMAT = "jaxedit-generator-delta"
-
-
-@dataclasses.dataclass(frozen=True)
-class TuningConfig:
-    """How the weights are tuned.
-
-    Attributes:
-        num_steps: of Adam.
-        learning_rate: its highest value, from which it falls along a cosine; relative to the root mean square of each
-            array of weights.
-        lpips_size: pixels a side at which the perceptual loss compares; the face counts at a higher resolution too.
-        pixel_weight: of the mean squared difference.
-        identity_weight: of the squared distance of the face descriptors; for faces aligned as FFHQ is.
-        locality_weight: of the same losses between tuned and untuned generator near the pivot.
-        locality_distance: how far from the pivot, in the length of latents (α of the paper).
-        locality_every: in each so-many-th step.
-        steps_per_chunk: steps of one compiled scan.
-        seed: of the latents near by.
-    """
-
-    num_steps: int = 350
-    learning_rate: float = 3e-4
-    lpips_size: int = 256
-    pixel_weight: float = 1.0
-    identity_weight: float = 0.2
-    locality_weight: float = 0.1
-    locality_distance: float = 10.0
-    locality_every: int = 4
-    steps_per_chunk: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("num_steps", "locality_every", "steps_per_chunk"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: expected 1 or more, got {getattr(self, name)}")
-        for name in ("pixel_weight", "identity_weight", "locality_weight", "locality_distance"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        if self.learning_rate <= 0 or self.lpips_size < 64:
-            raise InputError("learning_rate and lpips_size: expected a number above 0, and 64 or more")
-
-    @classmethod
-    def fast(cls, **others: Any) -> "TuningConfig":
-        """Some two minutes on two CPU cores with the default generator."""
-        return cls(**{"num_steps": 60, "learning_rate": 5e-4, **others})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,6 @@ def delta_of(generator) -> GeneratorDelta:
     _, weights, _ = nnx.split(generator, tuning._is_tuned, ...)
     arrays = {
         tuning._dotted(path): np.full(variable[...].shape, 0.01, np.float16)
-        for path, variable in weights.flat_state()
+        for path, variable in nnx.to_flat_state(weights)
     }
     return GeneratorDelta(json.loads(json.dumps(generator.describe())), arrays)

@@ -7,21 +7,20 @@ import pytest
 from PIL import Image
 
 from jaxedit.errors import InputError
+from jaxedit.generators.base import weights_fingerprint
 from jaxedit.images import to_uint8
 from jaxedit.projection import folder as module
 from jaxedit.projection.align import AlignedFace
-from jaxedit.projection.config import ProjectionConfig
+from jaxedit.projection.config import ProjectionConfig, TuningConfig
 from jaxedit.projection.folder import (
     PhotoFolder,
     ProjectionJob,
     load_delta,
     rendered,
     side_by_side,
-    weights_fingerprint,
 )
 from jaxedit.projection.latent_file import load_latent_file
 from jaxedit.projection.project import TERMS, ProjectionResult
-from jaxedit.projection.tuning import TuningConfig
 from tests.projection.small_generator import delta_of, small_generator
 
 PHOTO = {"photo": "me.jpg", "sha256": "abc", "face": 1, "is_aligned": False, "num_faces": 1}

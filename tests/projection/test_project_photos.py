@@ -8,10 +8,11 @@ from PIL import Image
 from jaxedit.errors import CheckpointError, InputError, OutputError
 from jaxedit.projection import project_photos as module
 from jaxedit.projection.align import AlignedFace
-from jaxedit.projection.config import ProjectionConfig
+from jaxedit.projection.config import ProjectionConfig, TuningConfig
+from jaxedit.projection.photo import list_photos
+from jaxedit.projection.presets import preset, tuning_preset
 from jaxedit.projection.project import TERMS, ProjectionResult
-from jaxedit.projection.project_photos import list_photos, preset, project_photos, tuning_preset
-from jaxedit.projection.tuning import TuningConfig
+from jaxedit.projection.project_photos import project_photos
 from tests.projection.small_generator import small_generator
 
 CONFIG = ProjectionConfig(num_steps=4, num_w_steps=2)

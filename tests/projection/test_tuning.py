@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2_initial import initial_params
-from jaxedit.projection.tuning import GeneratorDelta, TuningConfig, tune
+from jaxedit.projection.config import TuningConfig
+from jaxedit.projection.tuning import GeneratorDelta, tune
 
 SHAPE = StyleGAN2Config.of_size(64, channel_base=512, channel_max=16, z_dim=12, w_dim=16, mapping_layers=2)
 CONFIG = TuningConfig(num_steps=30, lpips_size=64, identity_weight=0.0, steps_per_chunk=15)
@@ -53,23 +56,9 @@ def test_the_tuned_generator_shows_the_image_and_the_other_stays_as_it_is(small,
 
 def test_locality_holds_other_pictures_where_they_were(small, pivot, target, delta):
     w = small.mapping(jax.random.normal(jax.random.key(3), (4, 12)))
-    free = tune(
-        small,
-        target,
-        pivot,
-        TuningConfig(
-            num_steps=30, lpips_size=64, identity_weight=0.0, steps_per_chunk=15, locality_weight=0.0
-        ),
-        progress=False,
-    )
-    held = tune(
-        small,
-        target,
-        pivot,
-        TuningConfig(
-            num_steps=30, lpips_size=64, identity_weight=0.0, steps_per_chunk=15, locality_weight=5.0
-        ),
-        progress=False,
+    free, held = (
+        tune(small, target, pivot, dataclasses.replace(CONFIG, locality_weight=weight), progress=False)
+        for weight in (0.0, 5.0)
     )
     pictures = small.synthesis(w)
     moved = [float(jnp.abs(d.apply(small).synthesis(w) - pictures).mean()) for d in (free, held)]
@@ -82,7 +71,7 @@ def test_a_delta_is_a_small_file(small, pivot, delta, tmp_path):
     np.testing.assert_array_equal(
         again.apply(small).synthesis(pivot[None]), delta.apply(small).synthesis(pivot[None])
     )
-    weights = sum(leaf.size for leaf in jax.tree.leaves(jax.tree.map(np.asarray, dict(delta.arrays))))
+    weights = sum(array.size for array in delta.arrays.values())
     assert path.stat().st_size < 2.3 * weights + 20_000
 
 
