@@ -9,11 +9,12 @@ A layer is built from its arrays: a nested dict, as a checkpoint gives it.
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
+
+from jaxedit.convolution import conv_2d, same_padding
 
 Params = Mapping[str, Any]
 """Nested dict of arrays."""
@@ -32,12 +33,12 @@ class Conv(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
         """Padding "SAME" puts the odd row at the end, as TensorFlow does."""
-        strides = (self.stride, self.stride)
-        dimensions = ("NHWC", "HWIO", "NHWC")
-        y = jax.lax.conv_general_dilated(
-            x, self.filters[...], strides, self.padding, dimension_numbers=dimensions
-        )
-        return y + self.bias[...]
+        filters, strides = self.filters[...], (self.stride, self.stride)
+        height, width = x.shape[1:3]
+        padding = ((0, 0), (0, 0))
+        if self.padding == "SAME":
+            padding = same_padding((height, width), (filters.shape[0], filters.shape[1]), strides)
+        return conv_2d(x, filters, strides, padding) + self.bias[...]
 
 
 class SeparableConv(nnx.Module):

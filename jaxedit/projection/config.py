@@ -96,8 +96,8 @@ class ProjectionConfig:
     def fast(cls, **others: Any) -> "ProjectionConfig":
         """A face in W+ within three minutes on two CPU cores."""
         settings: dict[str, Any] = {
-            "num_steps": 250,
-            "num_w_steps": 50,
+            "num_steps": 200,
+            "num_w_steps": 40,
             "learning_rate": 0.1,
             "lpips": "alex",
             "face_weight": 0.5,

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, DTypeLike, Float
 
+from jaxedit.convolution import conv_2d
 from jaxedit.errors import InputError
 
 Params = Mapping[str, Any]
@@ -95,13 +96,7 @@ class ConvReLU(nnx.Module):
         weight = self.weight[...]
         window = weight.shape[0]
         stride, padding = (4, 2) if window == 11 else (1, window // 2)
-        y = jax.lax.conv_general_dilated(
-            x,
-            weight,
-            (stride, stride),
-            ((padding, padding), (padding, padding)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        y = conv_2d(x, weight, (stride, stride), ((padding, padding), (padding, padding)))
         return jax.nn.relu(y + self.bias[...])
 
 
