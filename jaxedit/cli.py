@@ -50,6 +50,13 @@ GeneratorOption = Annotated[
 SeedOption = Annotated[
     int, typer.Option("--seed", "-s", help="0 … 4294967295. The same seed, the same result.")
 ]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Over how many devices each batch is divided. Without it, over as many of those that are there as "
+        "divide it evenly."
+    ),
+]
 
 
 class Preset(enum.StrEnum):
@@ -226,13 +233,7 @@ def label(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Faces at once: 8 suits a CPU, 32 an accelerator.")] = 8,
     shard_size: Annotated[int, typer.Option(help="Faces a file, a multiple of the batch size.")] = 256,
-    devices: Annotated[
-        int | None,
-        typer.Option(
-            help="Over how many devices each batch is divided. Without it, over as many of those that are there as "
-            "divide it evenly."
-        ),
-    ] = None,
+    devices: DevicesOption = None,
     distributed: Annotated[
         bool,
         typer.Option(
@@ -494,6 +495,7 @@ def project(
     preset: PresetOption = None,
     num_steps: NumStepsOption = None,
     batch_size: Annotated[int, typer.Option(help="Faces at once: 1 suits a CPU, 8 an accelerator.")] = 1,
+    devices: DevicesOption = None,
     all_faces: Annotated[
         bool, typer.Option("--all-faces", help="Every face of each photograph, not only the largest.")
     ] = False,
@@ -519,6 +521,7 @@ def project(
     Examples:
       jaxedit project portrait.jpg --out projected                    three minutes on two CPU cores
       jaxedit project holidays --out projected --batch-size 8         a folder of photos, on an accelerator
+      jaxedit project holidays --out projected --batch-size 32 --devices 4      on four of them
       jaxedit project portrait.jpg --out projected --tune             nearer to the photo, some minutes more
       jaxedit edit --latent projected/portrait smile=+1 --compare     edit with the result
     """
@@ -538,6 +541,7 @@ def project(
         config=config,
         tuning=tuning_preset(preset, seed=seed) if tune else None,
         batch_size=batch_size,
+        devices=devices,
         all_faces=all_faces,
         is_aligned=aligned,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 
 from jaxedit.errors import CheckpointError, InputError, OutputError
 from jaxedit.generators.base import Generator, weights_fingerprint
+from jaxedit.parallel import fitting_mesh, local_part
 from jaxedit.projection.align import AlignedFace, align
 from jaxedit.projection.config import ProjectionConfig, TuningConfig
 from jaxedit.projection.folder import PhotoFolder, ProjectionJob
@@ -44,6 +46,7 @@ def project_photos(
     config: ProjectionConfig,
     tuning: TuningConfig | None = None,
     batch_size: int = 1,
+    devices: int | None = None,
     all_faces: bool = False,
     is_aligned: bool = False,
     progress: bool = True,
@@ -62,18 +65,22 @@ def project_photos(
         config: settings of the projection.
         tuning: settings of a tuning after it; None for none.
         batch_size: photographs that are sought at once.
+        devices: over how many of this process's devices a batch is divided; by default the most that divide it. A last
+            batch of fewer photographs goes over as many of them as divide it.
         all_faces: all faces of each photograph, not only the largest.
         is_aligned: the photographs are crops already, square ones.
         progress: whether to show bars.
 
     Raises:
-        InputError: if the batch size is not positive, or the generator cannot do what is asked.
+        InputError: if the batch size is not positive, or not a multiple of `devices`, or these are not there, or the
+            generator cannot do what is asked.
         OutputError: if a folder cannot be written.
         DownloadError: if a network cannot be fetched.
     """
     out = Path(out)
     if batch_size < 1:
         raise InputError(f"batch_size: expected 1 or more, got {batch_size}")
+    most = local_part(fitting_mesh(batch_size, devices)).size
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: expected a folder, found a file")
     job = ProjectionJob(generator, generator_name, config, tuning, weights_fingerprint(generator))
@@ -90,7 +97,7 @@ def project_photos(
         if progress:
             names = ", ".join(folder.path.name for folder in batch)
             print(f"projecting {names} ({number} of {len(batches)})", file=sys.stderr, flush=True)
-        _project_batch(batch, job, progress=progress)
+        _project_batch(batch, job, most, progress=progress)
         for folder in batch:  # the tuning too, so that what a killed run leaves is as finished as can be
             folder.finish(job, progress=progress)
     metrics: dict[Path, dict[str, Any]] = {}
@@ -172,12 +179,22 @@ def _batches(folders: Sequence[PhotoFolder], batch_size: int) -> list[list[Photo
     ]
 
 
-def _project_batch(batch: Sequence[PhotoFolder], job: ProjectionJob, *, progress: bool) -> None:
+def _project_batch(
+    batch: Sequence[PhotoFolder], job: ProjectionJob, most_devices: int, *, progress: bool
+) -> None:
     crops = np.stack([folder.crop() for folder in batch])
+    mesh = local_part(fitting_mesh(len(batch), math.gcd(len(batch), most_devices)))
     state = batch[0].path / _UNFINISHED
 
     def run() -> ProjectionResult:
-        return project(job.generator, crops, job.config, checkpoint_dir=state, progress=progress)
+        return project(
+            job.generator,
+            crops,
+            job.config,
+            mesh=mesh if mesh.size > 1 else None,
+            checkpoint_dir=state,
+            progress=progress,
+        )
 
     was_begun = state.exists()
     try:

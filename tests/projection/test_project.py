@@ -169,9 +169,14 @@ def test_a_picture_that_no_longer_improves_is_left_alone(small, targets):
 
 
 _ON_TWO_DEVICES = """
+import sys
+from pathlib import Path
+
 import jax
 import numpy as np
 import jaxedit
+from jaxedit.images import save_image
+from jaxedit.projection import project_photos as photos
 from tests.projection.test_project import CONFIG, SHAPE
 from jaxedit.generators.stylegan2 import StyleGAN2
 from jaxedit.generators.stylegan2_initial import initial_params
@@ -188,14 +193,39 @@ one, two = (jaxedit.project(small, targets, config, progress=False, mesh=m) for 
 assert one.loss_history["total"][:, -1].max() < one.loss_history["total"][:, 0].max()
 np.testing.assert_allclose(two.w_plus, one.w_plus, atol=5e-4)
 np.testing.assert_allclose(two.loss_history["total"], one.loss_history["total"], rtol=1e-3)
+
+# Folders of photographs: two at once on both devices, the last one by itself on one.
+folder = Path(sys.argv[1])
+names = ("a", "b", "c")
+files = [save_image(picture, folder / f"{name}.png") for name, picture in zip(names, (*targets, targets[0]))]
+sizes = []
+def project(*arguments, mesh, **options):
+    sizes.append(1 if mesh is None else mesh.size)
+    return jaxedit.project(*arguments, mesh=mesh, **options)
+photos.project = project
+settings = {"generator_name": "small", "config": config, "is_aligned": True, "progress": False}
+summary = photos.project_photos(files, folder / "out", small, batch_size=2, **settings)
+assert not summary.failures and sizes == [2, 1], (summary.failures, sizes)
+found = [np.load(folder / "out" / name / "latent.npz")["w_plus"] for name in names]
+np.testing.assert_allclose(found[2], found[0], atol=5e-4)
+try:
+    photos.project_photos(files, folder / "out", small, batch_size=2, devices=3, **settings)
+except jaxedit.InputError as error:
+    assert str(error) == "devices: expected one of 1, 2 for batches of 2 (2 are there), got 3"
+else:
+    raise AssertionError
 print("same")
 """
 
 
-def test_images_divided_over_two_devices():
+def test_images_divided_over_two_devices(tmp_path):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = subprocess.run(
-        [sys.executable, "-c", _ON_TWO_DEVICES], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _ON_TWO_DEVICES, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "same"

@@ -35,7 +35,8 @@ class StandIn:
         faces = [AlignedFace(pixels[:64, :64] + np.uint8(10 * i), *face) for i in range(count)]
         return faces[: 1 if largest_only else None]
 
-    def project(self, generator, images, config, *, checkpoint_dir, progress):
+    def project(self, generator, images, config, *, mesh, checkpoint_dir, progress):
+        assert mesh is None  # of one device
         values = images[:, 0, 0, 0].tolist()
         if checkpoint_dir.exists() and (checkpoint_dir / "state").read_text() != str((values, config)):
             raise CheckpointError("state of another run")
