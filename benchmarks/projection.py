@@ -3,17 +3,15 @@
     python -m benchmarks.projection                                          # the default generator, preset fast
     python -m benchmarks.projection --preset quality --batch-sizes 1 --batch-sizes 8
     python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 8
-    python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 8 \
-        --peer path/to/stylegan2-ada-pytorch --vgg16 path/to/vgg16.pt        # beside the official projector
+    python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 1 --batch-sizes 8 \
+        --peer path/to/stylegan2-ada-pytorch                                 # beside the official projector
 
 The images are the generator's own. A few steps are measured, after a chunk that compiles, and extrapolated to the
-preset's number: all steps cost the same. The official projector takes one image at a time; it needs its perceptual
-network, the file `vgg16.pt` that it downloads otherwise.
+preset's number: all steps cost the same. The official projector takes one image at a time; its perceptual network may
+be given as `--vgg16 vgg16.pt`, and is otherwise ours in its form (`benchmarks/projector_peer.py`).
 """
 
-import contextlib
 import dataclasses
-import importlib
 import statistics
 import time
 from pathlib import Path
@@ -24,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks import stylegan2_peer
+from benchmarks import projector_peer, stylegan2_peer
 from benchmarks.common import Rows, finish, measure
 from benchmarks.synthesis import _SIZES, converted
 from jaxedit.attributes.latents import sample_w
@@ -76,31 +74,18 @@ def steps(
 
 
 def official(
-    folder: Path, vgg16: Path, generator: Any, config: ProjectionConfig, measured_steps: int
+    projector: Any,
+    vgg16: Path | None,
+    generator: Any,
+    config: ProjectionConfig,
+    measured_steps: int,
+    repeats: int,
 ) -> Rows:
-    """The official projector on one image; with two lengths, so that what it prepares falls out."""
-    import torch
-
-    projector = importlib.import_module("projector")
-    device = next(generator.parameters()).device
-    with torch.inference_mode():
-        target = stylegan2_peer.synthesis(generator, np.zeros((1, 512), np.float32))[0].float()
-    target = (target.clamp(-1, 1) * 127.5 + 127.5).to(device)
-
-    @contextlib.contextmanager
-    def local_file(_: str) -> Any:
-        with vgg16.open("rb") as file:
-            yield file
-
-    projector.dnnlib.util.open_url = local_file
-    seconds = []
-    for count in (2, 2, 2 + measured_steps):
-        start = time.perf_counter()
-        projector.project(generator, target.clone(), num_steps=count, device=device)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    one = (seconds[2] - seconds[1]) / measured_steps
+    """The official projector's time, for the same number of steps."""
+    one = statistics.median(
+        projector_peer.seconds_per_step(projector, generator, vgg16, measured_steps, repeats)
+    )
+    memory = projector_peer.peak_memory()
     return [
         {
             "batch": 1,
@@ -108,6 +93,7 @@ def official(
             "steps/s": 1 / one,
             "images/h": 3600 / (one * config.num_steps),
             f"s for {config.num_steps} steps": one * config.num_steps,
+            "device memory MB": memory / 1e6 if memory else "not counted",
         }
     ]
 
@@ -147,14 +133,22 @@ def main(
     peer: Annotated[
         Path | None, typer.Option(help="with --stylegan2: a clone of stylegan2-ada-pytorch")
     ] = None,
-    vgg16: Annotated[Path | None, typer.Option(help="with --peer: its perceptual network, vgg16.pt")] = None,
+    vgg16: Annotated[
+        Path | None, typer.Option(help="with --peer: its perceptual network, vgg16.pt, if at hand")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
     """Measure projection."""
     if preset not in ("fast", "quality", "official"):
         raise typer.BadParameter(f"--preset: expected fast, quality or official, got {preset}")
-    if stylegan2 not in (None, *_SIZES) or (peer is None) != (vgg16 is None):
-        raise typer.BadParameter("expected --stylegan2 1024 or 256, and --peer and --vgg16 together")
+    if stylegan2 not in (None, *_SIZES):
+        raise typer.BadParameter(f"--stylegan2: expected 1024 or 256, got {stylegan2}")
+    if (stylegan2 is None and peer is not None) or (peer is None and vgg16 is not None):
+        raise typer.BadParameter(
+            "expected --peer together with --stylegan2, and --vgg16 together with --peer"
+        )
+    if vgg16 is not None and not vgg16.is_file():
+        raise typer.BadParameter(f"--vgg16: expected a file, found none at {vgg16}")
     config: ProjectionConfig = getattr(ProjectionConfig, preset)()
     results: dict[str, Rows] = {}
     if stylegan2 is None:
@@ -164,7 +158,7 @@ def main(
     else:
         shape = StyleGAN2Config.of_size(stylegan2, channel_base=_SIZES[stylegan2])
         title = f"StyleGAN2 at {stylegan2}², {preset}"
-        if peer is None or vgg16 is None:
+        if peer is None:
             generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0), noise_strength=0.1))
             results[title] = steps(generator, config, batch_sizes, measured_steps, repeats)
         else:
@@ -175,10 +169,11 @@ def main(
                 mixed_precision=False,
                 conv_clamp=None,
             )
+            projector = projector_peer.load()
             generator = converted(theirs, shape, jnp.float32)
             rows = steps(generator, config, batch_sizes, measured_steps, repeats)
             theirs = theirs.to("cuda" if jax.default_backend() == "gpu" else "cpu")
-            results[title] = rows + official(peer, vgg16, theirs, config, measured_steps)
+            results[title] = rows + official(projector, vgg16, theirs, config, measured_steps, repeats)
     finish("projection", results, json)
 
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.projection_quality --out quality                     # two generated faces, W and W+
     python -m benchmarks.projection_quality --out quality portrait.jpg ...    # and photographs (W+)
+    python -m benchmarks.projection_quality --out quality --faces 0 --tune portrait.jpg ...   # tuned too
 
 Generated faces are projected back, in W and in W+; their true latents are known, so edits of what was found stand
 beside edits of the truth. Distances are LPIPS (AlexNet, 256²), PSNR, and those of two face descriptors: that which the
@@ -11,7 +12,7 @@ other attributes divided by that on the target. Each projection is written when 
 """
 
 import dataclasses
-import time
+import io
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,19 +26,99 @@ from jaxedit.attributes.face_attributes import FaceAttributes
 from jaxedit.attributes.latents import sample_z
 from jaxedit.attributes.referees import RefereeIdentity
 from jaxedit.evaluation.contact_sheet import draw_grid
-from jaxedit.generators.base import broadcast_w
+from jaxedit.files import write_atomically
+from jaxedit.generators.base import Generator, broadcast_w
 from jaxedit.images import save_image, to_uint8
 from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
 from jaxedit.projection.align import align
-from jaxedit.projection.config import ProjectionConfig
+from jaxedit.projection.config import ProjectionConfig, TuningConfig
 from jaxedit.projection.metrics import compare
+from jaxedit.projection.presets import tuning_preset
 from jaxedit.projection.project import project
 from jaxedit.projection.rendering import shrink
+from jaxedit.projection.tuning import GeneratorDelta, tune
 
 _NAME = "mobile-stylegan-ffhq"
 _TARGETS = ("age", "smile", "yaw")
 _WATCHED = ("age", "gender", "smile", "glasses", "yaw", "pitch", "mouth_opening", "eye_opening")
 _AMOUNT = 1.5
+
+
+class Studio:
+    """The networks that look, and what they measure of a projection."""
+
+    def __init__(self, generator: Generator, out: Path) -> None:
+        self.generator = generator
+        self.axes = load_axes(_NAME)
+        self.out = out
+        self.classifier = FaceAttributes()
+        labels = load_labelled_latents(_NAME, generator)
+        self.std = dict(zip(labels.attribute_names, np.asarray(labels.values).std(0).tolist(), strict=True))
+        self.other = RefereeIdentity("mobileface")
+        # As arguments, so that tuned weights compile nothing anew.
+        self.synthesis = jax.jit(lambda generator, w_plus: jnp.clip(generator.synthesis(w_plus), -1, 1))
+        self.measure = jax.jit(lambda classifier, images: classifier(images))
+
+    def pictures(self, generator: Generator, w_plus: Any) -> tuple[list[np.ndarray], dict[str, float]]:
+        """The edits of each target by −1.5 and +1.5, and what they do to it and to others."""
+        images, row = [], {}
+        names = self.classifier.names
+        for target in _TARGETS:
+            seen = []
+            for sign in (-1, 1):
+                edited = self.axes.edit(jnp.asarray(w_plus), {target: sign * _AMOUNT})
+                image = self.synthesis(generator, edited)
+                seen.append(np.asarray(self.measure(self.classifier, image))[0])
+                images.append(np.asarray(image)[0])
+            effect = {
+                n: float(seen[1][names.index(n)] - seen[0][names.index(n)]) / 2 / self.std[n]
+                for n in _WATCHED
+            }
+            others = [abs(effect[name]) for name in _WATCHED if name != target]
+            row[f"{target} effect"] = effect[target]
+            row[f"{target} leakage"] = float(np.mean(others)) / max(abs(effect[target]), 1e-3)
+        return images, row
+
+    def row(
+        self, name: str, original: np.ndarray, w_plus: Any, generator: Generator | None = None
+    ) -> dict[str, Any]:
+        """How near the picture of a latent comes to the original; a sheet of both and of the edits is drawn."""
+        generator = generator or self.generator
+        original = original.astype(np.float32) / 127.5 - 1
+        picture = np.asarray(self.synthesis(generator, jnp.asarray(w_plus)))[0]
+        apart = [self.measure(self.other, shrink(jnp.asarray(x)[None], 512)) for x in (picture, original)]
+        row: dict[str, Any] = {"what": name} | compare(original, picture)
+        row["identity, other network"] = float(jnp.linalg.norm(apart[0] - apart[1]))
+        edits, effects = self.pictures(generator, w_plus)
+        small = [
+            np.asarray(to_uint8(shrink(jnp.asarray(x)[None], 256)[0])) for x in (original, picture, *edits)
+        ]
+        captions = ["original", "projection", *[f"{t} {s}{_AMOUNT}" for t in _TARGETS for s in ("−", "+")]]
+        sheet = draw_grid(
+            np.stack(small).reshape(2, 4, *small[0].shape),
+            row_names=["", ""],
+            column_heads=[""] * 4,
+            title=name,
+            captions=[captions[:4], captions[4:]],
+        )
+        save_image(sheet, self.out / f"{name}.png")
+        return row | effects
+
+    def projected(self, name: str, image: np.ndarray, config: ProjectionConfig) -> np.ndarray:
+        """The latent of an image, sought if it was not yet."""
+        kept = self.out / f"{name}.npy"
+        if not kept.exists():
+            buffer = io.BytesIO()
+            np.save(buffer, project(self.generator, image, config).w_plus)
+            write_atomically(kept, buffer.getvalue())
+        return np.load(kept)
+
+    def tuned(self, name: str, image: np.ndarray, w_plus: np.ndarray, config: TuningConfig) -> Generator:
+        """The generator tuned to an image, if that was not done yet."""
+        kept = self.out / f"{name}.npz"
+        if not kept.exists():
+            tune(self.generator, image, w_plus[0], config).save(kept)
+        return GeneratorDelta.load(kept).apply(self.generator)
 
 
 def main(
@@ -46,83 +127,46 @@ def main(
     ] = None,
     faces: Annotated[int, typer.Option(help="generated faces")] = 2,
     preset: Annotated[str, typer.Option(help="fast or quality")] = "fast",
+    tuning: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="tune the weights to photographs too")
+    ] = False,
     truncation_psi: Annotated[float, typer.Option(help="of the generated faces")] = 0.7,
     seed: Annotated[int, typer.Option(help="of the generated faces")] = 11,
     out: Annotated[Path, typer.Option(help="folder of latents and pictures")] = Path("quality"),
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
     """Measure projections and edits of what they find."""
+    if preset not in ("fast", "quality"):
+        raise typer.BadParameter(f"--preset: expected fast or quality, got {preset}")
+    if faces < 0 or (not faces and not photos):
+        raise typer.BadParameter("expected --faces 1 or more, or photographs")
+    for photo in photos or []:
+        if not photo.is_file():
+            raise typer.BadParameter(f"expected a photograph, found none at {photo}")
     out.mkdir(parents=True, exist_ok=True)
-    generator, axes, classifier = load_generator(_NAME), load_axes(_NAME), FaceAttributes()
-    labels = load_labelled_latents(_NAME, generator)
-    std = {
-        name: float(np.std(np.asarray(labels.values)[:, i])) for i, name in enumerate(labels.attribute_names)
-    }
-    measure = jax.jit(lambda images: classifier(images))
-    other = RefereeIdentity("mobileface")
-    descriptor = jax.jit(lambda images: other(images))
+    generator = load_generator(_NAME)
+    studio = Studio(generator, out)
     config: ProjectionConfig = getattr(ProjectionConfig, preset)()
     in_w = dataclasses.replace(config, num_w_steps=config.num_steps)
-
-    def read(w_plus: Any) -> dict[str, float]:
-        values = np.asarray(measure(jnp.clip(generator.synthesis(w_plus), -1, 1)))[0]
-        return {name: float(values[classifier.names.index(name)]) / std[name] for name in _WATCHED}
-
-    def editability(w_plus: Any) -> dict[str, float]:
-        row = {}
-        for target in _TARGETS:
-            up, down = (read(axes.edit(w_plus, {target: sign * _AMOUNT})) for sign in (1, -1))
-            effect = {name: (up[name] - down[name]) / 2 for name in _WATCHED}
-            others = [abs(effect[name]) for name in _WATCHED if name != target]
-            row[f"{target} effect"] = effect[target]
-            row[f"{target} leakage"] = float(np.mean(others)) / max(abs(effect[target]), 1e-3)
-        return row
-
-    def one(name: str, image: np.ndarray, settings: ProjectionConfig) -> tuple[dict[str, Any], np.ndarray]:
-        kept = out / f"{name}.npz"
-        if not kept.exists():
-            start = time.perf_counter()
-            found = project(generator, image, settings)
-            np.savez(kept, w_plus=found.w_plus, seconds=time.perf_counter() - start)
-        with np.load(kept) as file:
-            w_plus, seconds = file["w_plus"], float(file["seconds"])
-        picture = np.clip(np.asarray(generator.synthesis(jnp.asarray(w_plus)))[0], -1, 1)
-        apart = [
-            descriptor(shrink(jnp.asarray(x, jnp.float32)[None], 512)) for x in (picture, as_float(image))
-        ]
-        row = {"what": name, "seconds": seconds} | compare(image, picture)
-        row["identity, other network"] = float(jnp.linalg.norm(apart[0] - apart[1]))
-        sheet = [as_float(image), picture]
-        for target in _TARGETS:
-            for sign in (-1, 1):
-                edited = axes.edit(jnp.asarray(w_plus), {target: sign * _AMOUNT})
-                sheet.append(np.clip(np.asarray(generator.synthesis(edited))[0], -1, 1))
-        small = [np.asarray(to_uint8(shrink(jnp.asarray(x)[None], 256)[0])) for x in sheet]
-        captions = ["original", "projection", *[f"{t} {s}{_AMOUNT}" for t in _TARGETS for s in ("−", "+")]]
-        grid = np.stack(small).reshape(2, 4, *small[0].shape)
-        texts = [captions[:4], captions[4:]]
-        sheet_image = draw_grid(grid, row_names=["", ""], column_heads=[""] * 4, title=name, captions=texts)
-        save_image(sheet_image, out / f"{name}.png")
-        return row | editability(jnp.asarray(w_plus)), w_plus
-
-    def as_float(image: np.ndarray) -> np.ndarray:
-        return image.astype(np.float32) / 127.5 - 1 if image.dtype == np.uint8 else image
-
     rows: Rows = []
     w = generator.mapping(jnp.asarray(sample_z(seed, faces, generator.z_dim)), truncation_psi=truncation_psi)
     for i in range(faces):
         true = broadcast_w(w[i : i + 1], generator.num_ws)
         image = np.asarray(to_uint8(generator.synthesis(true)))[0]
-        rows.append({"what": f"face{i}, true latent"} | editability(true))
+        rows.append({"what": f"face{i}, true latent"} | studio.pictures(generator, true)[1])
         for name, settings in ((f"face{i}, W", in_w), (f"face{i}, W+", config)):
-            rows.append(one(name, image, settings)[0])
+            rows.append(studio.row(name, image, studio.projected(name, image, settings)))
         finish("projection quality", {"faces": rows}, json)
     for photo in photos or []:
         crop = align(photo, largest_only=True)[0].image
-        rows.append(one(f"{photo.stem}, W+", crop, config)[0])
+        name = f"{photo.stem}, W+"
+        w_plus = studio.projected(name, crop, config)
+        rows.append(studio.row(name, crop, w_plus))
+        if tuning:
+            name = f"{photo.stem}, tuned"
+            own = studio.tuned(name, crop, w_plus, tuning_preset(preset))
+            rows.append(studio.row(name, crop, w_plus, own))
         finish("projection quality", {"faces": rows}, json)
-    if not rows:
-        raise typer.BadParameter("expected --faces 1 or more, or photographs")
 
 
 if __name__ == "__main__":
