@@ -66,7 +66,7 @@ class Studio:
         for target in _TARGETS:
             seen = []
             for sign in (-1, 1):
-                edited = self.axes.edit(jnp.asarray(w_plus), {target: sign * _AMOUNT})
+                edited = self.axes.edit(w_plus, {target: sign * _AMOUNT}, pivot=w_plus)
                 image = self.synthesis(generator, edited)
                 seen.append(np.asarray(self.measure(self.classifier, image))[0])
                 images.append(np.asarray(image)[0])

@@ -432,7 +432,7 @@ def edit(
     model: Any = load_generator(generator)
     chosen = load_axes(generator if axes is None else axes)
     dense_amounts(amounts, chosen.attribute_names, 1)  # a name that is unknown is found before a projection
-    crop = noise = None
+    crop = noise = pivot = None
     if seed is not None:
         w = _seed_latent(model, seed, truncation_psi)
     else:
@@ -440,16 +440,18 @@ def edit(
             saved, crop = _projected(photo, model, generator, preset, num_steps)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)
+        pivot = w if w.ndim == 3 else None
         delta = None if no_delta else load_delta(saved)
         if delta is not None:
             model, noise = delta.apply(model), None  # it was tuned with the generator's own noise images
-    edited = chosen.edit(w, amounts, absolute=absolute, units="raw" if raw else "std")
+    edited = chosen.edit(w, amounts, absolute=absolute, units="raw" if raw else "std", pivot=pivot)
     # One picture after the other: the program for one serves both. The edit by nothing brings the original to W+.
     pictures = [rendered(model, one, noise) for one in ([chosen.edit(w, {})] if compare else []) + [edited]]
     if compare and crop is not None:
         pictures.insert(0, crop)
     save_image(side_by_side(*pictures), out)
-    before, after = chosen.read(w)[0], chosen.read(edited)[0]
+    # An edit of W leads to W+ by the axes' own steps, and is read as such.
+    before, after = chosen.read(w, pivot=pivot)[0], chosen.read(edited, pivot=pivot)[0]
     for name in amounts:
         i = chosen.attribute_names.index(name)
         print(f"{name}: {before[i]:.3g} → {after[i]:.3g} {chosen.attribute_units[i]}".replace("-", "−"))

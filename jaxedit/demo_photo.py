@@ -76,7 +76,7 @@ def run_demo_photo(
     pictures = [PhotoFolder(path).crop(), load_photo(path / RECONSTRUCTION)]
     captions = ["photograph", "reconstruction"]
     for name, amount in EDITS:
-        pictures.append(rendered(generator, axes.edit(w, {name: amount})))
+        pictures.append(rendered(generator, axes.edit(w, {name: amount}, pivot=w)))
         captions.append(f"{attribute_text(name)} {amount_text(amount)}")
     numbers = json.loads((path / METRICS_FILE).read_text())["metrics"]
     return save_image(

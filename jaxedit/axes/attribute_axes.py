@@ -96,14 +96,22 @@ class AttributeAxes:
         return self._call(_decode, jnp.asarray(c), jnp.asarray(tail))
 
     def read(
-        self, w: Float[Array | np.ndarray, "batch *num_ws w_dim"]
+        self,
+        w: Float[Array | np.ndarray, "batch *num_ws w_dim"],
+        *,
+        pivot: Float[Array | np.ndarray, "one_or_batch layers w_dim"] | None = None,
     ) -> Float[Array, "batch num_attributes"]:
         """Where latents lie on the attribute axes, in each attribute's own unit.
 
+        Args:
+            w: latents of W or W+.
+            pivot: as for `edit`.
+
         Raises:
-            InputError: as `encode`.
+            InputError: as `encode`, and if the pivot does not fit.
         """
-        return self._call(_read, self._checked(w))
+        w = self._checked(w)
+        return self._call(_read, w, self._checked_pivot(pivot, w))
 
     def edit(
         self,
@@ -115,6 +123,7 @@ class AttributeAxes:
         layers: range | slice | Sequence[int] | None = None,
         mode: Literal["difference", "decode"] = "difference",
         space: Literal["w", "w_plus"] | None = None,
+        pivot: Float[Array | np.ndarray, "one_or_batch layers w_dim"] | None = None,
     ) -> Float[Array, "batch *layers_out w_dim"]:
         """Move latents along attribute axes; the mathematics stands in `jaxedit.editing`.
 
@@ -127,6 +136,9 @@ class AttributeAxes:
             mode: "difference", which keeps all that the autoencoder does not reconstruct, or "decode", as published.
             space: "w_plus" moves each style input by its own step, "w" all alike. By default "w_plus" if the axes have
                 `steps` and the mode is "difference".
+            pivot: for W+, what a projection found, of which `w` are edits, or which `w` is: what its layers differ by
+                belongs to the picture. Without it, that is taken for earlier edits, and where it looks like large ones
+                the curves of the axes go on from far out.
 
         Returns:
             Edited latents. In space "w" of the same shape, in space "w_plus" always [batch, num_ws, w_dim]. An empty
@@ -150,7 +162,9 @@ class AttributeAxes:
                 )
             mask = editing.layer_mask(layers, w.shape[1] if w.ndim == 3 else self._num_ws)
         amounts, selected = editing.dense_amounts(edits, self.attribute_names, len(w))
-        return self._call(_edit, w, amounts, selected, mask, static=(bool(absolute), units, mode, by_layers))
+        pivot = self._checked_pivot(pivot, w)
+        static = (bool(absolute), units, mode, by_layers)
+        return self._call(_edit, w, amounts, selected, mask, pivot, static=static)
 
     def _by_layers(self, space: str | None, mode: str) -> bool:
         """Whether an edit moves each style input by its own step."""
@@ -236,6 +250,21 @@ class AttributeAxes:
             )
         return w
 
+    def _checked_pivot(
+        self, pivot: Array | np.ndarray | None, w: Array | np.ndarray
+    ) -> Array | np.ndarray | None:
+        if pivot is None:
+            return None
+        if w.ndim != 3:
+            raise InputError(
+                f"pivot: expected with latents of W+ [batch, num_ws, w_dim], got w of shape {w.shape}"
+            )
+        if pivot.ndim != 3 or pivot.shape[1:] != w.shape[1:] or pivot.shape[0] not in (1, len(w)):
+            raise InputError(f"pivot: expected the shape of w, {w.shape}, or one latent, got {pivot.shape}")
+        if not isinstance(pivot, jax.core.Tracer) and not np.isfinite(np.asarray(pivot)).all():
+            raise InputError("pivot: expected finite numbers, got NaN or infinity")
+        return pivot
+
     def _call(self, function: Any, *arrays: Any, static: tuple[Any, ...] = ()) -> Array:
         structure, leaves = self._parts
         result, finite = function(structure, static, leaves, *arrays)
@@ -282,8 +311,10 @@ def _edit(
     amounts: Array,
     selected: Array,
     layers: Array | None,
+    pivot: Array | None,
 ) -> tuple[Array, Array]:
     absolute, units, mode, by_layers = static
+    given, w = w, _without_own(w, pivot)
     pca, gaussianiser, autoencoder, steps = structure.parts(leaves)
     if by_layers:
         assert steps is not None
@@ -312,7 +343,13 @@ def _edit(
             units=units,
             mode=mode,
         )
-    return edited, jnp.isfinite(w).all()
+    # The difference, so that an edit by nothing returns the same bits.
+    return edited if pivot is None else given + (edited - w), jnp.isfinite(w).all()
+
+
+def _without_own(w: Array, pivot: Array | None) -> Array:
+    """Latents without what the layers of the pivot differ by."""
+    return w if pivot is None else w - (pivot - pivot.mean(1, keepdims=True))
 
 
 @_compiled
@@ -339,10 +376,10 @@ def _decode(
 
 @_compiled
 def _read(
-    structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array
+    structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array, pivot: Array | None
 ) -> tuple[Array, Array]:
     gaussianiser = structure.parts(leaves)[1]
-    codes, finite = _encode(structure, static, leaves, w)
+    codes, finite = _encode(structure, static, leaves, _without_own(w, pivot))
     return gaussianiser.inverse_transform(codes[:, : len(gaussianiser.values)]), finite
 
 

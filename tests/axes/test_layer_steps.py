@@ -82,6 +82,27 @@ def test_absolute_positions_hold_after_other_edits(layered, w):
     np.testing.assert_allclose(again, edited, atol=2e-3)
 
 
+def test_what_a_pivot_differs_by_is_no_edit(layered, w):
+    own = np.random.RandomState(4).randn(6, 8, w.shape[1]).astype(np.float32)
+    own -= own.mean(1, keepdims=True)
+    pivot = w[:, None] + own
+    np.testing.assert_array_equal(layered.edit(pivot, {"age": 0.0}, pivot=pivot), pivot)
+    # Each style input moves as that of the mean does, wherever the pivot's own differences would have put it.
+    for edits in ({"age": 1.0, "smile": -1.7}, {"yaw": 2.0}):
+        moved = layered.edit(pivot, edits, pivot=pivot)
+        np.testing.assert_allclose(moved, layered.edit(w, edits) + own, atol=5e-4)
+        assert np.abs(np.asarray(moved - layered.edit(pivot, edits))).max() > 0.1
+    np.testing.assert_allclose(
+        layered.read(moved, pivot=pivot), layered.read(layered.edit(w, edits)), rtol=1e-2
+    )
+    back = layered.edit(moved, {"yaw": -2.0}, pivot=pivot)
+    np.testing.assert_allclose(back, pivot, atol=5e-4)
+    one = layered.edit(
+        pivot[:1] + np.zeros_like(pivot), {"age": 1.0}, pivot=pivot[:1]
+    )  # one pivot for many edits
+    np.testing.assert_allclose(one, np.repeat(one[:1], 6, axis=0), atol=1e-4)
+
+
 def test_chosen_layers_alone_change(layered, w):
     edited = np.asarray(layered.edit(w, {"age": 1.0}, layers=range(0, 4)))
     np.testing.assert_array_equal(edited[:, 4:], np.repeat(w[:, None], 4, axis=1))
@@ -117,6 +138,13 @@ def test_what_does_not_fit_is_refused(layered, axes, w):
         layered.edit(w, {"age": 1.0}, space="w_plus", mode="decode")
     with pytest.raises(InputError, match="8 layers"):
         layered.edit(np.repeat(w[:, None], 5, axis=1), {"age": 1.0})
+    w_plus = np.repeat(w[:, None], 8, axis=1)
+    with pytest.raises(InputError, match=r"pivot: expected with latents of W\+"):
+        layered.edit(w, {"age": 1.0}, pivot=w_plus)
+    with pytest.raises(InputError, match="pivot: expected the shape of w"):
+        layered.read(w_plus, pivot=w_plus[:2])
+    with pytest.raises(InputError, match="pivot: expected finite numbers"):
+        layered.edit(w_plus, {"age": 1.0}, pivot=np.full_like(w_plus, np.nan))
 
 
 def test_steps_of_a_file_are_those_that_were_written(layered, w, tmp_path):
