@@ -30,7 +30,7 @@ def conv_2d(
         x: images.
         kernel: weights.
         stride: in pixels, down and across.
-        padding: with zeros; `same_padding` gives that of TensorFlow.
+        padding: with zeros.
     """
     return jax.lax.conv_general_dilated(x, kernel, stride, padding, dimension_numbers=_DIMENSIONS)
 
@@ -68,14 +68,3 @@ def _backward(
 
 
 conv_2d.defvjp(_forward, _backward)
-
-
-def same_padding(size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]) -> Padding:
-    """Padding to an output of ⌈size / stride⌉, the odd row at the end, as TensorFlow does."""
-
-    def one(size: int, window: int, stride: int) -> tuple[int, int]:
-        total = max((-(-size // stride) - 1) * stride + window - size, 0)
-        return total // 2, total - total // 2
-
-    rows, columns = (one(*each) for each in zip(size, window, stride, strict=True))
-    return rows, columns

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.convolution import conv_2d, same_padding
+from jaxedit.convolution import conv_2d
 
 
 def plain(x, kernel, stride, padding):
@@ -47,14 +47,6 @@ def test_value_and_gradients(height, width, window, stride, padding):
 
     for ours, theirs in zip(*(jax.tree.leaves(measured(f)) for f in (conv_2d, plain)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("size", [(9, 8), (10, 7), (150, 150), (4, 5)])
-@pytest.mark.parametrize("window", [(3, 3), (7, 7), (2, 1)])
-@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (2, 3)])
-def test_same_padding(size, window, stride):
-    expected = jax.lax.padtype_to_pads(size, window, stride, "SAME")
-    assert same_padding(size, window, stride) == tuple(map(tuple, expected))
 
 
 def test_batches_of_batches():

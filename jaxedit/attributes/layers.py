@@ -9,12 +9,13 @@ A layer is built from its arrays: a nested dict, as a checkpoint gives it.
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxedit.convolution import conv_2d, same_padding
+from jaxedit.convolution import conv_2d
 
 Params = Mapping[str, Any]
 """Nested dict of arrays."""
@@ -34,10 +35,8 @@ class Conv(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
         """Padding "SAME" puts the odd row at the end, as TensorFlow does."""
         filters, strides = self.filters[...], (self.stride, self.stride)
-        height, width = x.shape[1:3]
-        padding = ((0, 0), (0, 0))
-        if self.padding == "SAME":
-            padding = same_padding((height, width), (filters.shape[0], filters.shape[1]), strides)
+        rows, columns = jax.lax.padtype_to_pads(x.shape[1:3], filters.shape[:2], strides, self.padding)
+        padding = ((rows[0], rows[1]), (columns[0], columns[1]))
         return conv_2d(x, filters, strides, padding) + self.bias[...]
 
 
