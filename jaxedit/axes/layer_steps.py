@@ -16,7 +16,8 @@ group), kept in whitened PCA coordinates, S_il = V_k diag(√λ) s_{i,g(l)} and 
 Reading goes the other way: of the latents in W+ those are edits of a latent of W whose layers differ by steps and
 bends alone. The û are the least-squares coefficients of the steps, beside the bends, in what the layers differ by from
 their mean. Taking them out leaves the layers w⁰_l, whose mean has a position c⁰ on the axis; the latent's is
-T⁻¹(T(c⁰) + û).
+T⁻¹(T(c⁰) + û). The layers of a latent that a projection found differ for other reasons: `AttributeAxes.edit` and `read`
+take it as the pivot, and leave what its layers differ by out of account.
 """
 
 import dataclasses
