@@ -80,9 +80,10 @@ def test_an_image_alone_and_the_same_again(small, targets, result):
     again = project(small, targets, CONFIG, progress=False)
     np.testing.assert_array_equal(again.w_plus, result.w_plus)
     alone = project(small, targets[1], CONFIG, progress=False)
-    np.testing.assert_allclose(alone.w_plus[0], result.w_plus[1], atol=0.1)
+    # Where all move alike. Then Adam makes steps of the rounding of those gradients that are nearly 0, as those of some
+    # style inputs of this generator are, and what two programs find moves apart.
     np.testing.assert_allclose(
-        alone.loss_history["total"][0, :20], result.loss_history["total"][1, :20], rtol=1e-3
+        alone.loss_history["total"][0, :30], result.loss_history["total"][1, :30], rtol=1e-4
     )
 
 
