@@ -47,11 +47,14 @@ def small_generator() -> StyleGAN2:
     return StyleGAN2(CONFIG, params)
 
 
-def assert_rounding(found, expected, what, tolerance=1e-5):
-    """Equal relative to the largest magnitude: sums of another order differ by float32's rounding, 6e-8 each."""
+def assert_rounding(found, expected, what, tolerance=1e-5, scale=0.0):
+    """Equal relative to the largest magnitude: sums of another order differ by float32's rounding, 6e-8 each.
+
+    `scale`: what counts as large where all of `expected` is next to nothing.
+    """
     found, expected = np.asarray(found), np.asarray(expected)
     assert found.shape == expected.shape, what
-    off = np.abs(found - expected).max() / np.abs(expected).max()
+    off = np.abs(found - expected).max() / max(np.abs(expected).max(), scale)
     assert off < tolerance, f"{what}: off by {off:.1e}"
 
 
@@ -121,9 +124,11 @@ def check_axes(dataset, pca, mesh, name, config):
         return  # the first process compares, and fails for both
     one = jaxedit.learn_axes(dataset, pca, config, progress=False)
     # Adam divides by the root of the gradient's square: where a gradient is next to nothing, rounding decides on a
-    # whole step of that weight.
+    # whole step of that weight. Where the codes begin as a closed form, the reconstruction's error is no more than
+    # such steps make of it: it counts as a part of the whole loss.
+    whole = np.abs(one.history["total"]).max()
     for key, losses in one.history.items():
-        assert_rounding(many.history[key], losses, f"{name}: {key}", 1e-3)
+        assert_rounding(many.history[key], losses, f"{name}: {key}", 1e-3, whole)
     w = jnp.asarray(dataset.w[:4])
     assert_rounding(many.encode(w), one.encode(w), f"{name}: codes", 1e-2)
 
