@@ -53,7 +53,7 @@ def steps(
         seconds = []
         for _ in range(repeats + 1):
             start = time.perf_counter()
-            state, parts = projection._chunk(job, state, jnp.asarray(0), short)
+            state, parts = projection._chunk(job, state, jnp.asarray(0), measured_steps)
             jax.block_until_ready(parts)
             seconds.append(time.perf_counter() - start)
         one = statistics.median(seconds[1:]) / measured_steps

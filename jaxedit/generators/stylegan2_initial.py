@@ -1,5 +1,8 @@
 """Random weights of a StyleGAN2, as training starts from them: for tests, benchmarks and training."""
 
+import dataclasses
+import functools
+import math
 from typing import Any
 
 import jax
@@ -10,6 +13,15 @@ from jaxtyping import Array, Key
 from jaxedit.generators.stylegan2 import StyleGAN2Config
 
 
+@dataclasses.dataclass(frozen=True)
+class _Normal:
+    """An array to be drawn."""
+
+    shape: tuple[int, ...]
+    gain: float
+
+
+@functools.partial(jax.jit, static_argnames=("config", "noise_strength"))
 def initial_params(
     config: StyleGAN2Config, key: Key[Array, ""], *, noise_strength: float = 0.0
 ) -> dict[str, Any]:
@@ -23,12 +35,11 @@ def initial_params(
     Returns:
         A nested dict of float32 arrays, as `StyleGAN2` takes it.
     """
-    keys = iter(jax.random.split(key, 8 * len(config.channels) + config.mapping_layers + 8))
 
-    def normal(*shape: int, gain: float = 1.0) -> Array:
-        return jax.random.normal(next(keys), shape) * np.float32(gain)
+    def normal(*shape: int, gain: float = 1.0) -> _Normal:
+        return _Normal(shape, gain)
 
-    def affine(inner: int, outer: int, bias: float = 0.0, gain: float = 1.0) -> dict[str, Array]:
+    def affine(inner: int, outer: int, bias: float = 0.0, gain: float = 1.0) -> dict[str, Any]:
         return {
             "weight": normal(inner, outer, gain=gain / np.sqrt(inner)),
             "bias": jnp.full((outer,), bias, jnp.float32),
@@ -65,9 +76,18 @@ def initial_params(
                 "bias": jnp.zeros(3),
             }
         blocks[str(i)] = block
-    return {
+    params = {
         "mapping_network": mapping,
         "w_avg": jnp.zeros(config.w_dim),
         "constant": normal(4, 4, config.channels[0]),
         "blocks": blocks,
     }
+    # Drawn at once: XLA would take most of a second for each array by itself.
+    leaves, structure = jax.tree.flatten(params)
+    sizes = [math.prod(leaf.shape) if isinstance(leaf, _Normal) else 0 for leaf in leaves]
+    numbers = jnp.split(jax.random.normal(key, (sum(sizes),)), np.cumsum(sizes)[:-1])
+    drawn = [
+        part.reshape(leaf.shape) * np.float32(leaf.gain) if isinstance(leaf, _Normal) else leaf
+        for leaf, part in zip(leaves, numbers, strict=True)
+    ]
+    return jax.tree.unflatten(structure, drawn)

@@ -131,6 +131,18 @@ def project(
         ) from error
 
 
+_SCHEDULE = (
+    "num_steps",
+    "num_w_steps",
+    "learning_rate",
+    "rampup",
+    "rampdown",
+    "latent_noise",
+    "latent_noise_ramp",
+    "patience",
+)
+
+
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=[
@@ -139,15 +151,21 @@ def project(
         "identity",
         "pca",
         "w_std",
+        "schedule",
+        "weights",
         "start",
         "keys",
         "targets",
     ],
-    meta_fields=[],
+    meta_fields=["lpips_size"],
 )
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """All that the steps read: models, which all images share, and by image what is looked for."""
+    """All that the steps read: models, which all images share, and by image what is looked for.
+
+    Of the settings only those shape the program that say what is computed: how much a loss weighs, and when the steps
+    grow smaller, are numbers like others, so that a second run with other values compiles nothing.
+    """
 
     __no_type_check__ = True
 
@@ -156,6 +174,11 @@ class _Job:
     identity: FaceIdentity | None
     pca: PCA
     w_std: Array
+    schedule: dict[str, Array]
+    """The settings that `_SCHEDULE` names."""
+    weights: dict[str, Array]
+    """Of the terms that are computed."""
+    lpips_size: int
     start: Array
     """[batch, num_ws, w_dim]"""
     keys: Array
@@ -211,23 +234,44 @@ def prepare(
     identity = FaceIdentity() if config.identity_weight > 0 else None
     targets: dict[str, Any] = {"pixels": shrink(target, config.lpips_size)}
     mask = None if masks is None else jnp.asarray(masks, jnp.float32)
-    measured = _targets(lpips, identity, target, mask, config)
+    weights = {name: getattr(config, f"{name}_weight") for name in TERMS[1:]}
+    # Without a weight a regularisation is still shown, and costs next to nothing; a network is left out.
+    weights = {name: value for name, value in weights.items() if value > 0 or name in ("spread", "prior")}
+    if not config.optimise_noise:
+        weights.pop("noise", None)
+    measured = _targets(lpips, identity, target, mask, config.lpips_size, tuple(weights))
     # The same for every image, so that its place in a batch does not matter; as numbers, which a mesh can divide.
     key = jax.random.key_data(jax.random.key(config.seed))
     keys = jnp.broadcast_to(key, (batch, *key.shape))
-    return _Job(generator, lpips, identity, pca, w_std, start, keys, targets | measured)
+    return _Job(
+        generator=generator,
+        lpips=lpips,
+        identity=identity,
+        pca=pca,
+        w_std=w_std,
+        schedule={name: jnp.asarray(getattr(config, name)) for name in _SCHEDULE},
+        weights={name: jnp.float32(value) for name, value in weights.items()},
+        lpips_size=config.lpips_size,
+        start=start,
+        keys=keys,
+        targets=targets | measured,
+    )
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(jax.jit, static_argnames=("size", "terms"))
 def _targets(
-    lpips: LPIPS, identity: FaceIdentity | None, target: Array, mask: Array | None, config: ProjectionConfig
+    lpips: LPIPS,
+    identity: FaceIdentity | None,
+    target: Array,
+    mask: Array | None,
+    size: int,
+    terms: tuple[str, ...],
 ) -> dict[str, Any]:
     """What the losses compare with, measured once."""
-    size = config.lpips_size
     measured: dict[str, Any] = {}
-    if config.lpips_weight > 0:
+    if "lpips" in terms:
         measured["features"] = lpips.features(shrink(target, size))
-    if config.face_weight > 0:
+    if "face" in terms:
         measured["face"] = lpips.features(face_part(target, size))
     if identity is not None:
         measured["identity"] = identity(shrink(target, 2 * size))
@@ -236,43 +280,42 @@ def _targets(
     return measured
 
 
-def _schedule(step: Array, config: ProjectionConfig) -> tuple[Array, Array]:
+def _rates(step: Array, schedule: dict[str, Array]) -> tuple[Array, Array]:
     """Learning rate, and the strength of the latent noise."""
-    t = step / config.num_steps
-    down = jnp.minimum(1.0, (1.0 - t) / max(config.rampdown, 1e-9))
-    up = jnp.minimum(1.0, (t + 1.0 / config.num_steps) / max(config.rampup, 1e-9))
-    rate = config.learning_rate * (0.5 - 0.5 * jnp.cos(down * jnp.pi)) * up
-    noise = config.latent_noise * jnp.square(jnp.maximum(0.0, 1.0 - t / max(config.latent_noise_ramp, 1e-9)))
-    return rate, noise
+    num_steps = schedule["num_steps"]
+    t = step / num_steps
+    down = jnp.minimum(1.0, (1.0 - t) / jnp.maximum(schedule["rampdown"], 1e-9))
+    up = jnp.minimum(1.0, (t + 1.0 / num_steps) / jnp.maximum(schedule["rampup"], 1e-9))
+    rate = schedule["learning_rate"] * (0.5 - 0.5 * jnp.cos(down * jnp.pi)) * up
+    left = jnp.maximum(0.0, 1.0 - t / jnp.maximum(schedule["latent_noise_ramp"], 1e-9))
+    return rate, schedule["latent_noise"] * jnp.square(left)
 
 
-def _loss(
-    parameters: dict[str, Any], job: _Job, jitter: Array, config: ProjectionConfig
-) -> tuple[Array, dict[str, Array]]:
+def _loss(parameters: dict[str, Any], job: _Job, jitter: Array) -> tuple[Array, dict[str, Array]]:
     """The sum over the batch, whose gradient is that of each image by itself; and the parts by image."""
     w_plus, noise = parameters["w_plus"], parameters.get("noise")
     pictures = clip_softly(render(job.generator, w_plus + jitter, noise, is_cheap=True))
-    small = shrink(pictures, config.lpips_size)
+    small = shrink(pictures, job.lpips_size)
     targets, mask = job.targets, job.targets.get("mask")
     zero = jnp.zeros(len(w_plus))
     parts = dict.fromkeys(TERMS, zero)
-    if config.lpips_weight > 0:
+    if "lpips" in job.weights:
         parts["lpips"] = job.lpips.distance(job.lpips.features(small), targets["features"], mask)
-    if config.face_weight > 0:
-        part = face_part(pictures, config.lpips_size)
+    if "face" in job.weights:
+        part = face_part(pictures, job.lpips_size)
         parts["face"] = job.lpips.distance(job.lpips.features(part), targets["face"])
-    if config.pixel_weight > 0:
+    if "pixel" in job.weights:
         squares = jnp.square(small - targets["pixels"]).mean(3)
         weight = jnp.ones_like(squares) if mask is None else _resized(mask, squares.shape)
         parts["pixel"] = (squares * weight).sum((1, 2)) / jnp.maximum(weight.sum((1, 2)), 1e-6)
     if job.identity is not None:
-        seen = job.identity(shrink(pictures, 2 * config.lpips_size))
+        seen = job.identity(shrink(pictures, 2 * job.lpips_size))
         parts["identity"] = jnp.square(seen - targets["identity"]).sum(1)
     parts["spread"] = spread(w_plus, job.w_std)
     parts["prior"] = prior(w_plus, job.pca)
     if noise is not None:
         parts["noise"] = noise_regularity(noise)
-    parts["total"] = sum((getattr(config, f"{name}_weight") * parts[name] for name in TERMS[1:]), start=zero)
+    parts["total"] = sum((weight * parts[name] for name, weight in job.weights.items()), start=zero)
     return parts["total"].sum(), parts
 
 
@@ -304,8 +347,8 @@ def initial_state(job: _Job, config: ProjectionConfig) -> dict[str, Any]:
     }
 
 
-def _step(job: _Job, config: ProjectionConfig, state: dict[str, Any], step: Array) -> tuple[Any, Any]:
-    rate, strength = _schedule(step, config)
+def _step(job: _Job, state: dict[str, Any], step: Array) -> tuple[Any, Any]:
+    rate, strength = _rates(step, job.schedule)
     parameters = state["parameters"]
     shape = parameters["w_plus"].shape
 
@@ -313,12 +356,12 @@ def _step(job: _Job, config: ProjectionConfig, state: dict[str, Any], step: Arra
         return jax.random.normal(jax.random.fold_in(jax.random.wrap_key_data(key), step), (1, shape[2]))
 
     jitter = strength * job.w_std * jax.vmap(draw)(job.keys)
-    (_, parts), gradient = jax.value_and_grad(_loss, has_aux=True)(parameters, job, jitter, config)
+    (_, parts), gradient = jax.value_and_grad(_loss, has_aux=True)(parameters, job, jitter)
     # In W all style inputs move alike. The mean of what each asks for, not the sum: Adam does not see the factor, but
     # its memory of the sizes must fit the single ones that follow in W+.
     latent = gradient["w_plus"]
     in_w = jnp.broadcast_to(latent.mean(1, keepdims=True), latent.shape)
-    gradient = gradient | {"w_plus": jnp.where(step < config.num_w_steps, in_w, latent)}
+    gradient = gradient | {"w_plus": jnp.where(step < job.schedule["num_w_steps"], in_w, latent)}
     adam = optax.ScaleByAdamState(count=step, mu=state["mu"], nu=state["nu"])
     update, adam = _ADAM.update(gradient, adam)
     moved = jax.tree.map(lambda p, u: p - rate * u, parameters, update)
@@ -330,9 +373,9 @@ def _step(job: _Job, config: ProjectionConfig, state: dict[str, Any], step: Arra
         jnp.isfinite(parts["total"]),
     )
     is_good = state["is_good"] & finite
-    waiting = step - state["best_step"]
-    goes_on = is_good & ((config.patience == 0) | (waiting <= max(config.patience, 1)))
-    goes_on &= step < config.num_steps
+    patience = job.schedule["patience"]
+    goes_on = is_good & ((patience == 0) | (step - state["best_step"] <= patience))
+    goes_on &= step < job.schedule["num_steps"]
     is_better = goes_on & (parts["total"] < 0.99 * state["best"])
 
     def chosen(new: Array, old: Array) -> Array:
@@ -350,11 +393,10 @@ def _step(job: _Job, config: ProjectionConfig, state: dict[str, Any], step: Arra
     return after, parts
 
 
-@functools.partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
-def _chunk(job: _Job, state: dict[str, Any], first: Array, config: ProjectionConfig) -> tuple[Any, Any]:
-    """`steps_per_chunk` steps; those beyond the last change nothing."""
-    steps = first + jnp.arange(min(config.steps_per_chunk, config.num_steps))
-    return jax.lax.scan(functools.partial(_step, job, config), state, steps)
+@functools.partial(jax.jit, static_argnames=("length",), donate_argnames=("state",))
+def _chunk(job: _Job, state: dict[str, Any], first: Array, length: int) -> tuple[Any, Any]:
+    """So many steps; those beyond the last change nothing."""
+    return jax.lax.scan(functools.partial(_step, job), state, first + jnp.arange(length))
 
 
 @jax.jit
@@ -371,7 +413,7 @@ def _run(
 ) -> ProjectionResult:
     state = initial_state(job, config)
     history: list[dict[str, np.ndarray]] = []
-    first = 0
+    first, length = 0, min(config.steps_per_chunk, config.num_steps)
     folder = None if checkpoint_dir is None else Path(checkpoint_dir)
     fingerprint = "" if folder is None else _fingerprint(job, config)
     if folder is not None and folder.exists():
@@ -382,8 +424,8 @@ def _run(
         total=config.num_steps, initial=first, desc="projection", unit="step", disable=not progress
     ) as bar:
         while first < config.num_steps and bool(np.asarray(_goes_on(state, first, config))):
-            state, parts = _chunk(job, state, jnp.asarray(first), config)
-            done = min(config.steps_per_chunk, config.num_steps - first)
+            state, parts = _chunk(job, state, jnp.asarray(first), length)
+            done = min(length, config.num_steps - first)
             kept = gather(parts)
             history.append({name: part[:done].T for name, part in kept.items()})
             first += done
@@ -408,7 +450,7 @@ def _run(
 def _goes_on(state: dict[str, Any], step: int, config: ProjectionConfig) -> Any:
     """Whether any image still moves."""
     waiting = step - np.asarray(gather(state["best_step"]))
-    is_patient = (config.patience == 0) | (waiting <= max(config.patience, 1))
+    is_patient = (config.patience == 0) | (waiting <= config.patience)
     return (np.asarray(gather(state["is_good"])) & is_patient).any()
 
 
@@ -416,10 +458,10 @@ def _divided(job: _Job, mesh: Mesh) -> _Job:
     """Models on every device, what belongs to an image on its own."""
     shared = {
         name: replicate(getattr(job, name), mesh)
-        for name in ("generator", "lpips", "identity", "pca", "w_std")
+        for name in ("generator", "lpips", "identity", "pca", "w_std", "schedule", "weights")
     }
     own = {name: shard_batch(getattr(job, name), mesh) for name in ("start", "keys", "targets")}
-    return _Job(**shared, **own)
+    return _Job(**shared, **own, lpips_size=job.lpips_size)
 
 
 def _fingerprint(job: _Job, config: ProjectionConfig) -> str:

@@ -31,19 +31,34 @@ CONFIG = ProjectionConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def small() -> StyleGAN2:
-    return StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(0), noise_strength=0.1))
+def generator_and_latents():
+    """Random weights whose pictures, half way to the mean, are found again: those of others are all noise."""
+    small = StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(3), noise_strength=0.1))
+    return small, small.mapping(jax.random.normal(jax.random.key(1), (2, 12)), truncation_psi=0.5)
+
+
+def pictures(small, w):
+    return np.clip(np.asarray(small.synthesis(w)), -1, 1)
 
 
 @pytest.fixture(scope="module")
-def w(small):
-    return small.mapping(jax.random.normal(jax.random.key(1), (2, 12)))
+def world():
+    return generator_and_latents()
+
+
+@pytest.fixture(scope="module")
+def small(world) -> StyleGAN2:
+    return world[0]
+
+
+@pytest.fixture(scope="module")
+def w(world):
+    return world[1]
 
 
 @pytest.fixture(scope="module")
 def targets(small, w):
-    return np.clip(np.asarray(small.synthesis(w)), -1, 1)
+    return pictures(small, w)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +72,11 @@ def test_pictures_of_the_generator_are_found_again(small, w, targets, result):
     np.testing.assert_allclose(result.image, small.synthesis(result.w_plus), atol=1e-4)
     history = result.loss_history
     assert history["lpips"].shape == (2, 60)
-    # Noise-like pictures of random weights are hard to tell apart, so one of the two may be found less well.
-    assert (history["total"][:, -1] < history["total"][:, 0]).all()
-    assert history["total"][:, -1].mean() < 0.5 * history["total"][:, 0].mean()
-    found = int(history["total"][:, -1].argmin())
-    assert history["lpips"][found, -1] < 0.05 * history["lpips"][found, 0]
+    assert (history["total"][:, -1] < 0.2 * history["total"][:, 0]).all()
+    assert (history["lpips"][:, -1] < 0.1 * history["lpips"][:, 0]).all()
     away = np.linalg.norm(result.w - np.asarray(w), axis=1)
     before = np.linalg.norm(np.asarray(small.mapping(jnp.zeros((2, 12)))) - np.asarray(w), axis=1)
-    assert away[found] < 0.5 * before[found]
+    assert (away < 0.5 * before).all()
     assert result.is_good.all()
     assert (result.steps == 60).all()
     weighted = sum(getattr(CONFIG, f"{name}_weight") * history[name] for name in module.TERMS[1:])
@@ -79,18 +91,22 @@ def test_first_all_style_inputs_move_alike_and_then_each(result):
 def test_an_image_alone_and_the_same_again(small, targets, result):
     again = project(small, targets, CONFIG, progress=False)
     np.testing.assert_array_equal(again.w_plus, result.w_plus)
-    alone = project(small, targets[1], CONFIG, progress=False)
-    # Where all move alike. Then Adam makes steps of the rounding of those gradients that are nearly 0, as those of some
-    # style inputs of this generator are, and what two programs find moves apart.
-    np.testing.assert_allclose(
-        alone.loss_history["total"][0, :30], result.loss_history["total"][1, :30], rtol=1e-4
-    )
+    # In small steps: Adam makes a whole one of the rounding of a gradient that is nearly 0, and what two programs find
+    # moves apart.
+    slow = dataclasses.replace(CONFIG, learning_rate=1e-3)
+    both, alone = (project(small, images, slow, progress=False) for images in (targets, targets[1]))
+    losses = both.loss_history["total"][1]
+    assert losses[-1] < 0.9 * losses[0]
+    np.testing.assert_allclose(alone.loss_history["total"][0], losses, rtol=1e-3)
+    np.testing.assert_allclose(alone.w_plus[0], both.w_plus[1], atol=0.01)
 
 
-def test_no_recompilation_for_other_images_of_the_same_shape(small, targets, result):
+def test_no_recompilation_for_other_images_of_the_same_shape_and_other_numbers(small, targets, result):
     compiled = module._chunk._cache_size()
-    project(small, targets[::-1], CONFIG, progress=False)
+    other = dataclasses.replace(CONFIG, prior_weight=0.05, learning_rate=0.05, num_steps=50, rampup=0.1)
+    found = project(small, targets[::-1], other, progress=False)
     assert module._chunk._cache_size() == compiled
+    assert found.loss_history["total"].shape == (2, 50)
 
 
 def test_a_killed_run_goes_on_to_the_same_result(small, targets, result, tmp_path, monkeypatch):
@@ -101,10 +117,10 @@ def test_a_killed_run_goes_on_to_the_same_result(small, targets, result, tmp_pat
 
     run = module._chunk
 
-    def run_once_more(job, state, first, config):
+    def run_once_more(job, state, first, length):
         if int(first) >= 20:
             raise KilledError
-        return run(job, state, first, config)
+        return run(job, state, first, length)
 
     monkeypatch.setattr(module, "_chunk", run_once_more)
     with pytest.raises(KilledError):
@@ -114,7 +130,7 @@ def test_a_killed_run_goes_on_to_the_same_result(small, targets, result, tmp_pat
     monkeypatch.setattr(
         module,
         "_chunk",
-        lambda job, state, first, config: begun.append(int(first)) or run(job, state, first, config),
+        lambda job, state, first, length: begun.append(int(first)) or run(job, state, first, length),
     )
     resumed = project(small, targets, CONFIG, checkpoint_dir=folder, progress=False)
     assert begun == [20, 40]
@@ -178,14 +194,11 @@ import numpy as np
 import jaxedit
 from jaxedit.images import save_image
 from jaxedit.projection import project_photos as photos
-from tests.projection.test_project import CONFIG, SHAPE
-from jaxedit.generators.stylegan2 import StyleGAN2
-from jaxedit.generators.stylegan2_initial import initial_params
+from tests.projection.test_project import CONFIG, generator_and_latents, pictures
 
-small = StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(0), noise_strength=0.1))
-w = small.mapping(jax.random.normal(jax.random.key(1), (2, 12)))
-targets = np.clip(np.asarray(small.synthesis(w)), -1, 1)
-few = {"num_steps": 6, "num_w_steps": 3, "steps_per_chunk": 3, "learning_rate": 1e-3}
+small, w = generator_and_latents()
+targets = pictures(small, w)
+few = {"num_steps": 6, "num_w_steps": 3, "steps_per_chunk": 3, "learning_rate": 1e-3, "latent_noise": 0.0}
 config = jaxedit.ProjectionConfig(**vars(CONFIG) | few)
 mesh = jaxedit.data_mesh()
 assert mesh.size == 2

@@ -12,17 +12,24 @@ from jaxedit.projection.config import TuningConfig
 from jaxedit.projection.tuning import GeneratorDelta, tune
 
 SHAPE = StyleGAN2Config.of_size(64, channel_base=512, channel_max=16, z_dim=12, w_dim=16, mapping_layers=2)
-CONFIG = TuningConfig(num_steps=30, lpips_size=64, identity_weight=0.0, steps_per_chunk=15)
+CONFIG = TuningConfig(
+    num_steps=60,
+    learning_rate=1e-3,
+    lpips_size=64,
+    identity_weight=0.0,
+    locality_weight=2.0,
+    steps_per_chunk=15,
+)
 
 
 @pytest.fixture(scope="module")
 def small() -> StyleGAN2:
-    return StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(0), noise_strength=0.1))
+    return StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(3), noise_strength=0.1))
 
 
 @pytest.fixture(scope="module")
 def pivot(small) -> np.ndarray:
-    w = small.mapping(jax.random.normal(jax.random.key(1), (1, 12)))
+    w = small.mapping(jax.random.normal(jax.random.key(1), (1, 12)), truncation_psi=0.5)
     return np.asarray(jnp.repeat(w, small.num_ws, axis=0))
 
 
@@ -56,12 +63,9 @@ def test_the_tuned_generator_shows_the_image_and_the_other_stays_as_it_is(small,
 
 def test_locality_holds_other_pictures_where_they_were(small, pivot, target, delta):
     w = small.mapping(jax.random.normal(jax.random.key(3), (4, 12)))
-    free, held = (
-        tune(small, target, pivot, dataclasses.replace(CONFIG, locality_weight=weight), progress=False)
-        for weight in (0.0, 5.0)
-    )
+    free = tune(small, target, pivot, dataclasses.replace(CONFIG, locality_weight=0.0), progress=False)
     pictures = small.synthesis(w)
-    moved = [float(jnp.abs(d.apply(small).synthesis(w) - pictures).mean()) for d in (free, held)]
+    moved = [float(jnp.abs(d.apply(small).synthesis(w) - pictures).mean()) for d in (free, delta)]
     assert moved[1] < moved[0]
 
 
