@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # On Linux, memory in large pages: otherwise a third of the time of a picture on a CPU goes into page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo demo-photo test lint types check benchmark clean
+.PHONY: demo demo-photo test test-slow lint types check benchmark clean
 
 demo: $(VENV)/.demo
 	$(BIN)/jaxedit demo --out demo
@@ -13,8 +13,13 @@ demo: $(VENV)/.demo
 demo-photo: $(VENV)/.photo
 	$(BIN)/jaxedit demo-photo --out demo-photo
 
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.test
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -23,7 +28,7 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test test-slow
 
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks.synthesis --json benchmarks/results/synthesis_cpu.json

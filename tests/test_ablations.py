@@ -19,6 +19,8 @@ from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import AxesConfig, fit_pca, learn_axes
 from jaxedit.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 BASE = AxesConfig(num_layers=2, hidden_width=16, num_steps=4, steps_per_chunk=4, batch_size=64)
 

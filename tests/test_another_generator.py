@@ -15,6 +15,8 @@ from jaxedit.errors import InputError
 from tests.conversion.foreign_torch import official_module, write_pickle
 from tests.conversion.official_fixtures import fixture_params
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (Path(__file__).parent.parent / "docs" / "another_generator.md").read_text()
 
 

@@ -9,6 +9,8 @@ from jaxedit.axes.layer_steps import load_layer_steps
 from jaxedit.axes.pca import fit_pca
 from jaxedit.pretrained import load_labelled_latents
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "faces": 4,
     "derivatives": 1,

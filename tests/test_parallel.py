@@ -235,10 +235,12 @@ def assert_done(*processes: subprocess.Popen):
             process.kill()
 
 
+@pytest.mark.slow
 def test_eight_devices(tmp_path):
     assert_done(start("check_in_one_process", tmp_path, 8))
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -28,6 +28,7 @@ def test_w_knows_every_shipped_attribute(dataset):
     assert set(predictable_attributes(dataset, least=0.6)) == set(dataset.attribute_names)
 
 
+@pytest.mark.slow
 def test_relabelling_gives_the_shipped_labels(generator, dataset):
     classifier = FaceAttributes()
     z = sample_z(0, 6, generator.z_dim)

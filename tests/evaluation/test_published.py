@@ -56,6 +56,7 @@ def test_a_damaged_file_is_refused(tmp_path):
             load_numbers(path)
 
 
+@pytest.mark.slow
 def test_the_package_holds_the_numbers_of_its_axes():
     numbers = load_numbers(evaluation_path("mobile-stylegan-ffhq"))
     ours = [row for row in numbers["rows"] if row["method"] == "jaxedit"]

@@ -38,6 +38,7 @@ def test_features_are_those_before_the_last_block(generator, reference):
     )
 
 
+@pytest.mark.slow
 def test_half_size_pictures_are_means_of_four_pixels_with_the_gradient_of_these(generator, images, reference):
     w_plus = broadcast_w(jnp.asarray(reference["w"][:1]), generator.num_ws)
     wanted = images[:1].reshape(1, 512, 2, 512, 2, 3).mean((2, 4))
