@@ -338,7 +338,8 @@ def calibrate(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The curves with what they do in full pictures taken into account."""
     w = world.w[-faces:]
-    unedited = seen_in_full(world, "unedited", w, batch_size)
+    # In W+, as the edited ones are, so that one program renders both.
+    unedited = seen_in_full(world, "unedited", np.repeat(w[:, None], len(GROUPS), axis=1), batch_size)
     effects = {}
     for name, curve in curves.items():
         sides = []
@@ -357,7 +358,7 @@ def corrected(
     """The curves of `FAR` once more, at those amounts and with the ends of the axis: what they do to the other held
     attributes there is taken out."""
     w = world.w[-faces:]
-    unedited = seen_in_full(world, "unedited", w, batch_size)
+    unedited = seen_in_full(world, "unedited", np.repeat(w[:, None], len(GROUPS), axis=1), batch_size)
     axes = load_axes(_GENERATOR)
     codes = np.asarray(axes.encode(w))
     result = dict(curves)

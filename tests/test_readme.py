@@ -42,6 +42,7 @@ def test_the_readme_has_commands():
     assert len(blocks("python")) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder):
     arguments = shlex.split(command, comments=True)[1:]
@@ -59,6 +60,7 @@ def test_command(command, folder):
         assert (folder / name).exists(), f"{command} made no {name}"
 
 
+@pytest.mark.slow
 def test_python(folder):
     code = "\n".join(blocks("python"))
     assert "ProjectionConfig.fast()" in code

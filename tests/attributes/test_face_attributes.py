@@ -108,6 +108,7 @@ def test_drawn_frames_are_glasses(measure, pictures, values, reference):
     assert (measure(jnp.asarray(framed))["glasses"] > values["glasses"] + 0.5).all()
 
 
+@pytest.mark.slow
 def test_compiled_equals_eager(attributes, pictures, values):
     eager = np.asarray(attributes(pictures[:1]))
     compiled = np.stack([values[name][:1] for name in attributes.names], 1)

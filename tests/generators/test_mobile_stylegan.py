@@ -78,6 +78,7 @@ def test_no_recompilation_for_a_new_batch_of_the_same_shape(generator, reference
     assert MobileStyleGAN._synthesis._cache_size() == compiled
 
 
+@pytest.mark.slow
 def test_gradient_is_the_slope_of_the_image(generator, reference):
     w = jnp.asarray(reference["w"][:1])
     direction = jnp.asarray(reference["w"][1:2]) - w
