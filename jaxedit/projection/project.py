@@ -249,7 +249,7 @@ def prepare(
         identity=identity,
         pca=pca,
         w_std=w_std,
-        schedule={name: jnp.asarray(getattr(config, name)) for name in _SCHEDULE},
+        schedule={name: jnp.float32(getattr(config, name)) for name in _SCHEDULE},
         weights={name: jnp.float32(value) for name, value in weights.items()},
         lpips_size=config.lpips_size,
         start=start,
