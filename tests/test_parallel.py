@@ -3,6 +3,7 @@
 Each test runs this file in processes of its own, since the number of devices is fixed when JAX starts.
 """
 
+import functools
 import os
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from jax.sharding import AxisType
 
 import jaxedit
 from jaxedit.attributes.latents import sample_z
+from jaxedit.axes import learning
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2_initial import initial_params
 from jaxedit.parallel import fitting_mesh, initialize
@@ -194,6 +196,37 @@ def check_in_two_processes(mesh, folder):
     check_failure(generator, mesh, folder)
     pca = check_pca(latents(generator), mesh)
     check_axes(labels.with_latents(generator), pca, mesh, "default", CONFIGS["default"])
+    check_killed_training(labels.with_latents(generator), pca, mesh, folder)
+
+
+class KilledError(Exception):
+    pass
+
+
+def check_killed_training(dataset, pca, mesh, folder):
+    """Killed in its second half, it goes on in both processes from what the first one kept, to the same bits."""
+    learn = functools.partial(jaxedit.learn_axes, dataset, pca, CONFIGS["default"], progress=False, mesh=mesh)
+    whole = learn()
+    run_chunk, chunks = learning.run_chunk, []
+
+    def killed_in_the_second(*arguments):
+        chunks.append(arguments)
+        if len(chunks) == 2:
+            raise KilledError
+        return run_chunk(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning, "run_chunk", killed_in_the_second)
+        with pytest.raises(KilledError):
+            learn(checkpoint_dir=folder / "training")
+    with pytest.MonkeyPatch.context() as patch:
+        chunks.clear()
+        patch.setattr(learning, "run_chunk", lambda *a: chunks.append(a) or run_chunk(*a))
+        resumed = learn(checkpoint_dir=folder / "training")
+    assert len(chunks) == 1
+    w = jnp.asarray(dataset.w[:4])
+    np.testing.assert_array_equal(resumed.encode(w), whole.encode(w))
+    np.testing.assert_array_equal(resumed.history["total"], whole.history["total"])
 
 
 def check_failure(generator, mesh, folder):
