@@ -23,10 +23,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxedit.convolution import conv_2d
+
 MERGED_CHANNELS = 128
 """Up to so many input channels the upsampling convolution is merged with its filter."""
-
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def demodulation(
@@ -44,14 +44,14 @@ def conv_valid(
     weight: Float[Array, "rows columns inner outer"],
 ) -> Float[Array, "batch height width outer"]:
     """The convolution (correlation) without padding."""
-    return jax.lax.conv_general_dilated(x, weight, (1, 1), "VALID", dimension_numbers=_DIMENSIONS)
+    return conv_2d(x, weight, (1, 1), ((0, 0), (0, 0)))
 
 
 def conv_same(
     x: Float[Array, "batch height width inner"], weight: Float[Array, "3 3 inner outer"]
 ) -> Float[Array, "batch height width outer"]:
     """The convolution (correlation) with zeros beyond the image."""
-    return jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=_DIMENSIONS)
+    return conv_2d(x, weight, (1, 1), ((1, 1), (1, 1)))
 
 
 def interleave(
