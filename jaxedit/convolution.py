@@ -1,4 +1,4 @@
-"""Convolution of networks that are differentiated inside compiled loops.
+"""Convolution of networks and generators that are differentiated inside compiled loops.
 
 XLA on CPU brings convolutions into the form that its fast routine takes only outside of loops. The gradient that
 `jax.grad` makes of a convolution has another form, so that inside a `lax.scan` it runs as plain nested loops, several

@@ -17,6 +17,8 @@ On two cores of an Intel Xeon, 512 to 256 channels at 64²: 53 ms against 89 ms;
 against 225 ms. With the whole filter in the kernel (36 products) it is 153 ms and 207 ms. XLA's own transposed
 convolution takes 65 ms instead of 53 ms, and 128 to 64 channels at 256² 283 ms instead of 134 ms. Whole blocks in
 stripes of rows that stay in the cache save memory (80 MB at 1024²) but no time: 0.78 s an image against 0.70 s.
+
+Derivatives are those of reverse mode (`jax.grad`, `jax.vjp`): `conv_2d` has no forward mode.
 """
 
 import jax
