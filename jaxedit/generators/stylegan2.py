@@ -100,6 +100,8 @@ class StyleGAN2(MappedGenerator):
         dtype: in which the blocks of the highest resolutions compute, float32 or bfloat16. Weights, styles, W, the
             other blocks and the image stay float32.
         num_bfloat16_res: how many of the highest resolutions that concerns; four in the official mixed precision.
+
+    Derivatives are those of reverse mode (`jax.grad`, `jax.vjp`, `jax.jacrev`).
     """
 
     family = "stylegan2"
