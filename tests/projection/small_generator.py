@@ -15,7 +15,7 @@ SHAPE = StyleGAN2Config.of_size(64, channel_base=512, channel_max=16, z_dim=12, 
 
 
 def small_generator(seed: int = 0) -> StyleGAN2:
-    """NumPy draws the weights: JAX would compile a program for each shape."""
+    """NumPy draws the weights, biases too, all of one size."""
     random = np.random.RandomState(seed)
     shapes = jax.eval_shape(lambda: initial_params(SHAPE, jax.random.key(0), noise_strength=0.1))
     return StyleGAN2(SHAPE, jax.tree.map(lambda x: np.asarray(0.3 * random.randn(*x.shape), x.dtype), shapes))
