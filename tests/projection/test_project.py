@@ -73,7 +73,9 @@ def test_pictures_of_the_generator_are_found_again(small, w, targets, result):
     history = result.loss_history
     assert history["lpips"].shape == (2, 60)
     assert (history["total"][:, -1] < 0.2 * history["total"][:, 0]).all()
-    assert (history["lpips"][:, -1] < 0.1 * history["lpips"][:, 0]).all()
+    nearer = history["lpips"][:, -1] / history["lpips"][:, 0]
+    assert nearer.max() < 0.1
+    assert nearer.min() < 0.05
     away = np.linalg.norm(result.w - np.asarray(w), axis=1)
     before = np.linalg.norm(np.asarray(small.mapping(jnp.zeros((2, 12)))) - np.asarray(w), axis=1)
     assert (away < 0.5 * before).all()

@@ -17,7 +17,7 @@ CONFIG = TuningConfig(
     learning_rate=1e-3,
     lpips_size=64,
     identity_weight=0.0,
-    locality_weight=2.0,
+    locality_weight=5.0,
     steps_per_chunk=15,
 )
 
