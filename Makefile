@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# On Linux, memory in large pages: otherwise a third of the time of a picture on a CPU goes into page faults.
+# On Linux, memory in large pages: otherwise a third of the time of an image on a CPU goes into page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 .PHONY: demo demo-photo test test-slow lint types check benchmark clean
@@ -33,7 +33,7 @@ check: lint types test test-slow
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks.synthesis --json benchmarks/results/synthesis_cpu.json
 	$(BIN)/python -m benchmarks.latents --json benchmarks/results/latents_cpu.json
-	$(BIN)/python -m benchmarks.picture_effects --json benchmarks/results/picture_effects_cpu.json
+	$(BIN)/python -m benchmarks.image_effects --json benchmarks/results/image_effects_cpu.json
 	$(BIN)/python -m benchmarks.axis_learning --json benchmarks/results/axis_learning_cpu.json
 	$(BIN)/python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/ablations.png --page docs/science.md
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from benchmarks.common import Rows, print_table
 from jaxedit.errors import InputError
-from jaxedit.evaluation.plots import save_figure
+from jaxedit.evaluation.report.plots import save_figure
 
 
 class Metric(NamedTuple):
@@ -65,7 +65,7 @@ _BESIDE = {
     "decorrelation_weight": "decorrelation_weight_other_target",
 }
 """Studies over the same values as another one, drawn into its panels."""
-_BLUE, _ORANGE, _GREY = "#2f6db3", "#d1742c", "#8a9099"
+_BLUE, _ORANGE, _GRAY = "#2f6db3", "#d1742c", "#8a9099"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,13 +242,13 @@ def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
     # Numbers are joined by a line, names (and seeds, which have no order) are not.
     ordered = study != "split_seed" and all(re.fullmatch(r"[\d.e+-]+", label) for label in places)
 
-    def plot(own: Rows, colour: str, line: str, title: str) -> None:
+    def plot(own: Rows, color: str, line: str, title: str) -> None:
         own = [row for row in own if row["label"] in places]
         panel.errorbar(
             [places[row["label"]] for row in own],
             [row[metric] for row in own],
             yerr=[row[f"{metric} sd"] or 0.0 for row in own],
-            color=colour,
+            color=color,
             linestyle=line if ordered else "none",
             marker="o",
             markersize=4.5,
@@ -264,18 +264,18 @@ def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
 
     beside = _BESIDE.get(study)
     if beside in results.studies:
-        plot(results.studies[beside], _GREY, "--", kind(beside))
+        plot(results.studies[beside], _GRAY, "--", kind(beside))
     plot(rows, _BLUE, "-", kind(study) or "with network")
     for row in rows:
         if row["default"]:
             panel.plot(places[row["label"]], row[metric], "o", color=_ORANGE, markersize=8, zorder=5)
     panel.set_xlim(-0.5, len(rows) - 0.5)
     panel.set_xticks(range(len(rows)), _ticks(list(places)))
-    panel.tick_params(labelsize=9.5, color=_GREY)
+    panel.tick_params(labelsize=9.5, color=_GRAY)
     if not ordered and study != "split_seed":
         panel.tick_params(axis="x", labelsize=8.5)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.spines[["left", "bottom"]].set_color(_GREY)
+    panel.spines[["left", "bottom"]].set_color(_GRAY)
     panel.grid(visible=True, color="#e4e7ea", linewidth=0.8)
     panel.set_axisbelow(True)
 

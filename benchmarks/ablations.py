@@ -8,7 +8,7 @@ Each study varies one thing and leaves the rest at the defaults of `AxesConfig()
 with all its seeds, trained by one `learn_axes_sweep` and kept as one JSON file under --out: a run that is killed loses
 the cells of one sweep and goes on from the others. Cells are named by their settings, data and device; when the
 library itself has changed, take another --out. Everything is measured on one held-out split with one set of probes
-(`jaxedit.axes.metrics`), fitted on all training labels however few of them the axes saw, and with "fresh" probes that
+(`jaxedit.axes.report`), fitted on all training labels however few of them the axes saw, and with "fresh" probes that
 share no label with the axes.
 """
 
@@ -30,17 +30,17 @@ from tqdm import tqdm
 
 from benchmarks.ablation_report import METRICS, Results, draw, fill, print_studies
 from benchmarks.common import Rows, environment
-from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import PCA, AttributeAxes, AxesConfig, fit_pca, learn_axes_sweep
 from jaxedit.axes.autoencoder import AxisAutoencoder
-from jaxedit.axes.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
-from jaxedit.axes.learning import _split as split_dataset
-from jaxedit.axes.metrics import fit_probes, held_out_report, leakage
-from jaxedit.axes.training import SWEEPABLE, mean_off_diagonal
+from jaxedit.axes.learning.learn import _split as split_dataset
+from jaxedit.axes.learning.training import SWEEPABLE, mean_off_diagonal
+from jaxedit.axes.report import fit_probes, held_out_report, leakage
 from jaxedit.errors import InputError
-from jaxedit.files import write_atomically
-from jaxedit.pretrained import load_labelled_latents
-from jaxedit.sources import cache_dir
+from jaxedit.evaluation.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.pretrained.registry import load_labelled_latents
+from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.download import cache_dir
 
 CLOSED_FORM = {"num_steps": 1, "num_epochs": None, "learning_rate": 1e-12, "input_noise": 0.0}
 """One step of no length: what the linear path is before any training."""
@@ -218,9 +218,9 @@ class Reference(NamedTuple):
 
     Attributes:
         training: all training latents.
-        labels: their Gaussianised labels.
+        labels: their quantile-transformed labels.
         held_out: latents that no axes are learnt from.
-        held_out_labels: their labels, Gaussianised alike.
+        held_out_labels: their labels, quantile-transformed alike.
         probes: fitted on the training split, as in `AxesReport`.
         fresh_probes: fitted on the held-out split: they share no label with the axes, whose own errors the others
             have too.
@@ -425,7 +425,7 @@ def run(
     sweep_size: int = 1,
     progress: bool = True,
 ) -> Results:
-    """Train what is missing in the folder, and summarise all studies.
+    """Train what is missing in the folder, and summarize all studies.
 
     Args:
         dataset: latents and labels.

@@ -19,11 +19,11 @@ import numpy as np
 import typer
 
 from benchmarks.common import Rows, finish
-from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import PCA, AxesConfig, fit_pca, learn_axes, learn_axes_sweep
-from jaxedit.axes.learning import _split as split_dataset
-from jaxedit.axes.training import Hyperparameters, Program, TrainingData, initialise, run_chunk
-from jaxedit.pretrained import load_labelled_latents
+from jaxedit.axes.learning.learn import _split as split_dataset
+from jaxedit.axes.learning.training import Hyperparameters, Program, TrainingData, initialize, run_chunk
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.pretrained.registry import load_labelled_latents
 
 PLAIN = AxesConfig(
     linear_path=False,
@@ -61,7 +61,7 @@ def torch_chunks(
     k, num_attributes = head.shape[1], labels.shape[1]
     encoder = nn.Sequential(*network(k), nn.BatchNorm1d(k)).to(device)
     decoder = nn.Sequential(*network(k)).to(device)
-    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=config.learning_rate)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=config.learning_rate)
     eye = torch.eye(k, device=device)
     order = iter(())
 
@@ -85,9 +85,9 @@ def torch_chunks(
                 + config.attribute_weight * attribute
                 + config.decorrelation_weight * decorrelation
             )
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         if device == "cuda":
             torch.cuda.synchronize()
 
@@ -109,9 +109,9 @@ def jax_chunks(
     program = Program.of(config, data.head.shape[1], w_dim, len(data.head))
     hyper = Hyperparameters.of(config)
     start = time.perf_counter()
-    jax.block_until_ready(run_chunk(program, chunk, initialise(program, data, hyper), data, hyper))
+    jax.block_until_ready(run_chunk(program, chunk, initialize(program, data, hyper), data, hyper))
     compiling = time.perf_counter() - start
-    state, correlation = initialise(program, data, hyper), float("nan")
+    state, correlation = initialize(program, data, hyper), float("nan")
 
     def steps(count: int) -> None:
         nonlocal state, correlation

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from jaxedit._version import __version__
-from jaxedit.files import write_atomically
+from jaxedit.storage.atomic import write_atomically
 
 Rows = list[dict[str, Any]]
 

@@ -1,9 +1,9 @@
-"""Editing methods side by side, at equal change of the target in the picture.
+"""Editing methods side by side, at equal change of the target in the image.
 
     python -m benchmarks.compare_methods --help
 
 What each method is stands in `benchmarks/baselines`; all are fitted to the same labels. Fitted methods are kept in
-`OUT/methods`, what was read of each picture in `OUT/evaluation`.
+`OUT/methods`, what was read of each image in `OUT/evaluation`.
 """
 
 import dataclasses
@@ -19,19 +19,23 @@ import typer
 from benchmarks.baselines import METHODS, TrainingSplit, load_method, prepare, save_method
 from benchmarks.baselines.storage import fingerprint
 from benchmarks.common import Rows, finish
-from jaxedit.attributes.face_attributes import FaceAttributes, FaceIdentity
-from jaxedit.attributes.latents import sample_z
-from jaxedit.attributes.referees import INDEPENDENT_COLUMNS, RefereeAttributes, RefereeIdentity
+from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+from jaxedit.attributes.independent.classifiers import (
+    INDEPENDENT_COLUMNS,
+    IndependentAttributes,
+    IndependentIdentity,
+)
 from jaxedit.axes import AttributeAxes
 from jaxedit.errors import InputError, JaxeditError
-from jaxedit.evaluation.compare import TARGETS, evaluate
-from jaxedit.evaluation.compare_page import write_page
-from jaxedit.evaluation.measuring import Judge
+from jaxedit.evaluation.comparison import TARGETS, evaluate
+from jaxedit.evaluation.evaluation_result import Evaluation
+from jaxedit.evaluation.measurement import Judge
 from jaxedit.evaluation.methods import AxesMethod, EditingMethod, LinearDirections, load_directions
-from jaxedit.evaluation.published import main_numbers, save_numbers
-from jaxedit.evaluation.results import Evaluation
-from jaxedit.generators.base import Generator
-from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
+from jaxedit.evaluation.report.comparison_page import write_page
+from jaxedit.evaluation.report.published import main_numbers, save_numbers
+from jaxedit.generators.protocol import Generator
+from jaxedit.latents.seed_stream import sample_z
+from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
 
 _GENERATOR = "mobile-stylegan-ffhq"
 _OURS = "jaxedit"
@@ -210,8 +214,8 @@ def run(
         attribute_names=attributes,
         reference=dataset,
         identity={"face-api": FaceIdentity()}
-        | ({"mobileface": RefereeIdentity("mobileface")} if judges else {}),
-        judges={"independent": Judge(RefereeAttributes(INDEPENDENT_COLUMNS))} if judges else None,
+        | ({"mobileface": IndependentIdentity("mobileface")} if judges else {}),
+        judges={"independent": Judge(IndependentAttributes(INDEPENDENT_COLUMNS))} if judges else None,
         change=change,
         pilot=pilot,
         batch_size=batch_size,
@@ -246,7 +250,7 @@ def main(
     change: Annotated[float, typer.Option(help="of the target, in standard deviations")] = 1.0,
     truncation_psi: Annotated[float, typer.Option(help="of the faces")] = 0.7,
     seed: Annotated[int, typer.Option(help="of the faces; the labels are of seed 0")] = 99,
-    batch_size: Annotated[int, typer.Option(help="pictures at once: 32 and more on an accelerator")] = 4,
+    batch_size: Annotated[int, typer.Option(help="images at once: 32 and more on an accelerator")] = 4,
     judges: Annotated[
         bool, typer.Option("--judges/--no-judges", help="ask networks too that no method has learnt from")
     ] = False,
@@ -256,7 +260,7 @@ def main(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
-    """Editing methods side by side, at equal change of the target in the picture.
+    """Editing methods side by side, at equal change of the target in the image.
 
     \b
     python -m benchmarks.compare_methods --out comparison --faces 200

@@ -3,7 +3,7 @@
     python -m benchmarks.gpu_suite --json benchmarks/results/accelerator.json
     python -m benchmarks.gpu_suite --small          # a few minutes on two CPU cores: does everything run?
 
-Synthesis at 1024² (float32, bfloat16) of the default generator and of StyleGAN2 config-f, labelling, the published
+Synthesis at 1024² (float32, bfloat16) of the default generator and of StyleGAN2 config-f, labeling, the published
 recipe for 80,000 steps, a sweep of 32 configurations, the PCA of a million latents. Results are written after each
 part, so that a run that is cut short keeps what it has. On a machine without network copy the cache of another one and
 point JAXEDIT_HOME to it. StyleGAN2 beside the official code is `benchmarks.synthesis --peer`.
@@ -24,15 +24,15 @@ import typer
 from benchmarks.axis_learning import PLAIN, sweep
 from benchmarks.common import Rows, finish, measure
 from benchmarks.latents import edit_latency
-from jaxedit.attributes.dataset import LabelledLatents
-from jaxedit.attributes.face_attributes import FaceAttributes
-from jaxedit.attributes.labelling import label
-from jaxedit.attributes.latents import sample_w, z_batches
+from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
-from jaxedit.generators.base import Generator
-from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from jaxedit.generators.stylegan2_initial import initial_params
-from jaxedit.pretrained import load_generator, load_labelled_latents
+from jaxedit.generators.protocol import Generator
+from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.labels.labeling import label
+from jaxedit.latents.seed_stream import sample_w, z_batches
+from jaxedit.pretrained.registry import load_generator, load_labelled_latents
 
 _NAME = "mobile-stylegan-ffhq"
 
@@ -81,7 +81,7 @@ def _device_memory() -> float | str:
     return statistics.get("peak_bytes_in_use", 0) / 1e6 or "not counted"
 
 
-def labelling(num_samples: int, batch_size: int) -> Rows:
+def labeling(num_samples: int, batch_size: int) -> Rows:
     """Latents labelled a second, from seed to shard."""
     generator, classifier = load_generator(_NAME), FaceAttributes()
     seconds = []
@@ -169,7 +169,7 @@ def main(
         f"StyleGAN2 at {config.resolution}²": lambda: synthesis(
             lambda dtype: stylegan2(dtype, config), sizes, 2 if small else 20
         ),
-        "labelling": lambda: labelling(8 if small else 2048, 4 if small else 32),
+        "labeling": lambda: labeling(8 if small else 2048, 4 if small else 32),
         "default recipe": lambda: default_recipe(dataset),
         "published recipe": lambda: published_recipe(dataset, 80_000, 20 if small else 80_000),
         "sweep of 32 (3 × 256)": lambda: sweep(

@@ -1,4 +1,4 @@
-"""The small tools: PCA against scikit-learn, Gaussianisation against a double loop, the latency of an edit.
+"""The small tools: PCA against scikit-learn, quantile transform against a double loop, the latency of an edit.
 
     python -m benchmarks.latents
     python -m benchmarks.latents --json results.json
@@ -18,11 +18,11 @@ from scipy.stats import norm
 from sklearn import decomposition
 
 from benchmarks.common import Rows, finish, measure, measure_side_by_side
-from jaxedit.attributes.gaussianise import fit_gaussianiser
-from jaxedit.attributes.latents import sample_w
 from jaxedit.axes import fit_pca
 from jaxedit.axes.attribute_axes import AttributeAxes
-from jaxedit.pretrained import load_axes, load_generator
+from jaxedit.labels.quantile_transform import fit_quantile_transform
+from jaxedit.latents.seed_stream import sample_w
+from jaxedit.pretrained.registry import load_axes, load_generator
 
 
 def pca(num_samples: int) -> Rows:
@@ -63,25 +63,25 @@ def _double_loop(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def gaussianisation(num_samples: int, num_attributes: int, loop_samples: int) -> Rows:
+def quantile_transform(num_samples: int, num_attributes: int, loop_samples: int) -> Rows:
     """Fit and transform of random skewed labels."""
     values = np.random.RandomState(0).gamma(2.0, size=(num_samples, num_attributes)).astype(np.float32)
     ours = jnp.asarray(values)
     names = tuple(f"attribute {i}" for i in range(num_attributes))
-    fitted = measure(lambda: fit_gaussianiser(ours, names).transform(ours))
+    fitted = measure(lambda: fit_quantile_transform(ours, names).transform(ours))
     few = values[:loop_samples, :2]
     start = time.perf_counter()
     _double_loop(few)
     loop = (time.perf_counter() - start) * values.size / few.size
     return [
         {
-            "Gaussianisation": "jaxedit, fit and transform",
+            "quantile transform": "jaxedit, fit and transform",
             "labels": f"{num_samples} × {num_attributes}",
             "seconds": fitted["median"],
             "first s": fitted["first"],
         },
         {
-            "Gaussianisation": f"double loop (from {few.size} of them)",
+            "quantile transform": f"double loop (from {few.size} of them)",
             "labels": f"{num_samples} × {num_attributes}",
             "seconds": loop,
         },
@@ -108,14 +108,14 @@ def edit_latency(axes: AttributeAxes, batch_sizes: tuple[int, ...] = (1, 1024)) 
 
 def main(
     num_samples: Annotated[
-        int, typer.Option(help="latents of the PCA, labels of the Gaussianisation")
+        int, typer.Option(help="latents of the PCA, labels of the quantile transform")
     ] = 20_000,
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
     """Compare the small tools with their peers."""
     results = {
         "PCA of W, 512 dimensions": pca(num_samples),
-        "Gaussianisation": gaussianisation(num_samples, 40, min(1000, num_samples)),
+        "quantile transform": quantile_transform(num_samples, 40, min(1000, num_samples)),
         "edit": edit_latency(load_axes("mobile-stylegan-ffhq")),
     }
     finish("latents", results, json, ["scikit-learn", "numpy"])

@@ -1,16 +1,16 @@
-"""The curves of the default axes, learnt through pictures.
+"""The curves of the default axes, learnt through images.
 
     python -m benchmarks.learn_layer_steps --out curves
-    python -m benchmarks.learn_layer_steps --out small --faces 8 --derivatives 3 --pictures 4 --calibration-faces 2 \\
+    python -m benchmarks.learn_layer_steps --out small --faces 8 --derivatives 3 --images 4 --calibration-faces 2 \\
         --attributes age,smile
 
-1. Small pictures of some faces are rendered as they are and read by all networks.
+1. Small images of some faces are rendered as they are and read by all networks.
 2. Derivatives of what the networks read, at some of them: the metric of the descent, and the first steps.
 3. Stochastic descent, one attribute after the other in turns: edit, render, read, and down the gradient.
-4. What the curves do in full pictures, by the labelling networks; they are mixed so that each changes its attribute
+4. What the curves do in full images, by the labeling networks; they are mixed so that each changes its attribute
    by one and the others that are held by none on average, to either side.
 
-The result is OUT/steps.npz, which `jaxedit.axes.layer_steps.load_layer_steps` reads. A run that is stopped goes on
+The result is OUT/steps.npz, which `jaxedit.axes.layer_curves.load_layer_curves` reads. A run that is stopped goes on
 where it was and ends with the same result.
 """
 
@@ -28,28 +28,28 @@ from flax import nnx
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from jaxedit.attributes.base import as_argument
-from jaxedit.attributes.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
-from jaxedit.attributes.gaussianise import Gaussianiser, fit_gaussianiser
-from jaxedit.attributes.latents import sample_z
-from jaxedit.attributes.referees import FaceResReading
-from jaxedit.axes.layer_steps import LayerSteps, bending, whitened_scale
-from jaxedit.axes.pca import PCA, fit_pca
-from jaxedit.axes.picture_learning import (
+from jaxedit.attributes.classifier import as_argument
+from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
+from jaxedit.attributes.independent.classifiers import FaceResReading
+from jaxedit.axes.curve_learning.image_loss import (
     ColumnWeights,
     Curve,
+    ImageLossConfig,
     Moments,
-    PictureLossConfig,
     calibrated,
     column_weights,
     derivatives,
     gradient,
 )
+from jaxedit.axes.layer_curves import LayerCurves, bending, whitened_scale
 from jaxedit.errors import InputError, JaxeditError
-from jaxedit.files import write_atomically
-from jaxedit.generators.mobile_preview import Preview, fit_preview
-from jaxedit.generators.mobile_stylegan import MobileStyleGAN
-from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.mobile_stylegan.preview import Preview, fit_preview
+from jaxedit.labels.quantile_transform import QuantileTransform, fit_quantile_transform
+from jaxedit.latents.pca import PCA, fit_pca
+from jaxedit.latents.seed_stream import sample_z
+from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
+from jaxedit.storage.atomic import write_atomically
 
 HELD = ("age", "gender", "smile", "yaw", "pitch", "mouth_opening", "eye_opening", "face_width")
 """Attributes that every curve holds fully; the others are held softly."""
@@ -61,7 +61,7 @@ GROUPS = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 5, 5], np.int32)
 """The group of each of the 16 style inputs: pairs, and the six finest together."""
 
 ENDS = {"gender": (-1.5, 0.5), "yaw": (-1.4, 1.4)}
-"""Where an axis ends, chosen by pictures at two standard deviations; elsewhere at ±2, beyond which are 5 % of faces."""
+"""Where an axis ends, chosen by images at two standard deviations; elsewhere at ±2, beyond which are 5 % of faces."""
 
 SLOPES = {"gender": 0.4, "yaw": 0.35}
 """With which a curve goes on beyond the ends; elsewhere a half."""
@@ -84,7 +84,7 @@ _CALIBRATION_AMOUNT = 1.0
 class FaceLook(nnx.Module):
     """What the networks say of faces: positions of the labels' attributes and of `FURTHER_NETWORKS`, two identities."""
 
-    def __init__(self, columns: np.ndarray, labels: Gaussianiser, further: Gaussianiser) -> None:
+    def __init__(self, columns: np.ndarray, labels: QuantileTransform, further: QuantileTransform) -> None:
         self.attributes, self.identity, self.second = FaceAttributes(), FaceIdentity(), FaceResReading()
         self.columns = nnx.data(jnp.asarray(columns))
         self.labels, self.further = nnx.data(labels), nnx.data(further)
@@ -119,11 +119,11 @@ class World:
     generator: MobileStyleGAN
     preview: Preview
     pca: PCA
-    labels: Gaussianiser
+    labels: QuantileTransform
     names: tuple[str, ...]
     label_columns: np.ndarray
     w: np.ndarray
-    config: PictureLossConfig
+    config: ImageLossConfig
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -153,11 +153,11 @@ def prepare(out: Path, faces: int) -> World:
         generator=generator,
         preview=fit_preview(generator, np.asarray(dataset.w[:_PREVIEW_FACES])),
         pca=fit_pca(dataset.w),
-        labels=fit_gaussianiser(dataset.values, names),
+        labels=fit_quantile_transform(dataset.values, names),
         names=names,
         label_columns=np.array([[a.name for a in FACE_ATTRIBUTES].index(name) for name in names]),
         w=w,
-        config=PictureLossConfig(),
+        config=ImageLossConfig(),
     )
 
 
@@ -173,7 +173,7 @@ def kept(path: Path, make: Any) -> dict[str, np.ndarray]:
 
 def read_pool(world: World) -> tuple[FaceLook, np.ndarray, tuple[np.ndarray, ...]]:
     """The look, with the second network's own scale; positions and descriptors of the faces."""
-    identity = fit_gaussianiser(np.arange(2 * len(FURTHER_NETWORKS), dtype=np.float32).reshape(2, -1))
+    identity = fit_quantile_transform(np.arange(2 * len(FURTHER_NETWORKS), dtype=np.float32).reshape(2, -1))
     look = FaceLook(world.label_columns, world.labels, identity)
 
     def make() -> dict[str, np.ndarray]:
@@ -186,7 +186,7 @@ def read_pool(world: World) -> tuple[FaceLook, np.ndarray, tuple[np.ndarray, ...
         return {"values": values, "further": further, "descriptor_0": one, "descriptor_1": other}
 
     pool = kept(world.out / f"pool-{len(world.w)}.npz", make)
-    look.further = nnx.data(fit_gaussianiser(pool["further"], FURTHER_NETWORKS))
+    look.further = nnx.data(fit_quantile_transform(pool["further"], FURTHER_NETWORKS))
     positions = np.concatenate(
         [look.labels.transform(pool["values"]), look.further.transform(pool["further"])], axis=1
     )
@@ -232,7 +232,7 @@ def descend(
     before: tuple[np.ndarray, tuple[np.ndarray, ...]],
     moments: Moments,
     attributes: tuple[str, ...],
-    pictures: int,
+    images: int,
     seed: int,
 ) -> dict[str, Curve]:
     """The descent of all attributes, a batch of each in turn."""
@@ -242,7 +242,7 @@ def descend(
         step = moments.first_step(weights, world.config).reshape(world.shape)
         inverse = moments.inverse(weights, world.config, damping=0.1)
         curves[name] = Curve(step.astype(np.float32), len(world.columns), inverse)
-    folder, batches = world.out / "descent", -(-pictures // _BATCH)
+    folder, batches = world.out / "descent", -(-images // _BATCH)
     done = 0
     for path in sorted(folder.glob("*.npz"), reverse=True):
         with np.load(path, allow_pickle=False) as file:
@@ -252,7 +252,7 @@ def descend(
                 done = int(path.stem)
                 break
     history: list[str] = []
-    with tqdm(total=batches * _BATCH * len(attributes), desc="descent", unit="picture") as bar:
+    with tqdm(total=batches * _BATCH * len(attributes), desc="descent", unit="image") as bar:
         bar.initial = done * _BATCH * len(attributes)
         bar.update(done * _BATCH * len(attributes))
         for number in range(done, batches):
@@ -307,7 +307,7 @@ def _one_batch(
 def seen_in_full(
     world: World, name: str, w_plus: Float[np.ndarray, "num_faces *style w_dim"], batch_size: int
 ) -> Float[np.ndarray, "num_faces num_attributes"]:
-    """Positions that the labelling networks see in full pictures of latents."""
+    """Positions that the labeling networks see in full images of latents."""
     network = as_argument(FaceAttributes())
 
     def make() -> dict[str, np.ndarray]:
@@ -326,17 +326,17 @@ def seen_in_full(
     return np.clip(np.asarray(world.labels.transform(found["values"][:, world.label_columns])), -4, 4)
 
 
-def alone(name: str, curve: tuple[np.ndarray, np.ndarray]) -> LayerSteps:
+def alone(name: str, curve: tuple[np.ndarray, np.ndarray]) -> LayerCurves:
     """One curve as steps of one attribute."""
     ends, slope = ENDS.get(name, (-2.0, 2.0)), SLOPES.get(name, 0.5)
     step, bend = (jnp.asarray(part, jnp.float32)[None] for part in curve)
-    return LayerSteps(step, bend, jnp.asarray([ends]), jnp.asarray([slope]), jnp.asarray(GROUPS))
+    return LayerCurves(step, bend, jnp.asarray([ends]), jnp.asarray([slope]), jnp.asarray(GROUPS))
 
 
 def calibrate(
     world: World, curves: dict[str, tuple[np.ndarray, np.ndarray]], faces: int, batch_size: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The curves with what they do in full pictures taken into account."""
+    """The curves with what they do in full images taken into account."""
     w = world.w[-faces:]
     # In W+, as the edited ones are, so that one program renders both.
     unedited = seen_in_full(world, "unedited", np.repeat(w[:, None], len(GROUPS), axis=1), batch_size)
@@ -435,7 +435,7 @@ def run(
     *,
     faces: int,
     num_derivatives: int,
-    pictures: int,
+    images: int,
     calibration_faces: int,
     calibrations: int,
     attributes: tuple[str, ...],
@@ -446,7 +446,7 @@ def run(
     for name, number, least in (
         ("--faces", faces, max(num_derivatives, calibration_faces, 2)),
         ("--derivatives", num_derivatives, 1),
-        ("--pictures", pictures, 1),
+        ("--images", images, 1),
         ("--calibration-faces", calibration_faces, 2),
     ):
         if number < least:
@@ -459,7 +459,7 @@ def run(
     chosen = attributes or world.names
     look, positions, descriptors = read_pool(world)
     moments = read_derivatives(world, look, [d.shape[1] for d in descriptors], num_derivatives)
-    learnt = descend(world, look, (positions, descriptors), moments, chosen, pictures, seed)
+    learnt = descend(world, look, (positions, descriptors), moments, chosen, images, seed)
     curves = {name: c.rescaled(c.gains(world.weights(name))) for name, c in learnt.items()}
     for _ in range(calibrations):
         curves = calibrate(world, curves, calibration_faces, batch_size)
@@ -475,24 +475,24 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of measurements and result")],
     faces: Annotated[int, typer.Option(help="faces to learn from")] = 1024,
     derivatives: Annotated[int, typer.Option(help="of them, those at which derivatives are taken")] = 160,
-    pictures: Annotated[int, typer.Option(help="of the descent, for each attribute")] = 640,
+    images: Annotated[int, typer.Option(help="of the descent, for each attribute")] = 640,
     calibration_faces: Annotated[
-        int, typer.Option(help="on which the curves are measured in full pictures")
+        int, typer.Option(help="on which the curves are measured in full images")
     ] = 96,
     calibrations: Annotated[int, typer.Option(help="how often they are measured and mixed")] = 2,
     attributes: Annotated[
         str, typer.Option(help="with commas; by default all that come with the labels")
     ] = "",
     seed: Annotated[int, typer.Option(help="of the faces and amounts of the descent")] = 0,
-    batch_size: Annotated[int, typer.Option(help="full pictures at once: 32 and more on an accelerator")] = 4,
+    batch_size: Annotated[int, typer.Option(help="full images at once: 32 and more on an accelerator")] = 4,
 ) -> None:
-    """Learn the curves of the default axes through pictures.
+    """Learn the curves of the default axes through images.
 
     \b
     python -m benchmarks.learn_layer_steps --out curves
-    python -m benchmarks.learn_layer_steps --out some --attributes age,smile --pictures 320
+    python -m benchmarks.learn_layer_steps --out some --attributes age,smile --images 320
 
-    A picture of the descent takes 0.4 s on two CPU cores: about twenty minutes for four attributes. What is stopped
+    An image of the descent takes 0.4 s on two CPU cores: about twenty minutes for four attributes. What is stopped
     goes on where it was when it is started again with the same --out.
     """
     try:
@@ -500,7 +500,7 @@ def main(
             out,
             faces=faces,
             num_derivatives=derivatives,
-            pictures=pictures,
+            images=images,
             calibration_faces=calibration_faces,
             calibrations=calibrations,
             attributes=tuple(part.strip() for part in attributes.split(",") if part.strip()),

@@ -25,14 +25,14 @@ import typer
 from benchmarks import projector_peer, stylegan2_peer
 from benchmarks.common import Rows, finish, measure
 from benchmarks.synthesis import _SIZES, converted
-from jaxedit.attributes.latents import sample_w
-from jaxedit.axes.pca import PCA
-from jaxedit.generators.base import Generator
-from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from jaxedit.generators.stylegan2_initial import initial_params
-from jaxedit.pretrained import load_axes, load_generator
-from jaxedit.projection import project as projection
-from jaxedit.projection.config import ProjectionConfig
+from jaxedit.generators.protocol import Generator
+from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.inversion import project as projection
+from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.latents.pca import PCA
+from jaxedit.latents.seed_stream import sample_w
+from jaxedit.pretrained.registry import load_axes, load_generator
 
 _NAME = "mobile-stylegan-ffhq"
 

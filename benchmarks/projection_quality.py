@@ -22,21 +22,21 @@ import numpy as np
 import typer
 
 from benchmarks.common import Rows, finish
-from jaxedit.attributes.face_attributes import FaceAttributes
-from jaxedit.attributes.latents import sample_z
-from jaxedit.attributes.referees import RefereeIdentity
-from jaxedit.evaluation.contact_sheet import draw_grid
-from jaxedit.files import write_atomically
-from jaxedit.generators.base import Generator, broadcast_w
+from jaxedit.attributes.faces.face_attributes import FaceAttributes
+from jaxedit.attributes.independent.classifiers import IndependentIdentity
+from jaxedit.evaluation.report.contact_sheet import draw_grid
+from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.images import save_image, to_uint8
-from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents
-from jaxedit.projection.align import align
-from jaxedit.projection.config import ProjectionConfig, TuningConfig
-from jaxedit.projection.metrics import compare
-from jaxedit.projection.presets import tuning_preset
-from jaxedit.projection.project import project
-from jaxedit.projection.rendering import shrink
-from jaxedit.projection.tuning import GeneratorDelta, tune
+from jaxedit.inversion.align import align
+from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.loss_images import shrink
+from jaxedit.inversion.presets import tuning_preset
+from jaxedit.inversion.project import project
+from jaxedit.inversion.reconstruction_quality import compare
+from jaxedit.inversion.tuning import GeneratorDelta, tune
+from jaxedit.latents.seed_stream import sample_z
+from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
+from jaxedit.storage.atomic import write_atomically
 
 _NAME = "mobile-stylegan-ffhq"
 _TARGETS = ("age", "smile", "yaw")
@@ -54,12 +54,12 @@ class Studio:
         self.classifier = FaceAttributes()
         labels = load_labelled_latents(_NAME, generator)
         self.std = dict(zip(labels.attribute_names, np.asarray(labels.values).std(0).tolist(), strict=True))
-        self.other = RefereeIdentity("mobileface")
+        self.other = IndependentIdentity("mobileface")
         # As arguments, so that tuned weights compile nothing anew.
         self.synthesis = jax.jit(lambda generator, w_plus: jnp.clip(generator.synthesis(w_plus), -1, 1))
         self.measure = jax.jit(lambda classifier, images: classifier(images))
 
-    def pictures(self, generator: Generator, w_plus: Any) -> tuple[list[np.ndarray], dict[str, float]]:
+    def renderings(self, generator: Generator, w_plus: Any) -> tuple[list[np.ndarray], dict[str, float]]:
         """The edits of each target by −1.5 and +1.5, and what they do to it and to others."""
         images, row = [], {}
         names = self.classifier.names
@@ -82,16 +82,16 @@ class Studio:
     def row(
         self, name: str, original: np.ndarray, w_plus: Any, generator: Generator | None = None
     ) -> dict[str, Any]:
-        """How near the picture of a latent comes to the original; a sheet of both and of the edits is drawn."""
+        """How near the image of a latent comes to the original; a sheet of both and of the edits is drawn."""
         generator = generator or self.generator
         original = original.astype(np.float32) / 127.5 - 1
-        picture = np.asarray(self.synthesis(generator, jnp.asarray(w_plus)))[0]
-        apart = [self.measure(self.other, shrink(jnp.asarray(x)[None], 512)) for x in (picture, original)]
-        row: dict[str, Any] = {"what": name} | compare(original, picture)
+        image = np.asarray(self.synthesis(generator, jnp.asarray(w_plus)))[0]
+        apart = [self.measure(self.other, shrink(jnp.asarray(x)[None], 512)) for x in (image, original)]
+        row: dict[str, Any] = {"what": name} | compare(original, image)
         row["identity, other network"] = float(jnp.linalg.norm(apart[0] - apart[1]))
-        edits, effects = self.pictures(generator, w_plus)
+        edits, effects = self.renderings(generator, w_plus)
         small = [
-            np.asarray(to_uint8(shrink(jnp.asarray(x)[None], 256)[0])) for x in (original, picture, *edits)
+            np.asarray(to_uint8(shrink(jnp.asarray(x)[None], 256)[0])) for x in (original, image, *edits)
         ]
         captions = ["original", "projection", *[f"{t} {s}{_AMOUNT}" for t in _TARGETS for s in ("−", "+")]]
         sheet = draw_grid(
@@ -132,7 +132,7 @@ def main(
     ] = False,
     truncation_psi: Annotated[float, typer.Option(help="of the generated faces")] = 0.7,
     seed: Annotated[int, typer.Option(help="of the generated faces")] = 11,
-    out: Annotated[Path, typer.Option(help="folder of latents and pictures")] = Path("quality"),
+    out: Annotated[Path, typer.Option(help="folder of latents and renderings")] = Path("quality"),
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
     """Measure projections and edits of what they find."""
@@ -153,7 +153,7 @@ def main(
     for i in range(faces):
         true = broadcast_w(w[i : i + 1], generator.num_ws)
         image = np.asarray(to_uint8(generator.synthesis(true)))[0]
-        rows.append({"what": f"face{i}, true latent"} | studio.pictures(generator, true)[1])
+        rows.append({"what": f"face{i}, true latent"} | studio.renderings(generator, true)[1])
         for name, settings in ((f"face{i}, W", in_w), (f"face{i}, W+", config)):
             rows.append(studio.row(name, image, studio.projected(name, image, settings)))
         finish("projection quality", {"faces": rows}, json)

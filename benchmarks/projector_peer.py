@@ -17,12 +17,12 @@ import numpy as np
 import typer
 
 from benchmarks import stylegan2_peer
-from jaxedit.projection.lpips import _NETWORKS, _SCALE, _SHIFT, LPIPS
-from jaxedit.projection.lpips_pretrained import load_lpips
+from jaxedit.inversion.lpips import _NETWORKS, _SCALE, _SHIFT, LPIPS
+from jaxedit.inversion.lpips_pretrained import load_lpips
 
 
 def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
-    """A file like `vgg16.pt`: pictures [batch, 3, height, width] in 0…255 ↦ vectors, whose squared distance is LPIPS.
+    """A file like `vgg16.pt`: images [batch, 3, height, width] in 0…255 ↦ vectors, whose squared distance is LPIPS.
 
     Args:
         lpips: whose weights, of VGG16; fetched if None.

@@ -26,10 +26,10 @@ from jaxtyping import DTypeLike
 
 from benchmarks import stylegan2_peer
 from benchmarks.common import Rows, finish, measure_side_by_side, peak_memory
-from jaxedit.attributes.latents import sample_w, sample_z
-from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from jaxedit.pretrained import load_generator
-from jaxedit.sources import RANDOM_FACE, fetch
+from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.latents.seed_stream import sample_w, sample_z
+from jaxedit.pretrained.registry import load_generator
+from jaxedit.storage.download import RANDOM_FACE, fetch
 from weights_conversion.stylegan2_state_dict import convert_state_dict
 
 _SIZES = {1024: 32768, 256: 16384}

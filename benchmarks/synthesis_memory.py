@@ -16,8 +16,8 @@ def main(runtime: str, folder: str, resolution: int, batch: int) -> None:
     if runtime == "jaxedit":
         import jax
 
-        from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-        from jaxedit.generators.stylegan2_initial import initial_params
+        from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+        from jaxedit.generators.stylegan2.initial import initial_params
 
         config = StyleGAN2Config.of_size(resolution, channel_base=channel_base)
         # Out of NumPy, as they come out of a file: making them in JAX would be weighed along.

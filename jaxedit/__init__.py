@@ -1,30 +1,75 @@
 """Edits images along labelled, decorrelated axes of a pretrained StyleGAN.
 
-The way in: `load_generator`, `load_axes`, `AttributeAxes.edit`; to learn axes of your own: `load_labelled_latents` (or
-`label`), `fit_pca`, `learn_axes`; to edit photographs: `align`, `project`.
+Start with `load_generator`, `load_axes` and `AttributeAxes.edit`. To learn axes of your own: `load_labelled_latents`
+(or `label`), `fit_pca`, `learn_axes`. To edit photographs: `align`, `project`.
+
+The names below are loaded when they are first used, so that `import jaxedit` takes no time.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from jaxedit._version import __version__
-from jaxedit.attributes import AttributeClassifier, LabelledLatents, label
-from jaxedit.axes import (
-    PCA,
-    AttributeAxes,
-    AxesConfig,
-    AxesReport,
-    fit_pca,
-    fit_pca_streamed,
-    learn_axes,
-    learn_axes_sweep,
-)
-from jaxedit.errors import CheckpointError, DownloadError, InputError, JaxeditError, OutputError
-from jaxedit.generators import Generator
-from jaxedit.images import save_image, to_uint8
-from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
-from jaxedit.pretrained import load_axes, load_generator, load_labelled_latents, save_generator
-from jaxedit.projection.align import align
-from jaxedit.projection.config import ProjectionConfig, TuningConfig
-from jaxedit.projection.project import ProjectionResult, project
-from jaxedit.projection.tuning import GeneratorDelta, tune
+
+if TYPE_CHECKING:
+    from jaxedit import evaluation as evaluation
+    from jaxedit import parallel as parallel
+    from jaxedit.attributes.classifier import AttributeClassifier
+    from jaxedit.axes.attribute_axes import AttributeAxes
+    from jaxedit.axes.config import AxesConfig
+    from jaxedit.axes.learning.learn import learn_axes, learn_axes_sweep
+    from jaxedit.axes.report import AxesReport
+    from jaxedit.errors import CheckpointError, DownloadError, InputError, JaxeditError, OutputError
+    from jaxedit.generators.protocol import Generator
+    from jaxedit.images import save_image, to_uint8
+    from jaxedit.inversion.align import align
+    from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+    from jaxedit.inversion.project import ProjectionResult, project
+    from jaxedit.inversion.tuning import GeneratorDelta, tune
+    from jaxedit.labels.dataset import LabelledLatents
+    from jaxedit.labels.labeling import label
+    from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
+    from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
+    from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents, save_generator
+
+_MODULE_OF_NAME = {
+    "AttributeAxes": "axes.attribute_axes",
+    "AttributeClassifier": "attributes.classifier",
+    "AxesConfig": "axes.config",
+    "AxesReport": "axes.report",
+    "CheckpointError": "errors",
+    "DownloadError": "errors",
+    "Generator": "generators.protocol",
+    "GeneratorDelta": "inversion.tuning",
+    "InputError": "errors",
+    "JaxeditError": "errors",
+    "LabelledLatents": "labels.dataset",
+    "OutputError": "errors",
+    "PCA": "latents.pca",
+    "ProjectionConfig": "inversion.config",
+    "ProjectionResult": "inversion.project",
+    "TuningConfig": "inversion.config",
+    "align": "inversion.align",
+    "data_mesh": "parallel",
+    "fit_pca": "latents.pca",
+    "fit_pca_streamed": "latents.pca",
+    "gather": "parallel",
+    "label": "labels.labeling",
+    "learn_axes": "axes.learning.learn",
+    "learn_axes_sweep": "axes.learning.learn",
+    "load_axes": "pretrained.registry",
+    "load_generator": "pretrained.registry",
+    "load_labelled_latents": "pretrained.registry",
+    "over_batch": "parallel",
+    "project": "inversion.project",
+    "replicate": "parallel",
+    "save_generator": "pretrained.registry",
+    "save_image": "images",
+    "shard_batch": "parallel",
+    "to_uint8": "images",
+    "tune": "inversion.tuning",
+}
+_SUBMODULES = ("evaluation", "parallel")
 
 __all__ = [
     "PCA",
@@ -64,3 +109,17 @@ __all__ = [
     "to_uint8",
     "tune",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"jaxedit.{name}")
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module 'jaxedit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"jaxedit.{_MODULE_OF_NAME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF_NAME, *_SUBMODULES})

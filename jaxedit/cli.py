@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxedit._version import __version__
-from jaxedit.compiled import keep_compiled_programs
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, OutputError
+from jaxedit.storage.compilation_cache import keep_compiled_programs
 from weights_conversion.errors import ConversionError
 
 if TYPE_CHECKING:
     import jax
     import numpy as np
 
-    from jaxedit.attributes.dataset import LabelledLatents
-    from jaxedit.generators.base import Generator
-    from jaxedit.projection.latent_file import SavedLatent
+    from jaxedit.generators.protocol import Generator
+    from jaxedit.labels.dataset import LabelledLatents
+    from jaxedit.latents.latent_files import SavedLatent
 
 DEFAULT_GENERATOR = "mobile-stylegan-ffhq"
 
@@ -33,7 +33,7 @@ app = typer.Typer(
 
     \b
     Start here:
-      jaxedit demo                                      the whole way, as a page of pictures: demo/index.html
+      jaxedit demo                                      the whole way, as a page of images: demo/index.html
       jaxedit edit --seed 7 age=+1.5 smile=+1           one edited face: edited.png
       jaxedit COMMAND --help                            options and examples of a command
     """,
@@ -138,11 +138,11 @@ def fetch(
       jaxedit fetch face-api           the face networks that `jaxedit label` and `align` need, 13 MB, through npm
       jaxedit fetch lpips              the perceptual distance, 64 MB
     """
-    from jaxedit.attributes.face_pretrained import load_face_networks
-    from jaxedit.pretrained import KNOWN_GENERATORS, load_generator
-    from jaxedit.projection.lpips import NETWORKS
-    from jaxedit.projection.lpips_pretrained import load_lpips
-    from jaxedit.sources import cache_dir
+    from jaxedit.attributes.faces.pretrained import load_face_networks
+    from jaxedit.inversion.lpips import NETWORKS
+    from jaxedit.inversion.lpips_pretrained import load_lpips
+    from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_generator
+    from jaxedit.storage.download import cache_dir
 
     if name == "face-api":
         load_face_networks()
@@ -177,8 +177,8 @@ def convert(
       jaxedit convert stylegan2-ffhq.pkl --out open --format safetensors     a folder for other libraries
       jaxedit info ffhq                                                      what it holds
     """
-    from jaxedit.checkpoint import save_checkpoint
-    from jaxedit.pretrained import KIND
+    from jaxedit.pretrained.registry import KIND
+    from jaxedit.storage.checkpoints import save_checkpoint
     from weights_conversion.detect import convert_file, describe_format
 
     found = describe_format(file)
@@ -209,8 +209,8 @@ def export(
       jaxedit export ffhq --out open                      a converted one
       jaxedit convert open --out again                    back to a checkpoint
     """
-    from jaxedit.generators.layers import module_params
-    from jaxedit.pretrained import load_generator
+    from jaxedit.generators.modules import module_params
+    from jaxedit.pretrained.registry import load_generator
 
     model = load_generator(generator)
     config, arrays = model.describe(), module_params(model)
@@ -257,15 +257,15 @@ def label(
       jaxedit label --out labels --batch-size 256 --distributed  on each host of a TPU slice
     """
     from jaxedit import parallel
-    from jaxedit.attributes import labelling
-    from jaxedit.attributes.face_attributes import FaceAttributes
-    from jaxedit.attributes.own_classifier import load_classifier
-    from jaxedit.pretrained import load_generator
+    from jaxedit.attributes.faces.face_attributes import FaceAttributes
+    from jaxedit.attributes.user_classifier import load_classifier
+    from jaxedit.labels import labeling
+    from jaxedit.pretrained.registry import load_generator
 
     if distributed:
         parallel.initialize()
     mesh = parallel.fitting_mesh(batch_size, devices)
-    labels = labelling.label(
+    labels = labeling.label(
         load_generator(generator),
         FaceAttributes() if classifier is None else load_classifier(classifier),
         out,
@@ -277,7 +277,7 @@ def label(
         mesh=mesh if mesh.size > 1 else None,
     )
     print(
-        f"{len(labels.values)} images × {len(labels.attribute_names)} attributes: {out / labelling.LABELS_FILE}"
+        f"{len(labels.values)} images × {len(labels.attribute_names)} attributes: {out / labeling.LABELS_FILE}"
     )
 
 
@@ -320,9 +320,9 @@ def learn(
     import dataclasses
 
     from jaxedit.axes.config import AxesConfig
-    from jaxedit.axes.learning import learn_axes
-    from jaxedit.axes.pca import fit_pca
-    from jaxedit.inspection import describe_axes
+    from jaxedit.axes.learning.learn import learn_axes
+    from jaxedit.latents.pca import fit_pca
+    from jaxedit.pretrained.inspection import describe_axes
 
     changes: dict[str, Any] = {
         "learning_rate": learning_rate,
@@ -367,7 +367,7 @@ def edit(
             help="A photograph instead: its largest face is aligned and projected, which takes minutes."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png or .jpg.")] = Path("edited.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The image: .png or .jpg.")] = Path("edited.png"),
     compare: Annotated[
         bool,
         typer.Option(
@@ -397,7 +397,7 @@ def edit(
     ] = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
 ) -> None:
-    """Edit one face and write the picture.
+    """Edit one face and write the image.
 
     An amount moves the face along an axis, in standard deviations of the attribute over all faces: +1 is distinct,
     +3 strong. `jaxedit info mobile-stylegan-ffhq` lists the attributes.
@@ -413,11 +413,11 @@ def edit(
       jaxedit edit --latent projected/portrait glasses=+2        what `jaxedit project` found
       jaxedit edit --latent latent.npy glasses=+2
     """
-    from jaxedit.editing import dense_amounts
+    from jaxedit.axes.editing import dense_amounts
     from jaxedit.images import save_image
-    from jaxedit.pretrained import load_axes, load_generator
-    from jaxedit.projection.folder import load_delta, rendered, side_by_side
-    from jaxedit.projection.latent_file import load_latent_file
+    from jaxedit.inversion.projection_folder import load_delta, rendered, side_by_side
+    from jaxedit.latents.latent_files import load_latent_file
+    from jaxedit.pretrained.registry import load_axes, load_generator
 
     amounts = parse_edits(edits)
     sources = {"--seed": seed, "--latent": latent, "--photo": photo}
@@ -445,11 +445,11 @@ def edit(
         if delta is not None:
             model, noise = delta.apply(model), None  # it was tuned with the generator's own noise images
     edited = chosen.edit(w, amounts, absolute=absolute, units="raw" if raw else "std", pivot=pivot)
-    # One picture after the other: the program for one serves both. The edit by nothing brings the original to W+.
-    pictures = [rendered(model, one, noise) for one in ([chosen.edit(w, {})] if compare else []) + [edited]]
+    # One image after the other: the program for one serves both. The edit by nothing brings the original to W+.
+    images = [rendered(model, one, noise) for one in ([chosen.edit(w, {})] if compare else []) + [edited]]
     if compare and crop is not None:
-        pictures.insert(0, crop)
-    save_image(side_by_side(*pictures), out)
+        images.insert(0, crop)
+    save_image(side_by_side(*images), out)
     # An edit of W leads to W+ by the axes' own steps, and is read as such.
     before, after = chosen.read(w, pivot=pivot)[0], chosen.read(edited, pivot=pivot)[0]
     for name in amounts:
@@ -460,14 +460,14 @@ def edit(
 
 @app.command()
 def align(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures, or folders of such.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of such.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the crops.")],
     all_: Annotated[
         bool, typer.Option("--all/--largest", help="All faces of a photo, or the largest alone.")
     ] = True,
     size: Annotated[int, typer.Option(help="Pixels a side of the crops.")] = 1024,
 ) -> None:
-    """Cut the faces out of photographs, upright and framed as the generator's training pictures are.
+    """Cut the faces out of photographs, upright and framed as the generator's training images are.
 
     NAME.png is the largest face of NAME.jpg, NAME_2.png the next; NAME.json says where in the photo they are. A run
     that was stopped goes on where it was when it is started again.
@@ -477,7 +477,7 @@ def align(
       jaxedit align party.jpg --out faces                 every face of one photo
       jaxedit align holidays --out faces --largest        one face of each photo in a folder
     """
-    from jaxedit.projection.photo_folder import align_photos, find_photos
+    from jaxedit.inversion.align_folder import align_photos, find_photos
 
     found = find_photos(photos)
     summary = align_photos(found, out, size=size, largest_only=not all_)
@@ -492,7 +492,7 @@ def align(
 
 @app.command()
 def project(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures, or folders of such.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of such.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results, new or to go on with.")],
     preset: PresetOption = None,
     num_steps: NumStepsOption = None,
@@ -527,12 +527,12 @@ def project(
       jaxedit project portrait.jpg --out projected --tune             nearer to the photo, some minutes more
       jaxedit edit --latent projected/portrait smile=+1 --compare     edit with the result
     """
-    from jaxedit.pretrained import load_generator
-    from jaxedit.projection.metrics import metrics_text
-    from jaxedit.projection.photo import list_photos
-    from jaxedit.projection.presets import preset as preset_of
-    from jaxedit.projection.presets import tuning_preset
-    from jaxedit.projection.project_photos import project_photos
+    from jaxedit.inversion.photo import list_photos
+    from jaxedit.inversion.presets import preset as preset_of
+    from jaxedit.inversion.presets import tuning_preset
+    from jaxedit.inversion.project_photos import project_photos
+    from jaxedit.inversion.reconstruction_quality import metrics_text
+    from jaxedit.pretrained.registry import load_generator
 
     config = preset_of(preset, num_steps=num_steps, seed=seed)
     summary = project_photos(
@@ -619,16 +619,20 @@ def evaluate(
     import jax.numpy as jnp
 
     from jaxedit import evaluation
-    from jaxedit.attributes.face_attributes import FaceAttributes, FaceIdentity
-    from jaxedit.attributes.labels_file import load_labels
-    from jaxedit.attributes.latents import sample_z
-    from jaxedit.attributes.referees import INDEPENDENT_COLUMNS, RefereeAttributes, RefereeIdentity
-    from jaxedit.evaluation.compare import TARGETS
-    from jaxedit.evaluation.compare_page import write_page
+    from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+    from jaxedit.attributes.independent.classifiers import (
+        INDEPENDENT_COLUMNS,
+        IndependentAttributes,
+        IndependentIdentity,
+    )
+    from jaxedit.evaluation.comparison import TARGETS
     from jaxedit.evaluation.methods import load_direction_files
-    from jaxedit.pretrained import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
-    from jaxedit.projection.lpips import MIN_SIZE
-    from jaxedit.projection.lpips_pretrained import load_lpips
+    from jaxedit.evaluation.report.comparison_page import write_page
+    from jaxedit.inversion.lpips import MIN_SIZE
+    from jaxedit.inversion.lpips_pretrained import load_lpips
+    from jaxedit.labels.labels_file import load_labels
+    from jaxedit.latents.seed_stream import sample_z
+    from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
 
     if faces < 2:
         raise InputError(f"faces: expected 2 or more, got {faces}")
@@ -642,13 +646,13 @@ def evaluate(
     identity: dict[str, Any] = {"face-api": FaceIdentity()}
     opinions = {}
     if judges:
-        referee = RefereeAttributes(INDEPENDENT_COLUMNS)
+        referee = IndependentAttributes(INDEPENDENT_COLUMNS)
         reference = None
         if judge_labels is not None:
             labels = load_labels(judge_labels / "labels.npz" if judge_labels.is_dir() else judge_labels)
             reference = labels.select(referee.names).values
         opinions["independent networks"] = evaluation.Judge(referee, reference=reference)
-        identity["mobileface"] = RefereeIdentity("mobileface")
+        identity["mobileface"] = IndependentIdentity("mobileface")
     z = jnp.asarray(sample_z(seed, faces, model.z_dim))
     result = evaluation.evaluate(
         model,
@@ -684,7 +688,7 @@ def info(
       jaxedit info mobile-stylegan-ffhq     the generator and the attributes of its axes
       jaxedit info axes                     the attributes and numbers of learnt axes
     """
-    from jaxedit.inspection import describe, describe_installation
+    from jaxedit.pretrained.inspection import describe, describe_installation
 
     print(describe_installation() if what is None else describe(what))
 
@@ -702,7 +706,7 @@ def demo(
       jaxedit demo                          demo/index.html, a few minutes on two CPU cores
       jaxedit demo --out more --faces 12
     """
-    from jaxedit.demo import run_demo
+    from jaxedit.demos.faces import run_demo
 
     page = run_demo(out, seed=seed, faces=faces)
     print(f"open {page}")
@@ -710,11 +714,11 @@ def demo(
 
 @app.command(name="demo-photo")
 def demo_photo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the picture.")] = Path("demo-photo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the image.")] = Path("demo-photo"),
     preset: Annotated[Preset, typer.Option(help="Settings of the projection.")] = Preset.FAST,
     num_steps: NumStepsOption = None,
 ) -> None:
-    """Project a photograph and edit it, to one picture.
+    """Project a photograph and edit it, to one image.
 
     The photograph is scikit-image's astronaut: pip install 'jaxedit[photo]'.
 
@@ -723,8 +727,8 @@ def demo_photo(
       jaxedit demo-photo                    demo-photo/photo.png, some five minutes on two CPU cores
       jaxedit demo-photo --num-steps 100    a rougher likeness, sooner
     """
-    from jaxedit.demo_photo import run_demo_photo
-    from jaxedit.projection.presets import preset as preset_of
+    from jaxedit.demos.photo import run_demo_photo
+    from jaxedit.inversion.presets import preset as preset_of
 
     print(f"open {run_demo_photo(out, config=preset_of(preset, num_steps=num_steps))}")
 
@@ -807,9 +811,9 @@ def _projected(
     photo: Path, model: "Generator", generator: str, preset: Preset | None, num_steps: int | None
 ) -> "tuple[SavedLatent, np.ndarray]":
     """The latent and the crop of a photograph's largest face."""
-    from jaxedit.projection.cached import project_cached
-    from jaxedit.projection.latent_file import load_latent_file
-    from jaxedit.projection.presets import preset as preset_of
+    from jaxedit.inversion.cached_projection import project_cached
+    from jaxedit.inversion.presets import preset as preset_of
+    from jaxedit.latents.latent_files import load_latent_file
 
     config = preset_of(preset, num_steps=num_steps)
     folder = project_cached(photo, model, generator_name=generator, config=config)
@@ -819,7 +823,7 @@ def _projected(
 def _seed_latent(generator: "Generator", seed: int, truncation_psi: float) -> "jax.Array":
     import jax.numpy as jnp
 
-    from jaxedit.attributes.latents import sample_z
+    from jaxedit.latents.seed_stream import sample_z
 
     z = jnp.asarray(sample_z(seed, 1, generator.z_dim))
     return generator.mapping(z, truncation_psi=truncation_psi)
@@ -828,7 +832,7 @@ def _seed_latent(generator: "Generator", seed: int, truncation_psi: float) -> "j
 def _labelled_latents(generator: str, labels: Path | None, attributes: str | None) -> "LabelledLatents":
     import dataclasses
 
-    from jaxedit.pretrained import load_generator, load_labelled_latents
+    from jaxedit.pretrained.registry import load_generator, load_labelled_latents
 
     if labels is None:
         dataset = load_labelled_latents(generator)

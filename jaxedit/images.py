@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
 from jaxedit.errors import OutputError
-from jaxedit.files import write_atomically
+from jaxedit.storage.atomic import write_atomically
 
 
 @jax.jit

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from jaxedit import cli
-from jaxedit.generators.mobile_stylegan import MobileStyleGAN
-from jaxedit.pretrained import load_generator
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.pretrained.registry import load_generator
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -29,14 +29,14 @@ def generator() -> MobileStyleGAN:
 
 @pytest.fixture(scope="session")
 def reference() -> dict[str, np.ndarray]:
-    """z, w and pictures of the original network under OpenVINO, float32."""
+    """z, w and images of the original network under OpenVINO, float32."""
     with np.load(FIXTURES / "mobile_stylegan_ffhq_reference.npz") as file:
         return {name: file[name] for name in file.files}
 
 
 @pytest.fixture(scope="session")
 def images(generator: MobileStyleGAN, reference: dict[str, np.ndarray]) -> np.ndarray:
-    """The pictures of the reference latents, made here."""
+    """The images of the reference latents, made here."""
     return np.asarray(generator.synthesis(jax.numpy.asarray(reference["w"])))
 
 

@@ -17,10 +17,10 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxedit
-from jaxedit.attributes.latents import sample_z
 from jaxedit.axes import learning
-from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from jaxedit.generators.stylegan2_initial import initial_params
+from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.latents.seed_stream import sample_z
 from jaxedit.parallel import fitting_mesh, initialize
 
 # Blocks up to 32² take a batch at once on a CPU, that of 64² takes image after image.
@@ -34,7 +34,7 @@ CONFIGS = {
 ARGUMENTS = {"num_samples": 90, "seed": 3, "batch_size": 8, "shard_size": 16, "generator_name": "small"}
 
 
-class Colours:
+class Colors:
     """Mean of each channel, and the contrast."""
 
     names = ("red", "green", "blue", "contrast")
@@ -58,18 +58,18 @@ def assert_rounding(found, expected, what, tolerance=1e-5, scale=0.0):
     assert off < tolerance, f"{what}: off by {off:.1e}"
 
 
-def picture(generator, z):
+def image(generator, z):
     return generator.synthesis(generator.mapping(z))
 
 
 def check_synthesis(generator, mesh):
     """Divided by XLA and by `over_batch`."""
     z = sample_z(0, 16, CONFIG.z_dim)
-    expected = picture(generator, jnp.asarray(z))
+    expected = image(generator, jnp.asarray(z))
     model, batch = jaxedit.replicate(generator, mesh), jaxedit.shard_batch(z, mesh)
-    images = jax.jit(picture)(model, batch)
+    images = jax.jit(image)(model, batch)
     assert_rounding(jaxedit.gather(images), expected, "synthesis under jit")
-    divided = jax.jit(jaxedit.over_batch(picture, mesh))(model, batch)
+    divided = jax.jit(jaxedit.over_batch(image, mesh))(model, batch)
     assert len(divided.sharding.device_set) == mesh.size
     assert divided.addressable_shards[0].data.shape[0] == 16 // mesh.size
     assert_rounding(jaxedit.gather(divided), expected, "synthesis on each device")
@@ -78,13 +78,13 @@ def check_synthesis(generator, mesh):
 def check_explicit_synthesis(generator, mesh):
     """JAX knows while it traces how the batch is divided."""
     z = sample_z(0, 16, CONFIG.z_dim)
-    images = jax.jit(picture)(jaxedit.replicate(generator, mesh), jaxedit.shard_batch(z, mesh))
+    images = jax.jit(image)(jaxedit.replicate(generator, mesh), jaxedit.shard_batch(z, mesh))
     assert images.addressable_shards[0].data.shape[0] == 16 // mesh.size
-    assert_rounding(images, picture(generator, jnp.asarray(z)), "synthesis over explicit axes")
+    assert_rounding(images, image(generator, jnp.asarray(z)), "synthesis over explicit axes")
 
 
 def labelled(generator, out: Path, mesh=None):
-    return jaxedit.label(generator, Colours(), out, **ARGUMENTS, progress=False, mesh=mesh)
+    return jaxedit.label(generator, Colors(), out, **ARGUMENTS, progress=False, mesh=mesh)
 
 
 def assert_same_labels(found, expected):
@@ -176,7 +176,7 @@ def check_in_two_processes(mesh, folder):
     process = jax.process_index()
     generator = small_generator()
     check_synthesis(generator, mesh)
-    # A folder that both share: what one has made there, labelling in one process goes on with.
+    # A folder that both share: what one has made there, labeling in one process goes on with.
     shared = labelled(generator, folder / "shared", mesh)
     assert len(list((folder / "shared" / "shards").iterdir())) == 6
     if process == 0:
@@ -230,7 +230,7 @@ def check_killed_training(dataset, pca, mesh, folder):
 def check_failure(generator, mesh, folder):
     """What fails in one process fails in the other, and neither waits."""
 
-    class Broken(Colours):
+    class Broken(Colors):
         def __call__(self, images):
             return super().__call__(images) * (jnp.nan if jax.process_index() else 1.0)
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxedit.attributes.latents import sample_z
+from jaxedit.latents.seed_stream import sample_z
 from jaxedit.axes import AxesConfig, fit_pca, learn_axes
-from jaxedit.pretrained import load_generator, load_labelled_latents
+from jaxedit.pretrained.registry import load_generator, load_labelled_latents
 
 assert jax.device_count() == 2
 generator = load_generator("mobile-stylegan-ffhq")
@@ -30,12 +30,12 @@ kind = getattr(AxisType, sys.argv[1])
 batch = NamedSharding(jax.make_mesh((2,), ("batch",), axis_types=(kind,)), PartitionSpec("batch"))
 z = jnp.asarray(sample_z(3, 2, 512))
 
-def picture(z):
+def image(z):
     w = axes.edit(generator.mapping(z), {"age": 1.0})
     return w, generator.synthesis(w)
 
-w, images = jax.jit(picture)(z)
-sharded_w, sharded_images = jax.jit(picture)(jax.device_put(z, batch))
+w, images = jax.jit(image)(z)
+sharded_w, sharded_images = jax.jit(image)(jax.device_put(z, batch))
 assert len(sharded_w.sharding.device_set) == 2
 np.testing.assert_allclose(sharded_w, w, atol=1e-4)
 np.testing.assert_allclose(sharded_images, images, atol=1e-3)

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import PCA, AxesConfig, fit_pca
-from jaxedit.axes.learning import _split
-from jaxedit.axes.metrics import fit_probes
+from jaxedit.axes.learning.learn import _split
+from jaxedit.axes.report import fit_probes
 from jaxedit.errors import InputError
-from jaxedit.evaluation.compare import JUDGED
+from jaxedit.evaluation.comparison import JUDGED
+from jaxedit.labels.dataset import LabelledLatents
 
 LONGEST = 10.0
 """Length in w of the longest direction: about the distance of a typical latent from the mean."""
@@ -27,9 +27,9 @@ class TrainingSplit:
         dataset: all of it, with raw values, for methods that split it themselves.
         pca: of all latents, which takes no labels.
         w: latents of the training split.
-        labels: their attributes, Gaussianised, at most 4 standard deviations.
+        labels: their attributes, quantile-transformed, at most 4 standard deviations.
         held_out_w: latents of the held-out split.
-        held_out_labels: their attributes, by the Gaussianisation of the training split.
+        held_out_labels: their attributes, by the quantile transform of the training split.
         probes: ridge regressions from w to the labels, fitted on the training split.
     """
 
@@ -69,7 +69,7 @@ class TrainingSplit:
 def prepare(
     dataset: LabelledLatents, *, num_components: int = 200, config: AxesConfig | None = None
 ) -> TrainingSplit:
-    """The split of `learn_axes`, Gaussianised, with PCA and probes.
+    """The split of `learn_axes`, quantile-transformed, with PCA and probes.
 
     Args:
         dataset: labelled latents.
@@ -142,13 +142,13 @@ def largest_correlation(
         Indices and signed correlations, [num_attributes] each.
     """
 
-    def standardised(x: Array) -> Array:
+    def standardized(x: Array) -> Array:
         x = x - x.mean(0)
         norm = jnp.linalg.norm(x, axis=0)
         return x / jnp.where(norm > 0, norm, 1.0)
 
     correlations = jnp.matmul(
-        standardised(labels).T, standardised(coordinates), precision=jax.lax.Precision.HIGHEST
+        standardized(labels).T, standardized(coordinates), precision=jax.lax.Precision.HIGHEST
     )
     best = jnp.argmax(jnp.abs(correlations), axis=1)
     return best, jnp.take_along_axis(correlations, best[:, None], axis=1)[:, 0]

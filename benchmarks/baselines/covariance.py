@@ -12,15 +12,15 @@ from jaxtyping import Array, Float
 
 from benchmarks.baselines.common import TrainingSplit, scaled
 from jaxedit.evaluation.methods import LinearDirections
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 
 def covariance(
     w: Float[Array, "num_samples w_dim"], labels: Float[Array, "num_samples num_attributes"]
 ) -> Float[Array, "num_attributes w_dim"]:
     """Cov[y, w]."""
-    centred = labels - labels.mean(0)
-    return jnp.matmul(centred.T, w - w.mean(0), precision=jax.lax.Precision.HIGHEST) / len(w)
+    centered = labels - labels.mean(0)
+    return jnp.matmul(centered.T, w - w.mean(0), precision=jax.lax.Precision.HIGHEST) / len(w)
 
 
 def fit(split: TrainingSplit, generator: Generator, *, name: str = "covariance") -> LinearDirections:

@@ -13,7 +13,7 @@ of the authors' published edit that is nearest to the attribute (`PUBLISHED_LAYE
 from benchmarks.baselines.common import TrainingSplit, in_layers, largest_correlation, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 PUBLISHED_LAYERS = {
     "age": range(4, 7),  # "happy old lady"

@@ -11,7 +11,7 @@ attributes that shall stay,
 
     n − N⁺N n.
 
-The machine is solved in its dual by sequential minimal optimisation: of all pairs of dual variables the one that
+The machine is solved in its dual by sequential minimal optimization: of all pairs of dual variables the one that
 promises most is set to its minimum, until no pair violates the optimality conditions by more than a tolerance (Fan,
 Chen and Lin, *Working Set Selection Using Second Order Information*, JMLR 2005; LIBSVM, which the authors use).
 """
@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 from benchmarks.baselines.common import TrainingSplit, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 
 class SupportVectorMachine(NamedTuple):

@@ -12,7 +12,7 @@ and learns, with p = σ(C_k(w)) and the target t = 1 where p ≤ ½, else 0, at 
 
 (means over the batch; the first weighted to balance the targets), γ the correlations of the labels. As published:
 λ_attr = 1, λ_rec = 10, Adam 1e-3 with L2 decay 5e-4, batches of 32, 10 epochs, weights scaled at run time by
-1/√fan-in ("equalised learning rate").
+1/√fan-in ("equalized learning rate").
 
 Published on W+ with a layer f for each style input; the labelled latents are of W, where all of these take the same
 input and are one. CelebA's labels are yes or no; here an attribute is "yes" above its median. The classifier's hidden
@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from benchmarks.baselines.common import TrainingSplit
 from jaxedit.errors import InputError
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +151,7 @@ def train_classifier(
         limit = inner**-0.5
         kernel = jax.random.uniform(kernel_key, (inner, outer), minval=-limit, maxval=limit)
         classifier.append(Dense(kernel, jax.random.uniform(bias_key, (outer,), minval=-limit, maxval=limit)))
-    optimiser = _adam(config.classifier_learning_rate, config.weight_decay)
+    optimizer = _adam(config.classifier_learning_rate, config.weight_decay)
 
     def loss(classifier: Classifier, rows: Array) -> Array:
         return optax.sigmoid_binary_cross_entropy(classify(classifier, w[rows]), classes[rows]).mean()
@@ -160,11 +160,11 @@ def train_classifier(
         state: tuple[Classifier, optax.OptState], rows: Array
     ) -> tuple[tuple[Classifier, optax.OptState], None]:
         classifier, memory = state
-        updates, memory = optimiser.update(jax.grad(loss)(classifier, rows), memory, classifier)
+        updates, memory = optimizer.update(jax.grad(loss)(classifier, rows), memory, classifier)
         return (optax.apply_updates(classifier, updates), memory), None
 
     batches = _batches(batches_key, len(w), config.classifier_batch_size, config.classifier_epochs)
-    return lax.scan(step, (classifier, optimiser.init(classifier)), batches)[0][0]
+    return lax.scan(step, (classifier, optimizer.init(classifier)), batches)[0][0]
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -189,7 +189,7 @@ def train_transformers(
     weights_key, batches_key = jax.random.split(key)
     w_dim = w.shape[1]
     before = classify(classifier, w)
-    optimiser = _adam(config.learning_rate, config.weight_decay)
+    optimizer = _adam(config.learning_rate, config.weight_decay)
     batches = _batches(batches_key, len(w), config.batch_size, config.epochs)
 
     def train(target: Array, correlation: Array, key: Array) -> Dense:
@@ -212,10 +212,10 @@ def train_transformers(
             state: tuple[Dense, optax.OptState], rows: Array
         ) -> tuple[tuple[Dense, optax.OptState], None]:
             transformer, memory = state
-            updates, memory = optimiser.update(jax.grad(loss)(transformer, rows), memory, transformer)
+            updates, memory = optimizer.update(jax.grad(loss)(transformer, rows), memory, transformer)
             return (optax.apply_updates(transformer, updates), memory), None
 
-        return lax.scan(step, (start, optimiser.init(start)), batches)[0][0]
+        return lax.scan(step, (start, optimizer.init(start)), batches)[0][0]
 
     trained = jax.vmap(train)(targets, correlations, jax.random.split(weights_key, len(targets)))
     return Dense(trained.kernel * w_dim**-0.5, trained.bias)

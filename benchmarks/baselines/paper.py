@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.baselines.common import TrainingSplit
 from jaxedit.axes import AxesConfig, learn_axes
 from jaxedit.evaluation.methods import AxesMethod
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 
 def fit(

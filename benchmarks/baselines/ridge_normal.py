@@ -2,7 +2,7 @@
 
     dᵢ ∝ bᵢ = (C + αᵢ I)⁻¹ Cov[w, yᵢ],        C = Cov[w] = V diag(λ) Vᵀ
 
-The normal is the shortest move in w that changes the prediction. αᵢ is chosen for each attribute by generalised
+The normal is the shortest move in w that changes the prediction. αᵢ is chosen for each attribute by generalized
 cross-validation (Golub, Heath and Wahba, 1979), the smallest of
 
     GCV(α) = mean (y − ŷ)² / (1 − tr H / N)²,        tr H = 1 + Σ λ / (λ + α).
@@ -17,7 +17,7 @@ from benchmarks.baselines.common import TrainingSplit, scaled
 from benchmarks.baselines.covariance import covariance
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 ALPHAS = tuple(np.geomspace(1e-4, 1e1, 41).tolist())
 """The penalties that are tried, in units of λ (from 8 down to 0.003 for the default generator)."""
@@ -32,8 +32,8 @@ def ridge_normals(
     """bᵢ and the chosen αᵢ."""
     n = len(w)
     with jax.default_matmul_precision("highest"):
-        centred = w - w.mean(0)
-        variances, V = jnp.linalg.eigh(centred.T @ centred / n)
+        centered = w - w.mean(0)
+        variances, V = jnp.linalg.eigh(centered.T @ centered / n)
         variances = jnp.maximum(variances, 0.0)
         s = covariance(w, labels) @ V
         shrunk = variances + alphas[:, None]
@@ -62,5 +62,5 @@ def fit(
         raise InputError(f"alpha: expected a positive number, got {alpha}")
     alphas = ALPHAS if alpha is None else (alpha,)
     normals, _ = ridge_normals(split.w, split.labels, jnp.asarray(alphas, jnp.float32))
-    # The probe that sizes directions is nearly the same regression and flatters it: pictures change by less.
+    # The probe that sizes directions is nearly the same regression and flatters it: images change by less.
     return LinearDirections(name, split.attribute_names, scaled(normals, split.probes, shortest=2.0))

@@ -17,8 +17,8 @@ from jaxtyping import Array, Float
 from benchmarks.baselines.common import TrainingSplit, in_layers, largest_correlation, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
-from jaxedit.generators.base import Generator
-from jaxedit.generators.mobile_stylegan import MobileStyleGAN
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.protocol import Generator
 
 
 def style_weights(generator: Generator) -> list[tuple[int, Float[Array, "w_dim num_channels"]]]:
@@ -42,7 +42,7 @@ def style_weights(generator: Generator) -> list[tuple[int, Float[Array, "w_dim n
     return weights
 
 
-def factorise(
+def factorize(
     weights: list[Float[Array, "w_dim num_channels"]],
 ) -> tuple[Float[Array, "w_dim w_dim"], Float[Array, " w_dim"]]:
     """Eigenvectors of AᵀA (rows) and eigenvalues, by falling eigenvalue."""
@@ -66,8 +66,8 @@ def fit(
 
     Args:
         split: to learn from.
-        generator: whose weights are factorised.
-        layers: those that are factorised and moved (W+), or None for all (W).
+        generator: whose weights are factorized.
+        layers: those that are factorized and moved (W+), or None for all (W).
         num_semantics: how many eigenvectors to choose from.
         name: of the method.
 
@@ -81,10 +81,10 @@ def fit(
     weights = [weight for layer, weight in style_weights(generator) if layer in chosen]
     if not weights:
         raise InputError(f"layers: expected some of 0…{generator.num_ws - 1}, got {layers}")
-    semantics = factorise(weights)[0][:num_semantics]
+    semantics = factorize(weights)[0][:num_semantics]
     coordinates = jnp.matmul(split.w - split.pca.mean, semantics.T, precision=jax.lax.Precision.HIGHEST)
     best, _ = largest_correlation(coordinates, split.labels)
-    # The authors' interface moves by up to 3; far along a direction that w hardly varies in, pictures fall apart.
+    # The authors' interface moves by up to 3; far along a direction that w hardly varies in, images fall apart.
     names, directions = split.attribute_names, scaled(semantics[best], split.probes, longest=3.0)
     if layers is None:
         return LinearDirections(name, names, directions)

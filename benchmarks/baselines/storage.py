@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.baselines.common import TrainingSplit
 from benchmarks.baselines.latent_transformer import LatentTransformer
 from jaxedit.axes import AttributeAxes
-from jaxedit.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.evaluation.methods import AxesMethod, EditingMethod, LinearDirections
+from jaxedit.storage.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 
 _ARRAYS: dict[str, tuple[type, tuple[str, ...]]] = {
     "linear-directions": (LinearDirections, ("directions",)),

@@ -17,7 +17,7 @@ from benchmarks.baselines.common import TrainingSplit
 from jaxedit.axes.autoencoder import ridge
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
-from jaxedit.generators.base import Generator
+from jaxedit.generators.protocol import Generator
 
 
 def decorrelated_moves(B: Float[Array, "k num_attributes"]) -> Float[Array, "num_attributes k"]:

@@ -1,25 +1,6 @@
-"""From images to attribute values: classifiers, labelled latents, Gaussianisation."""
+"""Images to numbers: the classifier protocol, face attributes, independent networks."""
 
-from jaxedit.attributes.base import AttributeClassifier
-from jaxedit.attributes.dataset import LabelledLatents
-from jaxedit.attributes.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
-from jaxedit.attributes.gaussianise import Gaussianiser, fit_gaussianiser
-from jaxedit.attributes.labelling import label
-from jaxedit.attributes.labels_file import Labels, load_labels, save_labels
-from jaxedit.attributes.selection import predictable_attributes, ridge_correlations
+from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
 
-__all__ = [
-    "FACE_ATTRIBUTES",
-    "AttributeClassifier",
-    "FaceAttributes",
-    "FaceIdentity",
-    "Gaussianiser",
-    "LabelledLatents",
-    "Labels",
-    "fit_gaussianiser",
-    "label",
-    "load_labels",
-    "predictable_attributes",
-    "ridge_correlations",
-    "save_labels",
-]
+__all__ = ["FACE_ATTRIBUTES", "AttributeClassifier", "FaceAttributes", "FaceIdentity"]

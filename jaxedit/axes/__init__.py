@@ -2,9 +2,9 @@
 
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
-from jaxedit.axes.learning import learn_axes, learn_axes_sweep
-from jaxedit.axes.metrics import AxesReport
-from jaxedit.axes.pca import PCA, fit_pca, fit_pca_streamed
+from jaxedit.axes.learning.learn import learn_axes, learn_axes_sweep
+from jaxedit.axes.report import AxesReport
+from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
 
 __all__ = [
     "PCA",

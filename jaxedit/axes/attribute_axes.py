@@ -12,21 +12,21 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-# As a module and not by name: `jaxedit.editing` stands above this package and imports other files of it.
-from jaxedit import editing
-from jaxedit.attributes.gaussianise import Gaussianiser
+# As a module and not by name: `jaxedit.axes.editing` stands above this package and imports other files of it.
+from jaxedit.axes import editing
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.config import AxesConfig
-from jaxedit.axes.layer_steps import LayerSteps
-from jaxedit.axes.metrics import AxesReport
-from jaxedit.axes.pca import PCA
-from jaxedit.checkpoint import load_checkpoint, save_checkpoint
+from jaxedit.axes.layer_curves import LayerCurves
+from jaxedit.axes.report import AxesReport
 from jaxedit.errors import CheckpointError, InputError
+from jaxedit.labels.quantile_transform import QuantileTransform
+from jaxedit.latents.pca import PCA
+from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["pca", "gaussianiser", "autoencoder", "report", "history", "steps"],
+    data_fields=["pca", "quantile_transform", "autoencoder", "report", "history", "steps"],
     meta_fields=["attribute_names", "attribute_units", "config"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +37,14 @@ class AttributeAxes:
         attribute_names: names of the first axes.
         attribute_units: unit of each attribute's raw values.
         pca: PCA of W; its first k coordinates go through the axes.
-        gaussianiser: between positions on the attribute axes and raw values.
+        quantile_transform: between positions on the attribute axes and raw values.
         autoencoder: between w_pca[:k] and c.
         config: with which the axes were learnt.
         report: held-out metrics.
         history: training curves: "total", "reconstruction", "attribute" and "decorrelation" [num_steps] on the
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and
             "held_out_reconstruction" [num_chunks] between chunks.
-        steps: how far each style input moves, for axes refined in pictures; None for axes that move all alike.
+        steps: how far each style input moves, for axes refined in images; None for axes that move all alike.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -53,12 +53,12 @@ class AttributeAxes:
     attribute_names: tuple[str, ...]
     attribute_units: tuple[str, ...]
     pca: PCA
-    gaussianiser: Gaussianiser
+    quantile_transform: QuantileTransform
     autoencoder: AxisAutoencoder
     config: AxesConfig
     report: AxesReport
     history: dict[str, Array | np.ndarray]
-    steps: LayerSteps | None = None
+    steps: LayerCurves | None = None
 
     @property
     def num_attributes(self) -> int:
@@ -125,7 +125,7 @@ class AttributeAxes:
         space: Literal["w", "w_plus"] | None = None,
         pivot: Float[Array | np.ndarray, "one_or_batch layers w_dim"] | None = None,
     ) -> Float[Array, "batch *layers_out w_dim"]:
-        """Move latents along attribute axes; the mathematics stands in `jaxedit.editing`.
+        """Move latents along attribute axes; the mathematics stands in `jaxedit.axes.editing`.
 
         Args:
             w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
@@ -137,7 +137,7 @@ class AttributeAxes:
             space: "w_plus" moves each style input by its own step, "w" all alike. By default "w_plus" if the axes have
                 `steps` and the mode is "difference".
             pivot: for W+, what a projection found, of which `w` are edits, or which `w` is: what its layers differ by
-                belongs to the picture. Without it, that is taken for earlier edits, and where it looks like large ones
+                belongs to the image. Without it, that is taken for earlier edits, and where it looks like large ones
                 the curves of the axes go on from far out.
 
         Returns:
@@ -200,7 +200,9 @@ class AttributeAxes:
         }
         arrays = {
             "pca": {n: getattr(self.pca, n) for n in ("mean", "components", "explained_variance")},
-            "gaussianiser": {n: getattr(self.gaussianiser, n) for n in ("values", "positions", "slopes")},
+            "quantile_transform": {
+                n: getattr(self.quantile_transform, n) for n in ("values", "positions", "slopes")
+            },
             "autoencoder": named_leaves(self.autoencoder),
             "report": {f.name: getattr(self.report, f.name) for f in dataclasses.fields(self.report)},
             "history": dict(self.history),
@@ -227,12 +229,14 @@ class AttributeAxes:
                 attribute_names=tuple(meta["attribute_names"]),
                 attribute_units=tuple(meta["attribute_units"]),
                 pca=PCA(**jax.tree.map(jnp.asarray, arrays["pca"]), num_components=k),
-                gaussianiser=Gaussianiser(**jax.tree.map(jnp.asarray, arrays["gaussianiser"])),
+                quantile_transform=QuantileTransform(
+                    **jax.tree.map(jnp.asarray, arrays.get("quantile_transform") or arrays["gaussianiser"])
+                ),
                 autoencoder=from_named_leaves(abstract, arrays["autoencoder"]),
                 config=config,
                 report=AxesReport(**arrays["report"]),
                 history=arrays["history"],
-                steps=LayerSteps(**jax.tree.map(jnp.asarray, arrays["steps"]))
+                steps=LayerCurves(**jax.tree.map(jnp.asarray, arrays["steps"]))
                 if meta.get("layer_steps")
                 else None,
             )
@@ -278,7 +282,9 @@ class AttributeAxes:
     @functools.cached_property
     def _parts(self) -> "tuple[_Structure, list[Array]]":
         """What a call passes to the compiled functions. Flattening an NNX module takes longer than an edit."""
-        leaves, structure = jax.tree.flatten((self.pca, self.gaussianiser, self.autoencoder, self.steps))
+        leaves, structure = jax.tree.flatten(
+            (self.pca, self.quantile_transform, self.autoencoder, self.steps)
+        )
         return _Structure(structure), leaves
 
 
@@ -295,7 +301,9 @@ class _Structure:
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, _Structure) and self.structure == other.structure)
 
-    def parts(self, leaves: list[Array]) -> tuple[PCA, Gaussianiser, AxisAutoencoder, LayerSteps | None]:
+    def parts(
+        self, leaves: list[Array]
+    ) -> tuple[PCA, QuantileTransform, AxisAutoencoder, LayerCurves | None]:
         return jax.tree.unflatten(self.structure, leaves)
 
 
@@ -315,12 +323,12 @@ def _edit(
 ) -> tuple[Array, Array]:
     absolute, units, mode, by_layers = static
     given, w = w, _without_own(w, pivot)
-    pca, gaussianiser, autoencoder, steps = structure.parts(leaves)
+    pca, quantile_transform, autoencoder, steps = structure.parts(leaves)
     if by_layers:
         assert steps is not None
         edited = editing.edit_latents_by_layers(
             pca,
-            gaussianiser,
+            quantile_transform,
             autoencoder,
             steps,
             w,
@@ -333,7 +341,7 @@ def _edit(
     else:
         edited = editing.edit_latents(
             pca,
-            gaussianiser,
+            quantile_transform,
             autoencoder,
             w,
             amounts,
@@ -378,9 +386,9 @@ def _decode(
 def _read(
     structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array, pivot: Array | None
 ) -> tuple[Array, Array]:
-    gaussianiser = structure.parts(leaves)[1]
+    quantile_transform = structure.parts(leaves)[1]
     codes, finite = _encode(structure, static, leaves, _without_own(w, pivot))
-    return gaussianiser.inverse_transform(codes[:, : len(gaussianiser.values)]), finite
+    return quantile_transform.inverse_transform(codes[:, : len(quantile_transform.values)]), finite
 
 
 def named_leaves(tree: Any) -> dict[str, Array]:

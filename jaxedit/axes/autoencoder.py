@@ -11,7 +11,7 @@ D(E(x)) = x from the start, and moving axis i moves x by Δx = P eᵢ and so the
 
 With damping δ = 0 that is the shortest and so (x being white) the likeliest move that changes no other predicted
 attribute, and c is the prediction itself. But where attributes go together, such a move is long: whoever smiles more
-and must not widen the mouth leaves the faces that exist. δ > 0 trades: Δx minimises ‖BᵀΔx − eᵢ‖² + δ ‖Δx‖² up to
+and must not widen the mouth leaves the faces that exist. δ > 0 trades: Δx minimizes ‖BᵀΔx − eᵢ‖² + δ ‖Δx‖² up to
 scale, shorter moves that take a little of the related attributes along; and the axes, P's dual basis, are less
 correlated with each other and a little less with their labels. Random initial weights instead of all this give
 decoders that change other things on the way.
@@ -45,7 +45,7 @@ class MLP(nnx.Module):
                 array[...] = jnp.zeros_like(array[...])
 
     def __call__(self, x: Float[Array, "batch in_width"], *, train: bool) -> Float[Array, "batch out_width"]:
-        """The network; `train` normalises by the batch and updates the running statistics."""
+        """The network; `train` normalizes by the batch and updates the running statistics."""
         for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
             x = norm(nnx.leaky_relu(layer(x), self.leaky_slope), use_running_average=not train)
         return self.layers[-1](x)
@@ -72,7 +72,7 @@ class LinearPath(nnx.Module):
         labels: Float[Array, "batch num_attributes"],
         explained_variance: Float[Array, " k"],
     ) -> None:
-        """Solve for these PCA coordinates, Gaussianised attributes and λ[:k]; changes the module in place."""
+        """Solve for these PCA coordinates, quantile-transformed attributes and λ[:k]; changes the module in place."""
         # A direction without variance keeps its coordinate.
         scale = jnp.sqrt(jnp.where(explained_variance > 0, explained_variance, 1.0))
         encoder, decoder = linear_solution(head / scale, labels, self.damping)
@@ -128,7 +128,7 @@ def linear_solution(
 
 
 def ridge(x: Float[Array, "batch k"], y: Float[Array, "batch num_targets"]) -> Float[Array, "k num_targets"]:
-    """Ridge regression (XᵀX/B + αI)⁻¹ XᵀY/B of centred y on whitened x, with α = k/B.
+    """Ridge regression (XᵀX/B + αI)⁻¹ XᵀY/B of centered y on whitened x, with α = k/B.
 
     α is the Bayesian choice where signal and noise have the same variance and the signal is spread evenly over
     the k directions.
@@ -147,7 +147,7 @@ _KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 @functools.cache
 def _bias_init(in_width: int) -> nnx.Initializer:
-    # Cached: some versions of Flax compare modules by their initialisers, and equal modules share a compilation.
+    # Cached: some versions of Flax compare modules by their initializers, and equal modules share a compilation.
     def uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -(in_width**-0.5), in_width**-0.5)
 
@@ -155,7 +155,7 @@ def _bias_init(in_width: int) -> nnx.Initializer:
 
 
 def _linear(in_width: int, out_width: int, rngs: nnx.Rngs) -> nnx.Linear:
-    """PyTorch's default initialisation, that of the official code: kernel and bias U(±1/√fan-in)."""
+    """PyTorch's default initialization, that of the official code: kernel and bias U(±1/√fan-in)."""
     return nnx.Linear(
         in_width, out_width, kernel_init=_KERNEL_INIT, bias_init=_bias_init(in_width), rngs=rngs
     )

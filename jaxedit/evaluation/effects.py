@@ -1,6 +1,6 @@
-"""What moving an axis does in the picture, as a classifier sees it.
+"""What moving an axis does in the image, as a classifier sees it.
 
-With G the generator, T the Gaussianised classifier and w(i, a) the edit of axis i by a,
+With G the generator, T the quantile-transformed classifier and w(i, a) the edit of axis i by a,
 
     effect_ij = mean over w of ½ (T_j(G(w(i, +a))) − T_j(G(w(i, −a)))),
 
@@ -17,20 +17,20 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from jaxedit.attributes.base import AttributeClassifier, as_argument
+from jaxedit.attributes.classifier import AttributeClassifier, as_argument
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
-from jaxedit.evaluation.contact_sheet import EditSteps
-from jaxedit.evaluation.rendering import padded_batches
-from jaxedit.generators.base import Generator
+from jaxedit.evaluation.report.contact_sheet import EditSteps
+from jaxedit.evaluation.thumbnails import padded_batches
+from jaxedit.generators.protocol import Generator
 
 Network = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch num_values"]]
-"""Pictures in [-1, 1] to numbers, such as `FaceIdentity`."""
+"""Images in [-1, 1] to numbers, such as `FaceIdentity`."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureEffects:
-    """What edits change in the picture.
+class ImageEffects:
+    """What edits change in the image.
 
     Attributes:
         target_names: of the axes that were moved.
@@ -66,18 +66,18 @@ def effect_matrix(
     identity: Network | None = None,
     batch_size: int = 4,
     progress: bool = True,
-) -> PictureEffects:
-    """Measure the effects of edits in pictures. Memory does not grow with the number of latents.
+) -> ImageEffects:
+    """Measure the effects of edits in images. Memory does not grow with the number of latents.
 
     Args:
-        generator: makes the pictures.
+        generator: makes the images.
         axes: the axes to move.
         classifier: measures; it must know every attribute of the axes.
-        w: the latents to edit, [num_latents, w_dim]: 2 pictures are made of each for each axis.
+        w: the latents to edit, [num_latents, w_dim]: 2 images are made of each for each axis.
         amount: standard deviations, positive.
         attribute_names: the axes to move, by default all.
         identity: gives identity descriptors, for the identity distance.
-        batch_size: pictures at once: 4 suits a CPU, 32 and more an accelerator.
+        batch_size: images at once: 4 suits a CPU, 32 and more an accelerator.
         progress: whether to show a bar.
 
     Raises:
@@ -96,7 +96,7 @@ def effect_matrix(
     with tqdm(total=total, desc="effects", unit="image", disable=not progress) as bar:
 
         def measured(latents: Array) -> list[np.ndarray]:
-            """What each network says of the pictures, in host memory."""
+            """What each network says of the images, in host memory."""
             parts: list[list[np.ndarray]] = []
             for rows, batch in padded_batches(latents, batch_size):
                 count = rows.stop - rows.start
@@ -110,13 +110,13 @@ def effect_matrix(
         effects, distances = [], []
         for name in targets:
             up, down = (measured(axes.edit(w, {name: sign * amount})) for sign in (1.0, -1.0))
-            positions = [axes.gaussianiser.transform(side[0][:, columns]) for side in (up, down)]
+            positions = [axes.quantile_transform.transform(side[0][:, columns]) for side in (up, down)]
             effects.append(0.5 * np.asarray(positions[0] - positions[1], np.float64).mean(0))
             if before is not None:
                 distances.append(
                     np.mean([np.linalg.norm(side[1] - before, axis=1).mean() for side in (up, down)])
                 )
-    return PictureEffects(
+    return ImageEffects(
         targets,
         tuple(axes.attribute_names),
         amount,
@@ -133,15 +133,15 @@ def effects_of_steps(
     amount: float = 1.0,
     batch_size: int = 8,
     progress: bool = True,
-) -> PictureEffects:
-    """The same from pictures that were rendered for contact sheets: at no cost but that of measuring.
+) -> ImageEffects:
+    """The same from images that were rendered for contact sheets: at no cost but that of measuring.
 
     Args:
         faces: the steps of one or more faces, all with the same attributes, amounts and size.
         axes: along which they were edited.
         classifier: measures; it must know every attribute of the axes.
         amount: standard deviations; `faces` must hold the steps to either side.
-        batch_size: pictures that are measured at once.
+        batch_size: images that are measured at once.
         progress: whether to show a bar.
 
     Raises:
@@ -151,18 +151,18 @@ def effects_of_steps(
     if not faces or not {amount, -amount} <= set(faces[0].amounts):
         raise InputError(f"faces: expected edits by {amount} and {-amount}")
     steps = [faces[0].amounts.index(sign * amount) for sign in (1.0, -1.0)]
-    pictures = np.stack([face.pictures[:, steps] for face in faces])
-    flat = pictures.reshape(-1, *pictures.shape[3:])
+    images = np.stack([face.images[:, steps] for face in faces])
+    flat = images.reshape(-1, *images.shape[3:])
     network = as_argument(classifier)
     values = []
     with tqdm(total=len(flat), desc="effects", unit="image", disable=not progress) as bar:
         for rows, batch in padded_batches(flat, batch_size):
             values.append(np.asarray(_measure_pixels(network, batch))[: rows.stop - rows.start, columns])
             bar.update(rows.stop - rows.start)
-    positions = np.asarray(axes.gaussianiser.transform(np.concatenate(values)), np.float64)
-    up, down = np.moveaxis(positions.reshape(*pictures.shape[:3], -1), 2, 0)
+    positions = np.asarray(axes.quantile_transform.transform(np.concatenate(values)), np.float64)
+    up, down = np.moveaxis(positions.reshape(*images.shape[:3], -1), 2, 0)
     effects = (0.5 * (up - down)).mean(0).astype(np.float32)
-    return PictureEffects(faces[0].attribute_names, tuple(axes.attribute_names), amount, effects, None)
+    return ImageEffects(faces[0].attribute_names, tuple(axes.attribute_names), amount, effects, None)
 
 
 def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
@@ -179,7 +179,7 @@ def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
 def _measure_latents(
     generator: Generator, networks: list[Network], w: Float[Array, "batch w_dim"]
 ) -> list[Float[Array, "batch num_values"]]:
-    """What each network says of the pictures of latents."""
+    """What each network says of the images of latents."""
     images = jnp.clip(generator.synthesis(w), -1, 1)
     return [network(images) for network in networks]
 
@@ -188,5 +188,5 @@ def _measure_latents(
 def _measure_pixels(
     network: Network, pixels: Float[Array, "batch height width 3"]
 ) -> Float[Array, "batch num_values"]:
-    """What a network says of pictures of 0…255."""
+    """What a network says of images of 0…255."""
     return network(pixels / 127.5 - 1)

@@ -10,7 +10,7 @@ def amount_of_change(
     """The amount at which the mean change of the target comes to `change`.
 
     The means up to the largest of them are made monotone (pool adjacent violators) and joined by lines from (0, 0):
-    beyond it a method has left the pictures that the generator knows. If the largest mean is that of the largest
+    beyond it a method has left the images that the generator knows. If the largest mean is that of the largest
     amount, the last line goes on, up to one and a half times that amount. Where that does not do either, the amount
     of the largest mean.
 

@@ -1,6 +1,7 @@
 """Scores of one method on one attribute from what was read of each face, with bootstrap intervals.
 
-With T the Gaussianised networks, G the generator, t the target, w(±) the latents edited to either side, and s = ±1,
+With T the quantile-transformed networks, G the generator, t the target, w(±) the latents edited to either side, and
+s = ±1,
 
     d_j(face, s) = s (T_j(G(w(s))) − T_j(G(w)))            change towards the side, in standard deviations of j
     m_j(s)       = mean over faces of d_j(face, s)
@@ -75,17 +76,17 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class JudgeScores:
-    """What a further opinion makes of the same pictures.
+    """What a further opinion makes of the same images.
 
     Attributes:
         target_change: of the judge's own reading of the target, mean over both sides, at the amounts at which the
-            labelling networks see `change`; None if it does not measure the target.
+            labeling networks see `change`; None if it does not measure the target.
         attribute_names: of the judged attributes that it measures, without the target: those that leak.
         leakage: at equal change in the judge's own eyes: divided by its own reading of the target.
         absolute_leakage: likewise.
-        leakage_at_labels: at equal change in the labelling networks' eyes: divided by their reading of the target.
-        labels_leakage: what the labelling networks say of the same attributes.
-        effects: change of each of its attributes, ½ (up − down), at the amounts at which the labelling networks
+        leakage_at_labels: at equal change in the labeling networks' eyes: divided by their reading of the target.
+        labels_leakage: what the labeling networks say of the same attributes.
+        effects: change of each of its attributes, ½ (up − down), at the amounts at which the labeling networks
             see `change`.
         column_effects: the same for each column by itself.
     """
@@ -125,7 +126,7 @@ class Calibration:
 
     Attributes:
         requests: what was asked.
-        mean: what the labelling networks see, mean over the pilot's faces.
+        mean: what the labeling networks see, mean over the pilot's faces.
         low: its 10th percentile over faces.
         high: its 90th percentile over faces.
         mean_absolute_error: mean of |seen − asked| over faces and requests.
@@ -285,7 +286,7 @@ def score_judge(
     """A judge's scores.
 
     Args:
-        labels: the sides as the labelling networks see them.
+        labels: the sides as the labeling networks see them.
         changes: the judge's changes d of each of its columns.
         columns: their names.
         attribute_of_column: the attribute that each stands for.

@@ -10,8 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
-from jaxedit.generators.base import check_latents
-from jaxedit.generators.layers import Affine, Buffer, Params, leaky_relu
+from jaxedit.generators.modules import Affine, Buffer, Params, leaky_relu
+from jaxedit.generators.protocol import check_latents
 
 
 def _pixel_norm(x: Float[Array, "batch width"]) -> Float[Array, "batch width"]:
@@ -23,7 +23,7 @@ class MappingNetwork(nnx.Module):
 
     Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020. The learning-rate multiplier
     of the original is folded into the weights. A conditional one (StyleGAN2-ADA) appends the class to z: an affine map
-    of its one-hot vector, normalised as z is.
+    of its one-hot vector, normalized as z is.
 
     Args:
         params: `layers`: "0", "1", … each with `weight` [in, out] and `bias` [out]; for a conditional network `embed`,
@@ -126,7 +126,7 @@ class MappedGenerator(nnx.Module):
         return truncate(w, self.w_avg[...], psi=psi, cutoff=cutoff, num_ws=self.num_ws)
 
     def describe(self) -> dict[str, Any]:
-        """The family and shape, JSON-serialisable: with `module_params`, all that is needed to rebuild it."""
+        """The family and shape, JSON-serializable: with `module_params`, all that is needed to rebuild it."""
         return {"family": self.family} | dataclasses.asdict(self.config)
 
 

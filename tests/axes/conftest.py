@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
+from jaxedit.labels.dataset import LabelledLatents
 
 NAMES = ("age", "smile", "yaw")
 SMALL = AxesConfig(

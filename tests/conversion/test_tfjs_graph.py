@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from jaxedit.attributes.referee_pretrained import REFEREE_NETWORKS
-from jaxedit.sources import HUMAN_MODELS, fetch
+from jaxedit.attributes.independent.pretrained import INDEPENDENT_NETWORKS
+from jaxedit.storage.download import HUMAN_MODELS, fetch
 from weights_conversion.errors import ConversionError
 from weights_conversion.tfjs_graph import read_graph, read_graphs
 
@@ -186,11 +186,11 @@ def test_not_a_tarball(tmp_path, content):
         read_graphs(path, {"toy": "package/models/toy.json"})
 
 
-def test_reads_every_referee():
-    members = {name: f"package/models/{files}.json" for name, (files, _) in REFEREE_NETWORKS.items()}
+def test_reads_every_independent_network():
+    members = {name: f"package/models/{files}.json" for name, (files, _) in INDEPENDENT_NETWORKS.items()}
     config, arrays = read_graphs(fetch(HUMAN_MODELS), members)
     assert config["version"] == HUMAN_MODELS.version
-    for name, (_, outputs) in REFEREE_NETWORKS.items():
+    for name, (_, outputs) in INDEPENDENT_NETWORKS.items():
         graph = config["networks"][name]
         assert set(outputs) <= {node["name"] for node in graph["nodes"]}
         assert all(np.isfinite(array).all() for array in arrays[name].values())

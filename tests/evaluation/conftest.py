@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxedit.attributes.dataset import LabelledLatents
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
+from jaxedit.labels.dataset import LabelledLatents
 
 W_DIM = 6
 RESOLUTION = 16
@@ -15,7 +15,7 @@ NAMES = ("red", "green", "blue")
 
 
 class LinearGenerator(nnx.Module):
-    """Pictures of one colour: the first three entries of w, a tenth of each."""
+    """Images of one color: the first three entries of w, a tenth of each."""
 
     z_dim = w_dim = W_DIM
     c_dim = 0
@@ -33,7 +33,7 @@ class LinearGenerator(nnx.Module):
         return jnp.broadcast_to(0.1 * w[:, None, None, :3], (len(w), RESOLUTION, RESOLUTION, 3))
 
 
-class MeanColour(nnx.Module):
+class MeanColor(nnx.Module):
     """A classifier: ten times the mean of each channel, which is the latent's first three entries."""
 
     def __init__(self):
@@ -53,8 +53,8 @@ def toy() -> LinearGenerator:
 
 
 @pytest.fixture(scope="session")
-def classifier() -> MeanColour:
-    return MeanColour()
+def classifier() -> MeanColor:
+    return MeanColor()
 
 
 @pytest.fixture(scope="session")

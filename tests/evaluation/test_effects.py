@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.contact_sheet import render_edit_steps
 from jaxedit.evaluation.effects import effect_matrix, effects_of_steps
+from jaxedit.evaluation.report.contact_sheet import render_edit_steps
 
 
 def test_exact_axes_change_their_own_attribute_alone(toy, toy_axes, classifier, toy_w):
@@ -16,7 +16,7 @@ def test_exact_axes_change_their_own_attribute_alone(toy, toy_axes, classifier, 
     assert measured.identity_distance is None
 
 
-def test_picture_and_probes_agree(toy, toy_axes, classifier, toy_w):
+def test_image_and_probes_agree(toy, toy_axes, classifier, toy_w):
     measured = effect_matrix(toy, toy_axes, classifier, 0.3 * toy_w, progress=False)
     np.testing.assert_allclose(measured.effects, toy_axes.report.effects, atol=0.08)
 

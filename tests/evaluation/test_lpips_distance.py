@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from jaxedit import cli
-from jaxedit.attributes import face_attributes
+from jaxedit.attributes.faces import face_attributes
 from jaxedit.errors import InputError
 from jaxedit.evaluation import Evaluation, LinearDirections, evaluate
-from jaxedit.evaluation.compare_page import write_page
-from jaxedit.evaluation.published import main_numbers
-from jaxedit.projection.lpips_pretrained import load_lpips
+from jaxedit.evaluation.report.comparison_page import write_page
+from jaxedit.evaluation.report.published import main_numbers
+from jaxedit.inversion.lpips_pretrained import load_lpips
 from tests.evaluation.conftest import NAMES, W_DIM, LinearGenerator
 
 SIZE = 32
@@ -55,7 +55,7 @@ def result(classifier, tmp_path_factory):
     return run(classifier, tmp_path_factory.mktemp("evaluation"), perceptual=load_lpips())
 
 
-def test_is_the_distance_of_edited_and_original_pictures(result):
+def test_is_the_distance_of_edited_and_original_images(result):
     cell = result.cells["linear", "red"]
     images = Larger().synthesis(jnp.asarray(FACES))
     ends = [
@@ -95,10 +95,10 @@ def test_folders_without_it_still_load_and_go_on_without_it(classifier, tmp_path
 
 @pytest.mark.parametrize("option", ["--lpips", "--no-lpips"])
 def test_command(monkeypatch, capsys, classifier, tmp_path, option):
-    monkeypatch.setattr("jaxedit.pretrained.load_generator", lambda name: Larger())
+    monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", lambda name: Larger())
     monkeypatch.setattr(face_attributes, "FaceAttributes", lambda: classifier)
     monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
-    monkeypatch.setattr("jaxedit.evaluation.compare_page.write_page", lambda result: result.folder)
+    monkeypatch.setattr("jaxedit.evaluation.report.comparison_page.write_page", lambda result: result.folder)
     np.savez(tmp_path / "directions.npz", red=np.eye(W_DIM)[0])
     command = ["jaxedit", "evaluate", "-g", "toy", "--faces", "6", "--pilot", "2", "--no-judges", option]
     command += ["--directions", str(tmp_path / "directions.npz"), "--attributes", "red"]

@@ -1,0 +1,67 @@
+"""What the default axes do in images: effects, leakage and identity, read by the face networks.
+
+    python -m benchmarks.image_effects
+    python -m benchmarks.image_effects --num-latents 60 --amount 1 --json results.json
+
+The networks that gave the labels also give these marks, which flatters; latents are those of another seed.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import jax.numpy as jnp
+import numpy as np
+import typer
+
+from benchmarks.common import Rows, finish
+from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+from jaxedit.evaluation.effects import effect_matrix
+from jaxedit.latents.seed_stream import sample_z
+from jaxedit.pretrained.registry import load_axes, load_generator
+
+_NAME = "mobile-stylegan-ffhq"
+
+
+def run(num_latents: int, amount: float, truncation_psi: float, seed: int, batch_size: int) -> Rows:
+    """A row for each axis, and one of means."""
+    generator, axes = load_generator(_NAME), load_axes(_NAME)
+    z = jnp.asarray(sample_z(seed, num_latents, generator.z_dim))
+    w = generator.mapping(z, truncation_psi=truncation_psi)
+    effects = effect_matrix(
+        generator, axes, FaceAttributes(), w, amount=amount, identity=FaceIdentity(), batch_size=batch_size
+    )
+    assert effects.identity_distance is not None
+    rows: Rows = []
+    for i, name in enumerate(effects.target_names):
+        others = np.abs(np.delete(effects.effects[i], i))
+        largest = np.delete(np.array(effects.measured_names), i)[others.argmax()]
+        rows.append(
+            {
+                "axis": name,
+                f"own change at {amount:g} σ": float(effects.effects[i, i]),
+                "leakage": float(effects.leakage[i]),
+                "identity distance": float(effects.identity_distance[i]),
+                "largest other change": float(others.max()),
+                "of": str(largest),
+            }
+        )
+    numbers = [key for key in rows[0] if key not in ("axis", "of")]
+    return [*rows, {"axis": "mean"} | {key: float(np.mean([row[key] for row in rows])) for key in numbers}]
+
+
+def main(
+    num_latents: Annotated[int, typer.Option(help="faces; each is rendered twice for each axis")] = 12,
+    amount: Annotated[float, typer.Option(help="standard deviations, either way")] = 1.5,
+    truncation_psi: Annotated[float, typer.Option(help="of the faces")] = 0.7,
+    seed: Annotated[int, typer.Option(help="of the faces; the axes were learnt on seed 0")] = 99,
+    batch_size: Annotated[int, typer.Option(help="images at once")] = 4,
+    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+) -> None:
+    """Measure the default axes."""
+    title = f"{num_latents} faces, ψ = {truncation_psi:g}, seed {seed}"
+    rows = run(num_latents, amount, truncation_psi, seed, batch_size)
+    finish("image effects", {title: rows}, json)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""Face networks and what they measure."""

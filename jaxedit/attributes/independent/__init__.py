@@ -1,0 +1,1 @@
+"""Independent networks, which only judge: no axis is learnt from them."""

@@ -1,0 +1,43 @@
+"""A classifier out of the user's own Python file, for the command line."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.errors import InputError
+
+
+def load_classifier(where: str) -> AttributeClassifier:
+    """Run a Python file of the user's and take a classifier out of it.
+
+    Args:
+        where: `file.py:Name`; the name is that of a classifier, or of a class or function that makes one when called
+            without arguments.
+
+    Raises:
+        InputError: if the file, or the name in it, is missing, the file fails, or what it names is no classifier.
+    """
+    file, mark, name = where.rpartition(":")
+    path = Path(file)
+    if not mark or path.suffix != ".py" or not path.is_file():
+        raise InputError(f"classifier: expected FILE.py:NAME of a file that exists, got '{where}'")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))  # its own imports, as when it is run
+    try:
+        spec.loader.exec_module(module)
+        found = getattr(module, name, None)
+        if found is None:
+            raise InputError(f"classifier: expected {name} in {path}, found no such name")
+        classifier = found() if callable(found) and not hasattr(type(found), "names") else found
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"classifier: {path} fails: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    if not callable(classifier) or not hasattr(classifier, "names"):
+        raise InputError(f"classifier: expected {name} of {path} to have names and to be callable")
+    return classifier

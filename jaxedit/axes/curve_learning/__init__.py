@@ -1,0 +1,1 @@
+"""Learning the curves of the axes through images."""

@@ -1,0 +1,1 @@
+"""Learning the axes: data in, `AttributeAxes` out."""

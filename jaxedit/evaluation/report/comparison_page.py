@@ -1,0 +1,328 @@
+"""The page of an evaluation: one HTML file that holds its plots, contact sheets and tables."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+from PIL import Image
+
+from jaxedit.evaluation.evaluation_result import DEFINITIONS, Evaluation
+from jaxedit.evaluation.readings import folder_name, read_unit, unedited_images_path, unit_path
+from jaxedit.evaluation.report.comparison_plots import figures
+from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text, draw_grid
+from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
+from jaxedit.evaluation.report.plots import save_figure
+from jaxedit.evaluation.scores import CellScores, Estimate
+from jaxedit.images import save_image
+
+PAGE_FILE = "index.html"
+
+_PLOT_SCALE = 0.75
+_SHEET_SCALE = 0.62
+"""At which images are shown where the page is wide enough: so that all have letters of one size."""
+
+_ALTS = {
+    "effects": "Heat maps, one for each method: change of the judged attributes by an edit of each target",
+    "leakage": "Bars of leakage with intervals, a panel for each target, a group for each method",
+    "absolute_leakage": "Bars of absolute leakage with intervals, a panel for each target",
+    "curves": "Curves of the change of other attributes, and of identity, over the change of the target",
+    "sliders": "Curves of the target along a slider, and bars of the share of faces that never fall back",
+    "calibration": "Curves of the value that is seen over the value that was asked for",
+}
+
+_CAPTIONS = {
+    "effects": "Each row edits one target to the same mean change. Numbers: the change of each attribute, ½ (up − "
+    "down), in its standard deviations. Ideal is a change of the target alone.",
+    "leakage": "Lower is better. Lines: 95 % intervals over faces. Dotted: what chance would give on so few faces if "
+    "nothing leaked. Judges did not give the labels that methods learn from; they see the same images and divide "
+    "by their own reading of the target.",
+    "absolute_leakage": "The same, counting also what changes in opposite ways on different faces. The networks' own "
+    "noise is in it, for all methods alike.",
+    "curves": "Left of 0: edits downwards. Dotted: leakage of 0.1, 0.3 and 1.",
+    "sliders": "Above: mean change of the target along a slider of which 1 is the amount of equal change; dotted is a "
+    "change in proportion. Below: the share of faces on which the target never falls back between −2 and 2.",
+    "calibration": "A value is asked for in the attribute's own unit; the labeling networks say what they see. Dotted "
+    "is ideal. Bands, where there are few methods: 10th to 90th percentile of the faces.",
+}
+
+
+def write_page(evaluation: Evaluation) -> Path:
+    """Write `index.html` into the folder of an evaluation, and its images into `plots` and `sheets`.
+
+    The page holds the images itself: it can be moved and sent by itself.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OutputError: if a file cannot be written.
+    """
+    out = evaluation.folder
+    plots = {name: _plot(out, name, figure) for name, figure in figures(evaluation).items()}
+    sheets = []
+    for attribute in evaluation.attributes:
+        name = attribute_text(attribute)
+        for number, sheet in enumerate(draw_sheets(evaluation, attribute), 1):
+            path = save_image(sheet, out / "sheets" / f"{folder_name(attribute)}-{number}.jpg")
+            alt = f"Faces edited along {name}, a row for each method"
+            sheets.append(_embedded(path, "jpeg", alt, name.capitalize(), _SHEET_SCALE))
+    job, plural = evaluation.job, "" if evaluation.job.change == 1 else "s"
+    return write_report(
+        out / PAGE_FILE,
+        title="Editing methods at equal change",
+        lead=f"{len(evaluation.methods)} methods edit {job.num_faces} faces that they have not learnt from. Each moves "
+        f"each target by {job.change:g} standard deviation{plural} on average. What else changes?",
+        headlines=[
+            (str(len(evaluation.methods)), "methods"),
+            (str(len(evaluation.attributes)), "targets"),
+            (str(job.num_faces), "faces"),
+            (str(len(job.judged)), "judged attributes"),
+        ],
+        sections=[s for s in _sections(evaluation, plots, sheets) if s.images or s.tables],
+        footer=(
+            f"Generator: {job.generator or 'not named'}. Beside this page: all numbers in evaluation.json, what was "
+            "read of each face in measurements.",
+            "The faces are generated and show no real people. The attribute values are estimates of an image's "
+            "appearance by small networks.",
+        ),
+    )
+
+
+def _sections(
+    evaluation: Evaluation, plots: Mapping[str, PageImage], sheets: Sequence[PageImage]
+) -> list[Section]:
+    """The parts of the page; some may be empty."""
+
+    def part(title: str, text: Sequence[str] = (), *names: str, tables: Sequence[Table] = ()) -> Section:
+        images = tuple(plots[name] for name in names if name in plots)
+        return Section(title, tuple(text), images, tuple(tables), wide=True)
+
+    rows = (
+        "Rows are methods, all at the same mean change of the target, in standard deviations; the outermost images "
+        "of the first face take twice the amount. The faces are the first ones and were not chosen."
+    )
+    columns = (
+        "Change of each network's reading, ½ (up − down), in standard deviations, at the amounts at which the "
+        "labeling networks see the wanted change."
+    )
+    words = Table("Definitions", ("number", "meaning"), tuple(DEFINITIONS.items()))
+    return [
+        part("At a glance", _glance_text(evaluation), "leakage", tables=_glance_tables(evaluation)),
+        Section("Faces", (rows,), tuple(sheets), wide=True),
+        part("One edit, one attribute", (), "effects"),
+        part("Weaker and stronger edits", (), "curves"),
+        part("As a slider", (), "sliders"),
+        part("In the attribute's own unit", (), "calibration", tables=_calibration_tables(evaluation)),
+        part("What goes opposite ways", (), "absolute_leakage"),
+        part("Numbers", tables=_target_tables(evaluation)),
+        part("Network by network", (columns,), tables=_judge_tables(evaluation)),
+        part("What the numbers mean", tables=(words,)),
+    ]
+
+
+def draw_sheets(
+    evaluation: Evaluation, attribute: str
+) -> list[UInt8[np.ndarray, "sheet_height sheet_width 3"]]:
+    """Sheets with a row for each method: the first face at −2 … 2, further ones at −1 … 1, two faces to a sheet.
+
+    Args:
+        evaluation: a finished one or not.
+        attribute: the target.
+
+    Returns:
+        The sheets; none if no images were kept.
+    """
+    unedited = read_unit(unedited_images_path(evaluation.folder), {})
+    methods = [m for m in evaluation.methods if (m, attribute) in evaluation.cells]
+    units = {m: read_unit(unit_path(evaluation.folder, m, attribute, "images"), {}) for m in methods}
+    kept = {m: unit for m, unit in units.items() if unit is not None}
+    if unedited is None or not kept:
+        return []
+    faces = min(len(unedited["images"]), *(unit["images"].shape[1] for unit in kept.values()))
+    parts = []
+    for face in range(faces):
+        positions = (-2.0, -1.0, 0.0, 1.0, 2.0) if face == 0 else (-1.0, 0.0, 1.0)
+        rows = []
+        for unit in kept.values():
+            images = dict(zip(unit["positions"].tolist(), unit["images"][:, face], strict=True))
+            images[0.0] = unedited["images"][face]
+            rows.append(np.stack([images[position] for position in positions]))
+        parts.append(
+            draw_grid(
+                np.stack(rows),
+                row_names=[""] * len(kept) if face % 2 else list(kept),
+                column_heads=[amount_text(evaluation.job.change * position) for position in positions],
+            )
+        )
+    return [np.concatenate(parts[i : i + 2], axis=1) for i in range(0, faces, 2)]
+
+
+def _plot(out: Path, name: str, figure: Figure) -> PageImage:
+    path = save_figure(figure, out / "plots" / f"{name}.png")
+    return _embedded(path, "png", _ALTS[name], _CAPTIONS[name], _PLOT_SCALE)
+
+
+def _embedded(path: Path, kind: str, alt: str, caption: str, scale: float) -> PageImage:
+    """An image that the page holds itself, shown at a part of its size."""
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        width, height = (round(scale * side) for side in image.size)
+    address = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return PageImage(address, alt, caption, width, height)
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def _interval(estimate: Estimate, digits: int = 2) -> str:
+    if not np.isfinite([estimate.low, estimate.high]).all():
+        return "–"
+    return f"{_number(estimate.low, digits)}\u00a0…\u00a0{_number(estimate.high, digits)}"
+
+
+def _glance_text(evaluation: Evaluation) -> tuple[str, ...]:
+    shared = evaluation.shared_attributes()
+    text = (
+        "Leakage is the mean change of the other judged attributes "
+        f"({', '.join(attribute_text(name) for name in evaluation.job.judged)}) for each unit of change of the target.",
+    )
+    if not shared or len(shared) == len(evaluation.attributes):
+        return text
+    names = ", ".join(attribute_text(name) for name in shared)
+    return (*text, f"Not every method has every target: the means in the table are over {names}.")
+
+
+def _glance_tables(evaluation: Evaluation) -> list[Table]:
+    """Means over the targets that all methods have."""
+    shared, networks = evaluation.shared_attributes(), list(evaluation.job.panel["identities"])
+    judges = list(evaluation.job.judge_attributes)
+    if not shared:
+        return []
+    rows = []
+    for method in evaluation.methods:
+        cells = [evaluation.cells[method, attribute] for attribute in shared]
+        leakage = evaluation.mean(method, "leakage")
+        row = [method, _number(leakage.value, 3), _interval(leakage, 3)]
+        for judge in judges:
+            marks = [cell.judges[judge].leakage for cell in cells if judge in cell.judges]
+            known = [mark for mark in marks if mark is not None]
+            row.append(_number(Estimate.mean(known).value, 3) if known else "–")
+        row.append(_number(evaluation.mean(method, "absolute_leakage").value, 3))
+        row += [
+            _number(float(np.mean([cell.identity[name].value for cell in cells])), 3) for name in networks
+        ]
+        distances = [cell.perceptual.value for cell in cells if cell.perceptual is not None]
+        row += [_number(float(np.mean(distances)), 3)] if distances else []
+        row.append(f"{100 * evaluation.mean(method, 'monotone_share').value:.0f}")
+        rows.append(tuple(row))
+    head = (
+        "method",
+        "leakage",
+        "95 % interval",
+        *(f"leakage by {judge}" for judge in judges),
+        "absolute leakage",
+        *(_identity_head(name) for name in networks),
+        *_perceptual_head(evaluation),
+        "monotone [%]",
+    )
+    return [Table(f"Means over {len(shared)} targets", head, tuple(rows))]
+
+
+def _identity_head(network: str) -> str:
+    return "identity distance" if network == "identity" else f"identity distance by {network}"
+
+
+def _perceptual_head(evaluation: Evaluation) -> list[str]:
+    return ["perceptual distance"] if evaluation.job.panel["perceptual"] else []
+
+
+def _target_tables(evaluation: Evaluation) -> list[Table]:
+    """A table for each target, a row for each method."""
+    networks = list(evaluation.job.panel["identities"])
+    head = (
+        "method",
+        "change −",
+        "change +",
+        "leakage",
+        "95 % interval",
+        "absolute",
+        *(_identity_head(name) for name in networks),
+        *_perceptual_head(evaluation),
+        "monotone [%]",
+        "largest other change",
+    )
+    tables = []
+    for attribute in evaluation.attributes:
+        rows = []
+        for method in evaluation.methods:
+            cell = evaluation.cells.get((method, attribute))
+            if cell is None:
+                continue
+            rows.append(
+                (
+                    method + ("" if all(cell.reached) else " (change not reached)"),
+                    *(_number(change.value) for change in cell.target_change),
+                    _number(cell.leakage.value, 3),
+                    _interval(cell.leakage, 3),
+                    _number(cell.absolute_leakage.value, 3),
+                    *(_number(cell.identity[name].value, 3) for name in networks),
+                    *([_number(cell.perceptual.value, 3)] if cell.perceptual else []),
+                    f"{100 * cell.monotone_share.value:.0f}",
+                    _largest_other(cell, evaluation.job.judged),
+                )
+            )
+        tables.append(Table(attribute_text(attribute).capitalize(), head, tuple(rows)))
+    return tables
+
+
+def _largest_other(cell: CellScores, judged: Sequence[str]) -> str:
+    changes = {name: cell.effects[name].value for name in judged if name != cell.attribute}
+    finite = {name: value for name, value in changes.items() if np.isfinite(value)}
+    if not finite:
+        return "–"
+    name = max(finite, key=lambda key: abs(finite[key]))
+    return f"{attribute_text(name)} {_number(finite[name])}".replace(" ", "\u00a0")
+
+
+def _calibration_tables(evaluation: Evaluation) -> list[Table]:
+    units = dict(zip(evaluation.job.measured, evaluation.job.units, strict=True))
+    rows = [
+        (
+            method,
+            attribute_text(attribute),
+            _number(cell.calibration.mean_absolute_error.value),
+            _interval(cell.calibration.mean_absolute_error),
+            units[attribute],
+        )
+        for (method, attribute), cell in evaluation.cells.items()
+        if cell.calibration is not None
+    ]
+    if not rows:
+        return []
+    return [Table("Mean absolute error", ("method", "target", "error", "95 % interval", "unit"), tuple(rows))]
+
+
+def _judge_tables(evaluation: Evaluation) -> list[Table]:
+    """For each judge and target what every column saw."""
+    tables = []
+    for judge in evaluation.job.judge_attributes:
+        columns = list(evaluation.job.panel["judges"][judge])
+        for attribute in evaluation.attributes:
+            cells = [
+                (m, evaluation.cells[m, attribute].judges[judge])
+                for m in evaluation.methods
+                if (m, attribute) in evaluation.cells
+            ]
+            rows = tuple(
+                (column, *(_number(scores.column_effects[column].value) for _, scores in cells))
+                for column in columns
+            )
+            tables.append(
+                Table(f"{judge}: {attribute_text(attribute)}", ("column", *(m for m, _ in cells)), rows)
+            )
+    return tables

@@ -1,0 +1,382 @@
+"""Plots of an evaluation: effects, leakage, curves, calibration, sliders, for up to a dozen methods."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from jaxedit.evaluation.evaluation_result import Evaluation
+from jaxedit.evaluation.report.contact_sheet import attribute_text
+from jaxedit.evaluation.scores import SLIDER, CellScores, Estimate
+
+_COLORS = ("#2f6db3", "#d1742c", "#3f9c5c", "#b6485f", "#7d5bb5", "#8a6a4f")
+_STYLES = ("-", (0, (4, 1.5)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "o", "s", "^", "D", "v", "P")
+_PALE = ("#a9c6e8", "#c9d9ee")
+_INK, _GRAY, _LINE = "#22272e", "#8a9099", "#e4e7ea"
+_SIZE = 11
+_GUIDES = (0.1, 0.3, 1.0)
+"""Leakages that the curves are drawn over."""
+
+
+def plot_effect_matrices(evaluation: Evaluation) -> Figure:
+    """A heat map for each method: change of the judged attributes (columns) by edits of each target (rows)."""
+    methods, targets = evaluation.methods, evaluation.attributes
+    measured = [*targets, *(name for name in evaluation.job.judged if name not in targets)]
+    columns = min(3 if len(measured) <= 9 else 2, len(methods))
+    rows = -(-len(methods) // columns)
+    cell = 0.47
+    width, height = cell * len(measured) + 0.25, cell * len(targets) + 0.5
+    figure = Figure(figsize=(1.2 + columns * width, 1.0 + rows * height), layout="constrained", dpi=130)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    limit = evaluation.job.change
+    for index, panel in enumerate(panels.flat):
+        if index >= len(methods):
+            panel.remove()
+            continue
+        effects = _effects(evaluation, methods[index], targets, measured)
+        panel.imshow(effects, cmap=_colors_of_effects(), vmin=-limit, vmax=limit, aspect="equal")
+        _write_effects(panel, effects, limit)
+        panel.set_title(
+            _wrapped(methods[index], 34), fontsize=_SIZE, color=_INK, pad=6 if index >= columns else 8
+        )
+        heads = [attribute_text(name) for name in measured]
+        if index < columns:
+            panel.set_xticks(range(len(measured)), heads, rotation=50, ha="left", rotation_mode="anchor")
+        else:
+            panel.set_xticks([])
+        panel.set_yticks(
+            range(len(targets)), [attribute_text(t) for t in targets] if index % columns == 0 else []
+        )
+        panel.tick_params(
+            top=True, bottom=False, labeltop=True, labelbottom=False, labelsize=_SIZE - 1, length=0
+        )
+        panel.spines[:].set_visible(False)
+    figure.supylabel("target", fontsize=_SIZE)
+    return figure
+
+
+def _effects(
+    evaluation: Evaluation, method: str, targets: Sequence[str], measured: Sequence[str]
+) -> Float[np.ndarray, "targets measured"]:
+    """Effects of a method; NaN where it has no such target."""
+    effects = np.full((len(targets), len(measured)), np.nan)
+    for row, target in enumerate(targets):
+        cell = evaluation.cells.get((method, target))
+        if cell is not None:
+            effects[row] = [cell.effects[name].value for name in measured]
+    return effects
+
+
+def _write_effects(panel: Axes, effects: Float[np.ndarray, "rows columns"], limit: float) -> None:
+    for row, column in np.ndindex(*effects.shape):
+        value = effects[row, column]
+        text = "–" if not np.isfinite(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+        strong = np.isfinite(value) and abs(value) > 0.6 * limit
+        color = "white" if strong else _INK if abs(value) >= 0.05 * limit else "#a0a5ab"
+        panel.text(column, row, text, ha="center", va="center", fontsize=8.5, color=color)
+
+
+def _colors_of_effects() -> matplotlib.colors.Colormap:
+    return matplotlib.colormaps["RdBu_r"].with_extremes(bad="#f0f1f3")
+
+
+def plot_leakage(evaluation: Evaluation, score: str = "leakage") -> Figure:
+    """Bars of leakage with their intervals, a panel for each target: by the labeling networks, and by judges at equal
+    change in their own eyes; where a judge knows some of the attributes only, by the labeling networks on these too.
+
+    Args:
+        evaluation: the scores.
+        score: "leakage" or "absolute_leakage".
+    """
+    methods, targets = evaluation.methods, evaluation.attributes
+    series = _leakage_series(evaluation, score)
+    columns = min(4, len(targets))
+    rows = -(-len(targets) // columns)
+    group = 0.17 * len(series) + 0.16
+    figure = Figure(
+        figsize=(2.3 + 2.9 * columns, 1.0 + rows * (0.8 + group * len(methods))),
+        layout="constrained",
+        dpi=130,
+    )
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for target, panel in zip(targets, panels.flat, strict=False):
+        cells = {m: evaluation.cells[m, target] for m in methods if (m, target) in evaluation.cells}
+        highest, values = [1e-3], [0.0]
+        for place, method in enumerate(methods):
+            if method not in cells:
+                _say_absent(panel, place)
+                continue
+            for number, (_, color, take) in enumerate(series):
+                y = place + (number - (len(series) - 1) / 2) * 0.8 / len(series)
+                value = take(cells[method])
+                highest.append(_bar(panel, y, 0.7 / len(series), value, color))
+                values.append(0.0 if value is None or not np.isfinite(value.value) else value.value)
+        floors = np.asarray([cell.leakage_floor for cell in cells.values()])
+        if score == "leakage" and np.isfinite(floors).any():
+            panel.axvline(float(np.nanmedian(floors)), color=_GRAY, linewidth=1, linestyle=":", zorder=3)
+        # An interval without end must not press the bars flat.
+        panel.set_xlim(0, 1.05 * min(max(highest), 1.6 * max(values) + 1e-3))
+        panel.set_title(attribute_text(target), fontsize=_SIZE + 1, color=_INK)
+        panel.set_yticks(range(len(methods)), [_wrapped(m, 26) for m in methods])
+        panel.set_ylim(len(methods) - 0.45, -0.55)
+        panel.locator_params(axis="x", nbins=4)
+        _style(panel)
+        panel.grid(visible=False, axis="y")
+    for panel in panels.flat[len(targets) :]:
+        panel.remove()
+    handles = [Line2D([], [], color=color, linewidth=7, label=name) for name, color, _ in series]
+    if score == "leakage":
+        handles.append(Line2D([], [], color=_GRAY, linestyle=":", label="by chance alone"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=_SIZE)
+    name = "leakage" if score == "leakage" else "absolute leakage"
+    figure.supxlabel(f"{name} into other attributes, per unit of the target", fontsize=_SIZE)
+    return figure
+
+
+_Series = tuple[str, str, Callable[[CellScores], Estimate | None]]
+
+
+def _leakage_series(evaluation: Evaluation, score: str) -> list[_Series]:
+    """Name, color and value of each bar of a method."""
+    series: list[_Series] = [("labeling networks", _COLORS[0], lambda cell: getattr(cell, score))]
+    for number, (judge, attributes) in enumerate(evaluation.job.judge_attributes.items()):
+        if score == "leakage" and not set(evaluation.job.judged) <= set(attributes):
+
+            def same(cell: CellScores, judge: str = judge) -> Estimate | None:
+                return cell.judges[judge].labels_leakage
+
+            name = f"labeling networks, attributes that {judge} know"
+            series.append((name, _PALE[number % len(_PALE)], same))
+
+        def by_judge(cell: CellScores, judge: str = judge) -> Estimate | None:
+            value: Estimate | None = getattr(cell.judges[judge], score)
+            return value
+
+        series.append((judge, _COLORS[1 + number % 5], by_judge))
+    return series
+
+
+def _say_absent(panel: Axes, place: int) -> None:
+    panel.annotate(
+        "no such direction",
+        (0, place),
+        (6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=_SIZE - 2,
+        color=_GRAY,
+    )
+
+
+def _bar(panel: Axes, y: float, height: float, value: Estimate | None, color: str) -> float:
+    """A bar with its interval; how far it reaches."""
+    if value is None or not np.isfinite(value.value):
+        return 0.0
+    panel.barh(y, value.value, height, color=color, alpha=0.85, linewidth=0)
+    if not np.isfinite(value.high):
+        return value.value
+    panel.plot([value.low, value.high], [y, y], color=_INK, linewidth=1.1, solid_capstyle="butt")
+    return value.high
+
+
+def plot_curves(evaluation: Evaluation) -> Figure:
+    """What else changes, and the identity, over the change of the target: a row for each target."""
+    methods, targets = evaluation.methods, evaluation.attributes
+    networks = list(evaluation.job.panel["identities"])
+    kinds = ["off_target", *networks]
+    figure = Figure(
+        figsize=(4.6 * len(kinds) + 0.6, 2.9 * len(targets) + 0.9 + 0.28 * -(-len(methods) // 3)),
+        layout="constrained",
+        dpi=130,
+    )
+    panels = figure.subplots(len(targets), len(kinds), squeeze=False, sharex=True)
+    for row, target in enumerate(targets):
+        for column, kind in enumerate(kinds):
+            panel, highest = panels[row][column], 0.0
+            for number, method in enumerate(methods):
+                cell = evaluation.cells.get((method, target))
+                if cell is None:
+                    continue
+                y = cell.curve.off_target if kind == "off_target" else cell.curve.identity[kind]
+                # The last of the methods below, the first above.
+                panel.plot(
+                    cell.curve.target_change, y, zorder=3 + (len(methods) - number) / 20, **_line(number)
+                )
+                near = np.abs(cell.curve.target_change) <= 2.2 * evaluation.job.change
+                highest = max(highest, float(y[near].max()))
+            _finish_curves(panel, highest, evaluation.job.change, guides=kind == "off_target")
+            panel.set_title(
+                f"{attribute_text(target)}: "
+                + ("other attributes" if kind == "off_target" else _identity_text(kind)),
+                fontsize=_SIZE,
+                color=_INK,
+            )
+            if row == len(targets) - 1:
+                panel.set_xlabel("mean change of the target [σ]")
+            if column == 0:
+                panel.set_ylabel("mean change [σ]")
+    _legend(figure, methods)
+    return figure
+
+
+def _identity_text(network: str) -> str:
+    return "identity distance" if network == "identity" else f"identity distance ({network})"
+
+
+def _finish_curves(panel: Axes, highest: float, change: float, *, guides: bool) -> None:
+    _style(panel)
+    reach = 2.4 * change
+    panel.set_xlim(-reach, reach)
+    top = 1.08 * highest or 1.0
+    panel.set_ylim(0, top)
+    if not guides:
+        return
+    for guide in _GUIDES:
+        panel.plot(
+            [-reach, 0, reach],
+            [guide * reach, 0, guide * reach],
+            color="#c3c8ce",
+            linewidth=0.9,
+            linestyle=":",
+        )
+        x = min(0.97 * reach, 0.92 * top / guide)
+        panel.text(x, guide * x, f"{guide:g}", fontsize=8, color=_GRAY, ha="right", va="bottom")
+
+
+def plot_calibration(evaluation: Evaluation) -> Figure | None:
+    """What is seen over what was asked for, in the attribute's own unit; None if no method can be asked."""
+    targets = [t for t in evaluation.attributes if any(c.calibration for c in _column(evaluation, t))]
+    if not targets:
+        return None
+    methods = [m for m in evaluation.methods if any(c.calibration for c in _row(evaluation, m))]
+    figure = Figure(
+        figsize=(3.5 * len(targets) + 0.4, 3.9 + 0.28 * -(-len(methods) // 3)), layout="constrained", dpi=130
+    )
+    panels = figure.subplots(1, len(targets), squeeze=False)[0]
+    units = dict(zip(evaluation.job.measured, evaluation.job.units, strict=True))
+    for target, panel in zip(targets, panels, strict=True):
+        asked: list[float] = []
+        for method in methods:
+            cell = evaluation.cells.get((method, target))
+            calibration = cell.calibration if cell else None
+            if calibration is None:
+                continue
+            line = _line(evaluation.methods.index(method))
+            panel.plot(calibration.requests, calibration.mean, **line)
+            if len(methods) <= 3:
+                band = (calibration.requests, calibration.low, calibration.high)
+                panel.fill_between(*band, color=line["color"], alpha=0.13, linewidth=0)
+            asked += calibration.requests.tolist()
+        ends = [min(asked), max(asked)]
+        panel.plot(ends, ends, color=_GRAY, linewidth=1, linestyle=":", zorder=1)
+        unit = f" [{units[target]}]" if units[target] else ""
+        panel.set_title(attribute_text(target) + unit, fontsize=_SIZE, color=_INK)
+        panel.set_xlabel("asked for")
+        _style(panel)
+    panels[0].set_ylabel("seen")
+    _legend(figure, evaluation.methods, [evaluation.methods.index(m) for m in methods])
+    return figure
+
+
+def plot_sliders(evaluation: Evaluation) -> Figure:
+    """Mean change of the target along the slider, and the share of faces on which it never falls back."""
+    methods, targets = evaluation.methods, evaluation.attributes
+    figure = Figure(
+        figsize=(3.1 * len(targets) + 0.6, 3.4 + 0.36 * len(methods) + 0.28 * -(-len(methods) // 3)),
+        layout="constrained",
+        dpi=130,
+    )
+    panels = figure.subplots(2, len(targets), squeeze=False, height_ratios=[3.0, 0.36 * len(methods) + 0.3])
+    for column, target in enumerate(targets):
+        above, below = panels[0][column], panels[1][column]
+        for number, method in enumerate(methods):
+            cell = evaluation.cells.get((method, target))
+            if cell is None:
+                _say_absent(below, number)
+                continue
+            above.plot(cell.slider, cell.slider_change, **_line(number))
+            share = cell.monotone_share
+            _bar(below, float(number), 0.62, share, _line(number)["color"])
+            text = f"{100 * share.value:.0f} %"
+            ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+            below.text(0.03, number, text, va="center", fontsize=_SIZE - 2, color=_INK, bbox=ground)
+        ends = np.asarray([SLIDER[0], SLIDER[-1]])
+        above.plot(ends, evaluation.job.change * ends, color=_GRAY, linewidth=1, linestyle=":", zorder=1)
+        above.set_title(attribute_text(target), fontsize=_SIZE, color=_INK)
+        above.set_xlabel("slider")
+        below.set_xlim(0, 1.02)
+        below.set_ylim(len(methods) - 0.45, -0.55)
+        names = [_wrapped(m, 26) for m in methods]
+        below.set_yticks(range(len(methods)), names if column == 0 else [""] * len(methods))
+        below.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+        below.set_xlabel("faces that never fall back")
+        for panel in (above, below):
+            _style(panel)
+        below.grid(visible=False, axis="y")
+    panels[0][0].set_ylabel("mean change of the target [σ]")
+    _legend(figure, methods)
+    return figure
+
+
+def _row(evaluation: Evaluation, method: str) -> list[CellScores]:
+    return [evaluation.cells[method, t] for t in evaluation.attributes if (method, t) in evaluation.cells]
+
+
+def _column(evaluation: Evaluation, target: str) -> list[CellScores]:
+    return [evaluation.cells[m, target] for m in evaluation.methods if (m, target) in evaluation.cells]
+
+
+def _line(number: int) -> dict[str, Any]:
+    """How a method is drawn everywhere."""
+    return {
+        "color": _COLORS[number % len(_COLORS)],
+        "linestyle": _STYLES[number // len(_COLORS) % len(_STYLES)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "markersize": 4.5,
+        "markerfacecolor": "white" if number >= len(_COLORS) else _COLORS[number % len(_COLORS)],
+        "linewidth": 2.4 if number == 0 else 1.5,
+    }
+
+
+def _legend(figure: Figure, methods: Sequence[str], numbers: Sequence[int] | None = None) -> None:
+    handles = [Line2D([], [], label=methods[i], **_line(i)) for i in numbers or range(len(methods))]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=_SIZE)
+
+
+def _style(panel: Axes) -> None:
+    panel.tick_params(labelsize=_SIZE - 1, color=_GRAY)
+    panel.xaxis.label.set_fontsize(_SIZE)
+    panel.yaxis.label.set_fontsize(_SIZE)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.spines[["left", "bottom"]].set_color(_GRAY)
+    panel.grid(visible=True, color=_LINE, linewidth=0.8)
+    panel.set_axisbelow(True)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """A long name in two lines."""
+    if len(text) <= width or " " not in text:
+        return text
+    words, line = text.split(" "), ""
+    while words and len(line) + len(words[0]) < max(width, len(text) // 2 + 1):
+        line = f"{line} {words.pop(0)}".strip()
+    return f"{line}\n{' '.join(words)}" if words else line
+
+
+def figures(evaluation: Evaluation) -> Mapping[str, Figure]:
+    """All plots by name."""
+    made = {
+        "effects": plot_effect_matrices(evaluation),
+        "leakage": plot_leakage(evaluation),
+        "absolute_leakage": plot_leakage(evaluation, "absolute_leakage"),
+        "curves": plot_curves(evaluation),
+        "sliders": plot_sliders(evaluation),
+    }
+    calibration = plot_calibration(evaluation)
+    return made if calibration is None else {**made, "calibration": calibration}

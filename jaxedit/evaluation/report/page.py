@@ -1,0 +1,105 @@
+"""An HTML page of images, plots and numbers that opens from the disk, without a server and without scripts."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from jaxedit.storage.atomic import write_atomically
+
+
+@dataclasses.dataclass(frozen=True)
+class PageImage:
+    """An image of the page.
+
+    Attributes:
+        path: relative to the page, or the image itself as a `data:` address.
+        alt: what the image shows, for those who do not see it.
+        caption: what stands below it.
+        width: in pixels; it is shown no wider than this.
+        height: in pixels, so that the page does not move while it loads.
+    """
+
+    path: str
+    alt: str
+    caption: str
+    width: int
+    height: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of the page. Columns after the first are set to the right when all their cells are numbers."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which columns hold numbers."""
+        return tuple(
+            column > 0 and bool(self.rows) and all(_is_number(row[column]) for row in self.rows)
+            for column in range(len(self.head))
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        title: its heading.
+        text: paragraphs.
+        images: shown side by side where there is room.
+        tables: below the images.
+        wide: whether each image and each table takes the whole width.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    images: tuple[PageImage, ...] = ()
+    tables: tuple[Table, ...] = ()
+    wide: bool = False
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    lead: str,
+    headlines: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    footer: Sequence[str] = (),
+) -> Path:
+    """Write the page. All texts are plain: what HTML would take for markup is escaped.
+
+    Args:
+        path: of the page; its images lie at their paths relative to it.
+        title: heading.
+        lead: what the page is.
+        headlines: pairs of number and name, shown large.
+        sections: the parts.
+        footer: notes at the end.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxedit.evaluation.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html.jinja").render(
+        title=title, lead=lead, headlines=headlines, sections=sections, footer=footer
+    )
+    return write_atomically(path, html.encode())
+
+
+def _is_number(text: str) -> bool:
+    return (
+        text.replace("−", "-").lstrip("+-").replace(".", "", 1).replace("e-", "", 1).isdigit() or text == "–"
+    )

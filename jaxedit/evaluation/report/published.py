@@ -1,0 +1,116 @@
+"""The main numbers of an evaluation in a small file: what ships with a generator, and what its pages show."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from jaxedit.errors import InputError
+from jaxedit.evaluation.evaluation_result import Evaluation
+from jaxedit.evaluation.report.page import Table
+from jaxedit.storage.atomic import write_atomically
+
+_FORMAT = 1
+
+
+def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) -> dict[str, Any]:
+    """How the faces were drawn, and a row for each method and attribute; numbers that are not defined are None."""
+    rows = []
+    for (method, attribute), cell in evaluation.cells.items():
+        row: dict[str, Any] = {
+            "method": method,
+            "attribute": attribute,
+            "reached": all(cell.reached),
+            "leakage": cell.leakage.value,
+            "leakage_low": cell.leakage.low,
+            "leakage_high": cell.leakage.high,
+            "leakage_floor": cell.leakage_floor,
+            "absolute_leakage": cell.absolute_leakage.value,
+            "identity": {name: estimate.value for name, estimate in cell.identity.items()},
+            **({} if cell.perceptual is None else {"perceptual": cell.perceptual.value}),
+            "monotone": cell.monotone_share.value,
+            "error_in_units": None
+            if cell.calibration is None
+            else cell.calibration.mean_absolute_error.value,
+        }
+        for name, judge in cell.judges.items():
+            if judge.leakage is not None:
+                row[f"leakage_by_{name}"] = judge.leakage.value
+                row[f"leakage_by_{name}_low"] = judge.leakage.low
+                row[f"leakage_by_{name}_high"] = judge.leakage.high
+        rows.append(_plain(row))
+    job = evaluation.job
+    return {
+        "format": _FORMAT,
+        "generator": job.generator,
+        "faces": job.num_faces,
+        "seed": seed,
+        "truncation_psi": truncation_psi,
+        "change": job.change,
+        "judged": list(job.judged),
+        "pilot": job.pilot,
+        "rows": rows,
+    }
+
+
+def save_numbers(numbers: dict[str, Any], path: str | Path) -> Path:
+    """Write them as JSON.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    return write_atomically(path, (json.dumps(numbers, indent=1, allow_nan=False) + "\n").encode())
+
+
+def load_numbers(path: str | Path) -> dict[str, Any]:
+    """Read what `save_numbers` wrote.
+
+    Raises:
+        InputError: if the file is missing, damaged or newer.
+    """
+    try:
+        numbers = json.loads(Path(path).read_text())
+        if numbers["format"] > _FORMAT:
+            raise InputError(
+                f"{path}: written in format {numbers['format']}, this version reads up to {_FORMAT}"
+            )
+        return dict(numbers)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected the numbers of an evaluation: {error}") from error
+
+
+def leakage_table(numbers: dict[str, Any]) -> Table:
+    """Methods by attributes: leakage, and the identity distance."""
+    attributes = list(dict.fromkeys(row["attribute"] for row in numbers["rows"]))
+    methods = list(dict.fromkeys(row["method"] for row in numbers["rows"]))
+    cells = {(row["method"], row["attribute"]): row for row in numbers["rows"]}
+    rows = []
+    for method in methods:
+        texts = []
+        for attribute in attributes:
+            row = cells.get((method, attribute))
+            leakage = None if row is None or not row["reached"] else row["leakage"]
+            identity = (
+                None if leakage is None else next(iter(row["identity"].values()), None) if row else None
+            )
+            texts += ["–" if value is None else f"{value:.2f}" for value in (leakage, identity)]
+        rows.append((method, *texts))
+    head = [
+        f"{attribute.replace('_', ' ')}, {what}"
+        for attribute in attributes
+        for what in ("leakage", "identity")
+    ]
+    return Table(
+        f"In the image, {numbers['faces']} held-out faces at ±{numbers['change']:g} σ of the target",
+        ("method", *head),
+        tuple(rows),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """NaN is null, and no more digits than mean something."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,80 @@
+"""Many latents to small images, in batches of one size, so that memory stays constant and one program is compiled."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped, UInt8
+from tqdm import tqdm
+
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator
+from jaxedit.images import to_uint8
+
+
+def render_thumbnails(
+    generator: Generator,
+    w: Float[Array | np.ndarray, "num_latents *style w_dim"],
+    size: int,
+    *,
+    batch_size: int = 4,
+    progress: str | None = None,
+) -> UInt8[np.ndarray, "num_latents {size} {size} 3"]:
+    """The images of latents, downscaled without aliasing.
+
+    Args:
+        generator: makes the images.
+        w: latents of W or W+.
+        size: height and width of the thumbnails.
+        batch_size: images that are made at once.
+        progress: what the progress bar says; None for no bar.
+
+    Returns:
+        RGB in host memory.
+
+    Raises:
+        InputError: if `size` or `batch_size` is not positive, or w does not fit the generator.
+    """
+    if size < 1 or batch_size < 1:
+        raise InputError(f"size and batch_size: expected positive numbers, got {size} and {batch_size}")
+    thumbnails = np.empty((len(w), size, size, 3), np.uint8)
+    with tqdm(total=len(w), desc=progress, unit="image", disable=progress is None) as bar:
+        for rows, batch in padded_batches(w, batch_size):
+            images = _thumbnails(size, generator, batch)
+            thumbnails[rows] = np.asarray(images)[: rows.stop - rows.start]
+            bar.update(rows.stop - rows.start)
+    return thumbnails
+
+
+def padded_batches(
+    rows: Shaped[Array | np.ndarray, "num_rows *shape"], batch_size: int
+) -> Iterator[tuple[slice, Float[Array, "batch *shape"]]]:
+    """Batches of one size as float32, the last filled up with its last row; and the slices that they stand for."""
+    # No larger than there are rows: a CPU makes the images one after the other and would make the padding too.
+    batch_size = min(batch_size, len(rows))
+    for start in range(0, len(rows), batch_size):
+        stop = min(start + batch_size, len(rows))
+        batch = jnp.asarray(rows[start:stop], jnp.float32)
+        missing = batch_size - (stop - start)
+        yield slice(start, stop), jnp.concatenate([batch, *[batch[-1:]] * missing])
+
+
+@partial(jax.jit, static_argnums=0)
+def _thumbnails(
+    size: int, generator: Generator, w: Float[Array, "batch *style w_dim"]
+) -> UInt8[Array, "batch {size} {size} 3"]:
+    return to_uint8(downscale(generator.synthesis(w), size))
+
+
+def downscale(
+    images: Float[Array, "batch height width 3"], size: int
+) -> Float[Array, "batch {size} {size} 3"]:
+    """Images at another size: the mean over the pixels that fall into one where the sizes divide, else the
+    antialiased cubic filter. [-1, 1]."""
+    batch, height, width, _ = images.shape
+    images = jnp.clip(images, -1, 1)
+    if height % size == 0 and width % size == 0:
+        return images.reshape(batch, size, height // size, size, width // size, 3).mean((2, 4))
+    return jax.image.resize(images, (batch, size, size, 3), "cubic", antialias=True)

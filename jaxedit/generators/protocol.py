@@ -1,0 +1,91 @@
+"""What a generator is to the rest of the library."""
+
+import hashlib
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.errors import InputError
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """A pretrained StyleGAN: mapping network and synthesis network.
+
+    PCA, labeling, axes, editing, evaluation and the command line use nothing else of a generator. An instance is a
+    pytree (every Flax NNX module is one), so it passes through `jax.jit` as an argument.
+    """
+
+    @property
+    def z_dim(self) -> int:
+        """Width of the input latent."""
+
+    @property
+    def c_dim(self) -> int:
+        """Number of classes; 0 for an unconditional generator."""
+
+    @property
+    def w_dim(self) -> int:
+        """Width of the intermediate latent."""
+
+    @property
+    def num_ws(self) -> int:
+        """Number of style inputs that W+ addresses."""
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the image."""
+
+    def mapping(
+        self,
+        z: Float[Array | np.ndarray, "batch z_dim"],
+        *,
+        c: Float[Array | np.ndarray, "classes c_dim"] | None = None,
+        truncation_psi: float | Float[Array, ""] = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
+        """z ↦ w; of W+ where there is a cutoff. `c`: one-hot classes, which a conditional generator needs."""
+
+    def synthesis(
+        self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
+    ) -> Float[Array, "batch resolution resolution 3"]:
+        """Latents of W or W+ ↦ RGB images, nominally in [-1, 1] (the network overshoots; `to_uint8` clips)."""
+
+    def describe(self) -> dict[str, Any]:
+        """Family and shape, JSON-serializable: with its arrays, all that a checkpoint needs."""
+
+
+def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws: int | None = None) -> None:
+    """Raise `InputError` unless `latents` is [batch, width] or, given `num_ws`, [batch, num_ws, width]."""
+    expected = f"[batch, {width}]" + (f" or [batch, {num_ws}, {width}]" if num_ws is not None else "")
+    is_flat = latents.ndim == 2 and latents.shape[1] == width
+    is_layered = num_ws is not None and latents.ndim == 3 and latents.shape[1:] == (num_ws, width)
+    if not (is_flat or is_layered):
+        raise InputError(f"{name}: expected shape {expected}, got {list(latents.shape)}")
+    if not jnp.issubdtype(latents.dtype, jnp.floating):
+        raise InputError(f"{name}: expected floating-point numbers, got {latents.dtype}")
+
+
+def broadcast_w(
+    w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"], num_ws: int
+) -> Float[Array, "batch num_ws w_dim"]:
+    """W+ from W: the same latent for each style input; W+ passes."""
+    return jnp.broadcast_to(w[:, None, :], (w.shape[0], num_ws, w.shape[1])) if w.ndim == 2 else w
+
+
+def has_explicit_sharding(x: Array) -> bool:
+    """Whether a batch is sharded over a mesh whose axes are explicit, which JAX knows when it traces."""
+    return jax.typeof(x).sharding.spec[0] is not None
+
+
+def weights_fingerprint(generator: Generator) -> str:
+    """Changes with any weight of a generator: a folder may be overwritten with others."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(generator):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

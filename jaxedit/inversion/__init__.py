@@ -1,0 +1,21 @@
+"""The way in for real images: alignment of photographs, projection into W and W+."""
+
+from jaxedit.inversion.align import AlignedFace, align
+from jaxedit.inversion.align_folder import AlignmentSummary, align_photos, find_photos
+from jaxedit.inversion.face_detection import Face, detect_faces
+from jaxedit.inversion.ffhq_crop import align_face, cut_quad, ffhq_quad
+from jaxedit.inversion.photo import load_photo
+
+__all__ = [
+    "AlignedFace",
+    "AlignmentSummary",
+    "Face",
+    "align",
+    "align_face",
+    "align_photos",
+    "cut_quad",
+    "detect_faces",
+    "ffhq_quad",
+    "find_photos",
+    "load_photo",
+]

@@ -1,0 +1,102 @@
+"""How near a reconstruction comes to its original."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from jaxedit.attributes.faces.face_attributes import FaceIdentity
+from jaxedit.errors import InputError
+from jaxedit.images import from_pixels
+from jaxedit.inversion.loss_images import shrink
+from jaxedit.inversion.lpips import LPIPS
+from jaxedit.inversion.lpips_pretrained import load_lpips
+
+SIZE = 256
+"""Pixels a side at which the perceptual distance compares, and the first of the two PSNRs."""
+
+_MIN_SIDE = 32  # of the perceptual network
+_MIN_IDENTITY_SIDE = 128  # of the face descriptor
+_LEAST_ERROR = 1e-10  # equal images have a PSNR of 106 dB, not an infinite one, which JSON cannot hold
+
+
+def compare(
+    original: Float[Array | np.ndarray, "side side 3"] | UInt8[Array | np.ndarray, "side side 3"],
+    reconstruction: Float[Array | np.ndarray, "size size 3"] | UInt8[Array | np.ndarray, "size size 3"],
+) -> dict[str, float]:
+    """The distances of `compare_batch` of one image."""
+    return {
+        name: float(values[0]) for name, values in compare_batch(original[None], reconstruction[None]).items()
+    }
+
+
+def compare_batch(
+    originals: Float[Array | np.ndarray, "batch side side 3"]
+    | UInt8[Array | np.ndarray, "batch side side 3"],
+    reconstructions: Float[Array | np.ndarray, "batch size size 3"]
+    | UInt8[Array | np.ndarray, "batch size size 3"],
+) -> dict[str, Float[np.ndarray, " batch"]]:
+    """Distances of images to their originals.
+
+    Args:
+        originals: float, clipped to [-1, 1], or uint8; 32 pixels a side or more.
+        reconstructions: likewise. The larger of the two are shrunk to the smaller ones.
+
+    Returns:
+        "lpips": LPIPS with AlexNet at 256 pixels a side. "psnr_256" and "psnr": the peak signal-to-noise ratio in dB at
+        256 pixels a side and at full size, at most 106. "identity": the Euclidean distance of the face descriptors
+        (below about 0.6 is the same person), for faces aligned as FFHQ is; absent below 128 pixels a side.
+
+    Raises:
+        InputError: if images are smaller, or not finite.
+        DownloadError, OutputError: if the networks cannot be fetched.
+    """
+    side = min(originals.shape[1], reconstructions.shape[1])
+    if side < _MIN_SIDE:
+        raise InputError(f"images: expected {_MIN_SIDE} pixels a side or more, got {side}")
+    lpips, identity = _models()
+    has_identity = side >= _MIN_IDENTITY_SIDE
+    measured = _compare(lpips, identity if has_identity else None, originals, reconstructions, side)
+    result = jax.tree.map(np.asarray, measured)
+    if not all(np.isfinite(values).all() for values in result.values()):
+        raise InputError("images: expected finite numbers, got NaN or infinity")
+    return result
+
+
+def metrics_text(metrics: dict[str, float]) -> str:
+    """Metrics as a viewer reads them: "LPIPS 0.21, PSNR 19.3 dB, identity 0.41"."""
+    parts = [f"LPIPS {metrics['lpips']:.2f}", f"PSNR {metrics['psnr_256']:.1f} dB"]
+    if "identity" in metrics:
+        parts.append(f"identity {metrics['identity']:.2f}")
+    return ", ".join(parts)
+
+
+@functools.cache
+def _models() -> tuple[LPIPS, FaceIdentity]:
+    return load_lpips("alex"), FaceIdentity()
+
+
+@functools.partial(jax.jit, static_argnames=("side",))
+def _compare(
+    lpips: LPIPS, identity: FaceIdentity | None, originals: Array, reconstructions: Array, side: int
+) -> dict[str, Any]:
+    a, b = (shrink(from_pixels(images), side) for images in (originals, reconstructions))
+    small_a, small_b = shrink(a, SIZE), shrink(b, SIZE)
+    with jax.default_matmul_precision("float32"):
+        measured = {
+            "lpips": lpips(small_a, small_b),
+            "psnr_256": _psnr(small_a, small_b),
+            "psnr": _psnr(a, b),
+        }
+    if identity is not None:
+        measured["identity"] = jnp.linalg.norm(identity(a) - identity(b), axis=1)
+    return measured
+
+
+def _psnr(a: Array, b: Array) -> Float[Array, " batch"]:
+    error = jnp.square(a - b).mean((1, 2, 3))
+    return 10 * (math.log10(4) - jnp.log10(jnp.maximum(error, _LEAST_ERROR)))

@@ -1,0 +1,135 @@
+"""The file of labels: attribute values, and the seed from which their latents are drawn again."""
+
+import dataclasses
+import io
+import zipfile
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
+from jaxedit.storage.atomic import write_atomically
+
+_FORMAT = 1
+_TOLERANCE = 1e-2
+"""Of a fingerprint. Machines differ by 1e-5; a latent of another seed or another generator is off by about 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """Attribute values of the first latents of a seed's stream.
+
+    Attributes:
+        generator: name of the generator.
+        seed: of the stream (see `sample_z`).
+        values: raw attribute values in each attribute's own unit, float32.
+        attribute_names: names of the columns.
+        attribute_units: units of the columns.
+        z_fingerprint: of the input latents.
+        w_fingerprint: of the latents of W.
+    """
+
+    generator: str
+    seed: int
+    values: Float[np.ndarray, "num_samples num_attributes"]
+    attribute_names: tuple[str, ...]
+    attribute_units: tuple[str, ...]
+    z_fingerprint: Float[np.ndarray, " num_samples"]
+    w_fingerprint: Float[np.ndarray, " num_samples"]
+
+    def select(self, names: tuple[str, ...]) -> "Labels":
+        """The same with some of the attributes, in the order given.
+
+        Raises:
+            InputError: if a name is unknown.
+        """
+        unknown = [name for name in names if name not in self.attribute_names]
+        if unknown:
+            raise InputError(f"attribute {unknown[0]!r}: expected one of {', '.join(self.attribute_names)}")
+        columns = [self.attribute_names.index(name) for name in names]
+        return dataclasses.replace(
+            self,
+            values=self.values[:, columns],
+            attribute_names=tuple(names),
+            attribute_units=tuple(self.attribute_units[column] for column in columns),
+        )
+
+    def with_latents(self, generator: Generator, *, name: str = "labels") -> LabelledLatents:
+        """The labels with their latents, drawn and mapped again.
+
+        Raises:
+            InputError: if they are not the latents that were labelled (another generator, or damaged labels).
+        """
+        expected = (self.z_fingerprint, self.w_fingerprint)
+        z = sample_z(self.seed, len(self.values), generator.z_dim)
+        w = sample_w(generator, self.seed, len(self.values))
+        for kind, latents, stored in zip("zw", (z, w), expected, strict=True):
+            wrong = int((np.abs(fingerprint(latents) - stored) > _TOLERANCE).sum())
+            if wrong:
+                raise InputError(
+                    f"{name}: expected the latents {kind} of seed {self.seed} of generator {self.generator!r}; "
+                    f"{wrong} of {len(stored)} have another fingerprint than those that were labelled"
+                )
+        return LabelledLatents(
+            jax.numpy.asarray(w), jax.numpy.asarray(self.values), self.attribute_names, self.attribute_units
+        )
+
+
+def save_labels(labels: Labels, path: str | Path) -> Path:
+    """Write labels as `.npz`. The same labels give the same bytes, and the file gets its name when it is whole.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    path = Path(path)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        format=np.int32(_FORMAT),
+        generator=np.asarray(labels.generator),
+        seed=np.uint32(labels.seed),
+        values=labels.values,
+        attribute_names=np.asarray(labels.attribute_names),
+        attribute_units=np.asarray(labels.attribute_units),
+        z_fingerprint=labels.z_fingerprint,
+        w_fingerprint=labels.w_fingerprint,
+    )
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def load_labels(path: str | Path) -> Labels:
+    """Read labels.
+
+    Raises:
+        InputError: if the file is missing, damaged, or no file of labels.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a file of labels, found nothing") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: expected a file of labels, could not read it: {error}") from error
+    missing = {"format", *(field.name for field in dataclasses.fields(Labels))} - stored.keys()
+    if missing:
+        raise InputError(f"{path}: expected a file of labels, found no {', '.join(sorted(missing))} in it")
+    if int(stored["format"]) > _FORMAT:
+        raise InputError(
+            f"{path}: written in format {int(stored['format'])}, this version reads up to {_FORMAT}"
+        )
+    return Labels(
+        generator=str(stored["generator"]),
+        seed=int(stored["seed"]),
+        values=stored["values"],
+        attribute_names=tuple(map(str, stored["attribute_names"])),
+        attribute_units=tuple(map(str, stored["attribute_units"])),
+        z_fingerprint=stored["z_fingerprint"],
+        w_fingerprint=stored["w_fingerprint"],
+    )

@@ -1,0 +1,1 @@
+"""Latents Z, W and W+: the seed stream, PCA, latent files."""

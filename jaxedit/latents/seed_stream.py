@@ -1,0 +1,83 @@
+"""The stream that latents are drawn from: the same numbers on every machine and with every version.
+
+JAX's own random streams have changed between releases, and labels are worth nothing once their latents are lost. So
+latents that are kept by their seed alone come from NumPy's `RandomState`, whose streams are frozen for good. The
+stream is cut into blocks with a generator each, so that any part of it can be drawn without what comes before.
+"""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator
+
+_BLOCK = 1024
+_MAX_SEED = 2**32 - 1
+
+
+def sample_z(
+    seed: int, num_samples: int, z_dim: int, *, start: int = 0
+) -> Float[np.ndarray, "num_samples z_dim"]:
+    """Input latents number `start` … `start + num_samples - 1` of a seed's stream, N(0, I), float32.
+
+    Args:
+        seed: 0 … 2³² − 1.
+        num_samples: how many.
+        z_dim: width of a latent; another width is another stream.
+        start: the first one's number.
+
+    Raises:
+        InputError: if a number is out of range.
+    """
+    if not 0 <= seed <= _MAX_SEED:
+        raise InputError(f"seed: expected 0…{_MAX_SEED}, got {seed}")
+    if num_samples < 0 or start < 0:
+        raise InputError(
+            f"num_samples and start: expected numbers of 0 or more, got {num_samples} and {start}"
+        )
+    z = np.empty((num_samples, z_dim), np.float32)
+    filled = 0
+    while filled < num_samples:
+        block, skipped = divmod(start + filled, _BLOCK)
+        rows = min(_BLOCK - skipped, num_samples - filled)
+        drawn = np.random.RandomState([seed, block]).standard_normal((skipped + rows, z_dim))
+        z[filled : filled + rows] = drawn[skipped:]
+        filled += rows
+    return z
+
+
+def sample_w(
+    generator: Generator, seed: int, num_samples: int, *, batch_size: int = 4096
+) -> Float[np.ndarray, "num_samples w_dim"]:
+    """The latents of W that a seed's first `num_samples` input latents map to, float32, in host memory."""
+    w = np.empty((num_samples, generator.w_dim), np.float32)
+    for start, z in z_batches(seed, num_samples, generator.z_dim, batch_size=batch_size):
+        rows = min(batch_size, num_samples - start)
+        w[start : start + rows] = np.asarray(generator.mapping(jax.numpy.asarray(z)))[:rows]
+    return w
+
+
+def z_batches(
+    seed: int, num_samples: int, z_dim: int, *, batch_size: int, start: int = 0
+) -> Iterator[tuple[int, Float[np.ndarray, "batch_size z_dim"]]]:
+    """Pairs of (number of the first latent, batch), every batch of the full size so that one compilation serves all.
+
+    The last batch runs on in the stream beyond `num_samples`.
+    """
+    for first in range(start, num_samples, batch_size):
+        yield first, sample_z(seed, batch_size, z_dim, start=first)
+
+
+def fingerprint(
+    latents: Float[np.ndarray | jax.Array, "num_samples width"],
+) -> Float[np.ndarray, " num_samples"]:
+    """One number for each latent, by which it is recognized: its product with a fixed direction of unit length.
+
+    Compare with a tolerance: the last digits of W depend on the machine.
+    """
+    width = latents.shape[1]
+    direction = np.random.RandomState(width).standard_normal(width)
+    return (np.asarray(latents, np.float64) @ (direction / np.linalg.norm(direction))).astype(np.float32)

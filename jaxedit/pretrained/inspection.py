@@ -1,0 +1,121 @@
+"""What is installed, what the cache holds, and what a folder holds, as text for people."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxedit._version import __version__
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.report import AxesReport
+from jaxedit.errors import CheckpointError, InputError
+from jaxedit.labels.labeling import LABELS_FILE
+from jaxedit.labels.labels_file import load_labels
+from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes
+from jaxedit.storage.checkpoints import read_metadata
+from jaxedit.storage.download import cache_dir
+
+LICENSE_NOTE = (
+    "The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data and code are for "
+    "non-commercial research."
+)
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the library, of Python and of the packages that the numbers depend on."""
+    return {"jaxedit": __version__, "python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in _PACKAGES
+    }
+
+
+def devices() -> list[str]:
+    """The devices that JAX computes on, such as "cpu" or "gpu (NVIDIA H100)"."""
+    return [
+        d.platform if d.device_kind.lower() == d.platform else f"{d.platform} ({d.device_kind})"
+        for d in jax.devices()
+    ]
+
+
+def describe_installation() -> str:
+    """Versions, devices, known generators, and the cache with the sizes of what is in it."""
+    lines = [f"{name:18}{version}" for name, version in versions().items()]
+    lines += ["", f"{'devices':18}{', '.join(devices())}", f"{'generators':18}{', '.join(KNOWN_GENERATORS)}"]
+    cache = cache_dir()
+    lines += [f"{'cache':18}{cache}"]
+    kept = [entry for part in ("sources", "checkpoints") for entry in sorted((cache / part).glob("[!.]*"))]
+    lines += [f"  {_megabytes(entry):7.1f} MB  {entry.relative_to(cache)}" for entry in kept] or ["  (empty)"]
+    return "\n".join(lines)
+
+
+def describe(what: str) -> str:
+    """What a known generator or a folder (labels, axes, any checkpoint of this library) holds.
+
+    Raises:
+        InputError: if it is neither.
+        CheckpointError: if it is a damaged or newer checkpoint.
+    """
+    if what in KNOWN_GENERATORS:
+        source = KNOWN_GENERATORS[what].source
+        lines = [
+            f"generator {what}",
+            f"source: {source.name} {source.version}, {source.megabytes} MB",
+            LICENSE_NOTE,
+            "",
+        ]
+        return "\n".join(lines) + describe_axes(load_axes(what))
+    folder = Path(what)
+    labels = folder / LABELS_FILE if folder.is_dir() else folder
+    if labels.is_file() and labels.suffix == ".npz":
+        return _describe_labels(labels)
+    if not folder.exists():
+        raise InputError(
+            f"'{what}': expected {', '.join(KNOWN_GENERATORS)} or a folder of labels, axes or weights, found nothing"
+        )
+    metadata = read_metadata(folder)
+    written = ", ".join(f"{name} {version}" for name, version in metadata["versions"].items())
+    lines = [f"{metadata['kind']}, written by {written}", f"size: {_megabytes(folder):.1f} MB"]
+    if metadata["kind"] == "axes":
+        return "\n".join([*lines, "", describe_axes(AttributeAxes.load(folder))])
+    if not isinstance(metadata["config"], dict):
+        raise CheckpointError(f"{folder}: damaged: its config is not a table of names")
+    lines += [f"{name}: {value}" for name, value in metadata["config"].items()]
+    return "\n".join(lines)
+
+
+def describe_axes(axes: AttributeAxes) -> str:
+    """Number of axes, each attribute with its numbers, and the means."""
+    lines = [f"{axes.pca.num_components} axes, of which {axes.num_attributes} are attributes:", ""]
+    lines += describe_attributes(axes.attribute_names, axes.attribute_units, axes.report)
+    summary = axes.report.summary()
+    lines += ["", "means on faces that were held out:"]
+    lines += [f"  {name.replace('_', ' '):28}{value:.4g}" for name, value in summary.items()]
+    return "\n".join(lines)
+
+
+def describe_attributes(names: Sequence[str], units: Sequence[str], report: AxesReport) -> list[str]:
+    """A table: each attribute with its unit, the correlation of its axis with its label, and the leakage."""
+    lines = [f"  {'attribute':24}{'unit':14}{'correlation':>11}{'leakage':>9}"]
+    correlations, leakages = np.asarray(report.axis_label_correlation), np.asarray(report.leakage)
+    for name, unit, correlation, leakage in zip(names, units, correlations, leakages, strict=True):
+        lines.append(f"  {name:24}{unit:14}{correlation:11.2f}{leakage:9.2f}")
+    return lines
+
+
+def _describe_labels(path: Path) -> str:
+    labels = load_labels(path)
+    lines = [f"labels of {len(labels.values)} faces of {labels.generator}, seed {labels.seed}:", ""]
+    lines += [f"  {'attribute':24}{'unit':14}{'5 %':>9}{'median':>9}{'95 %':>9}"]
+    quantiles = np.quantile(labels.values, (0.05, 0.5, 0.95), axis=0).T
+    for name, unit, row in zip(labels.attribute_names, labels.attribute_units, quantiles, strict=True):
+        lines.append(f"  {name:24}{unit:14}" + "".join(f"{value:9.2f}" for value in row))
+    return "\n".join(lines)
+
+
+def _megabytes(path: Path) -> float:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

@@ -1,0 +1,1 @@
+"""Bytes on disk: atomic files, checkpoint folders, downloads, the cache."""

@@ -1,0 +1,29 @@
+"""What the tests of the competitors share beside fixtures."""
+
+import dataclasses
+
+import numpy as np
+
+from benchmarks.baselines.latent_transformer import Config
+from jaxedit.labels.dataset import LabelledLatents
+
+W_DIM = 16
+NAMES = ("age", "gender", "smile", "hat")
+TRANSFORMERS = Config(hidden_widths=(64,), classifier_epochs=10, classifier_learning_rate=3e-3, epochs=10)
+"""One configuration for all tests, that it is compiled once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """w ~ N(mean, covariance); attribute i is gradients[i] · (w − mean) plus noise, of variance 1."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    gradients: np.ndarray
+    dataset: LabelledLatents
+
+
+def cosines(a, b) -> np.ndarray:
+    """Of the angles between rows."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)

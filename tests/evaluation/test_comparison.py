@@ -1,0 +1,380 @@
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import ndtri
+
+from jaxedit.errors import InputError
+from jaxedit.evaluation import Evaluation, Judge, LinearDirections, evaluate, measurement
+from jaxedit.evaluation.protocol import default_requests
+from jaxedit.evaluation.readings import fit_scales, positions_of
+
+NAMES = ("red", "green", "blue")
+W_DIM = 6
+
+NORMAL = ndtri((np.arange(4000) + 0.5) / 4000).astype(np.float32)
+REFERENCE = dict.fromkeys(NAMES, NORMAL)
+"""With these values one standard deviation is 1, and positions are values."""
+
+DIRECTIONS = np.zeros((3, W_DIM), np.float32)
+DIRECTIONS[:, :3] = [[1, 0.2, 0], [0, 1, -0.1], [0.3, 0.1, 1]]
+LINEAR = LinearDirections("linear", NAMES, DIRECTIONS)
+
+
+def mean_color(images):
+    return images.mean((1, 2))
+
+
+def pixel_distance(one, other):
+    return jnp.sqrt(((one - other) ** 2).mean((1, 2)).sum(1))
+
+
+class Second:
+    """A judge: red twice, the second time with green mixed in; green; and a column that nobody asked for."""
+
+    names = ("red@a", "red@b", "green@a", "hue@a")
+
+    def __call__(self, images):
+        red, green, _ = 10 * images.mean((1, 2)).T
+        return jnp.stack([red, red + green, 2 * green, red], 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrated(LinearDirections):
+    """Asked for a value, it makes it; `slip` too much."""
+
+    slip: float = 0.0
+
+    def edit_to(self, w, attribute, values):
+        i = self.attribute_names.index(attribute)
+        return jnp.asarray(w).at[:, i].set(values + self.slip)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return np.random.RandomState(3).standard_normal((40, W_DIM)).astype(np.float32)
+
+
+@pytest.fixture
+def run(toy, classifier, faces, tmp_path):
+    def run(*methods, **changes):
+        options = {
+            "out": tmp_path / "evaluation",
+            "attribute_names": NAMES,
+            "reference": REFERENCE,
+            "pilot": 8,
+            "num_resamples": 100,
+            "generator_name": "toy",
+            "batch_size": 16,
+            "progress": False,
+        }
+        return evaluate(toy, methods or (LINEAR,), faces, classifier, **(options | changes))
+
+    return run
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Counts batches of images."""
+    counted = []
+    look = measurement._look
+
+    def counting(*arguments):
+        counted.append(arguments)
+        return look(*arguments)
+
+    monkeypatch.setattr(measurement, "_look", counting)
+    return counted
+
+
+def test_effects_of_straight_directions_are_known(run):
+    result = run()
+    for i, name in enumerate(NAMES):
+        cell = result.cells["linear", name]
+        expected = DIRECTIONS[i, :3] / DIRECTIONS[i, i]
+        effects = [cell.effects[other].value for other in NAMES]
+        np.testing.assert_allclose(effects, expected, atol=0.02)
+        leakage = np.abs(np.delete(expected, i)).mean()
+        assert cell.leakage.value == pytest.approx(leakage, abs=0.01)
+        assert cell.absolute_leakage.value == pytest.approx(leakage, abs=0.01)
+        np.testing.assert_allclose([side.value for side in cell.target_change], 1, atol=0.03)
+        np.testing.assert_allclose(cell.amounts, [-1, 1], atol=0.03)
+        assert cell.reached == (True, True)
+        assert cell.monotone_share.value == 1
+        np.testing.assert_allclose(cell.slider_change, cell.slider, atol=0.08)
+
+
+def test_curves_follow_the_target(run):
+    curve = run(identity=mean_color).cells["linear", "red"].curve
+    np.testing.assert_allclose(curve.off_target, 0.1 * np.abs(curve.target_change), atol=0.02)
+    np.testing.assert_allclose(
+        curve.identity["identity"], 0.1 * np.hypot(1, 0.2) * np.abs(curve.amounts), atol=0.01
+    )
+    assert (np.diff(curve.amounts) > 0).all()
+    assert curve.target_change[curve.amounts == 0] == 0
+
+
+@pytest.mark.parametrize("unit", [0.2, 5.0])
+def test_the_unit_of_a_method_does_not_matter(run, unit):
+    scaled = dataclasses.replace(LINEAR, name="scaled", directions=unit * DIRECTIONS)
+    cell = run(scaled, attribute_names=["red"]).cells["scaled", "red"]
+    np.testing.assert_allclose(cell.amounts, [-1 / unit, 1 / unit], rtol=0.04)
+    assert cell.effects["green"].value == pytest.approx(0.2, abs=0.01)
+
+
+def test_w_plus_gives_the_same(run, toy):
+    layered = LinearDirections("layered", NAMES, np.repeat(DIRECTIONS[:, None], toy.num_ws, axis=1))
+    result = run(LINEAR, layered, attribute_names=["blue"])
+    one, other = (result.cells[name, "blue"] for name in ("linear", "layered"))
+    assert one.leakage.value == pytest.approx(other.leakage.value, abs=1e-4)
+    assert (one.leakage.low, one.leakage.high) == pytest.approx(
+        (other.leakage.low, other.leakage.high), abs=1e-4
+    )
+
+
+def test_distances_at_equal_change(run):
+    distances = {"color": mean_color, "red": lambda images: images.mean((1, 2))[:, :1]}
+    result = run(identity=distances, perceptual=pixel_distance, attribute_names=["red"], batch_size=7)
+    cell = result.cells["linear", "red"]
+    assert cell.identity["color"].value == pytest.approx(0.1 * np.hypot(1, 0.2), abs=0.003)
+    assert cell.identity["red"].value == pytest.approx(0.1, abs=0.003)
+    assert cell.perceptual is not None
+    assert cell.perceptual.value == pytest.approx(0.1 * np.hypot(1, 0.2), abs=0.004)
+
+
+def test_judges_see_the_same_images(run):
+    reference = np.stack([NORMAL, np.sqrt(2) * NORMAL, 2 * NORMAL, NORMAL], axis=1)
+    result = run(judges={"second": Judge(Second(), reference=np.tile(reference, (20, 1)))})
+    judge = result.cells["linear", "red"].judges["second"]
+    assert judge.attribute_names == ("green",)
+    columns = [judge.column_effects[name].value for name in Second.names]
+    np.testing.assert_allclose(columns, [1, 1.2 / np.sqrt(2), 0.2, 1], atol=0.03)
+    target = (1 + 1.2 / np.sqrt(2)) / 2
+    assert judge.target_change is not None
+    assert judge.target_change.value == pytest.approx(target, abs=0.03)
+    assert judge.leakage is not None
+    assert judge.leakage.value == pytest.approx(0.2 / target, abs=0.01)
+    assert judge.leakage_at_labels is not None
+    assert judge.leakage_at_labels.value == pytest.approx(0.2, abs=0.01)
+    assert judge.labels_leakage is not None
+    assert judge.labels_leakage.value == pytest.approx(0.2, abs=0.01)
+    assert result.cells["linear", "blue"].judges["second"].leakage is None
+
+
+def test_values_in_the_attributes_own_unit(run):
+    exact, slipping = (Calibrated(f"slip {slip}", NAMES, DIRECTIONS, slip) for slip in (0.0, 0.5))
+    result = run(LINEAR, exact, slipping, attribute_names=["red"], requests={"red": (-1.0, 0.0, 2.0)})
+    assert result.cells["linear", "red"].calibration is None
+    for name, slip in (("slip 0.0", 0.0), ("slip 0.5", 0.5)):
+        calibration = result.cells[name, "red"].calibration
+        assert calibration is not None
+        np.testing.assert_allclose(calibration.requests, [-1, 0, 2])
+        np.testing.assert_allclose(calibration.mean, calibration.requests + slip, atol=1e-3)
+        assert calibration.mean_absolute_error.value == pytest.approx(slip, abs=1e-3)
+
+
+def test_requests_of_each_unit():
+    scale = fit_scales(NAMES, np.zeros((2, 3)), {"red": 10 * NORMAL, "green": NORMAL, "blue": 0.01 * NORMAL})
+    assert default_requests(scale, 0, "years") == (20, 30, 40, 50, 60, 70)
+    for column, unit in enumerate((10, 1, 0.01)):
+        requests = default_requests(scale, column, "degrees")
+        assert requests == pytest.approx([unit * x for x in (-1.5, -0.75, 0, 0.75, 1.5)], abs=0.06 * unit)
+        assert all(float(f"{request:.2g}") == pytest.approx(request) for request in requests)
+
+
+def test_what_cannot_be_reached_is_said(run):
+    @dataclasses.dataclass(frozen=True)
+    class Weak(LinearDirections):
+        def edit(self, w, attribute, amounts):
+            return super().edit(w, attribute, 0.5 * jnp.tanh(amounts))
+
+    still = np.zeros((3, W_DIM), np.float32)
+    still[:, 4] = 1
+    result = run(Weak("weak", NAMES, DIRECTIONS), LinearDirections("still", NAMES, still))
+    weak, none = result.cells["weak", "red"], result.cells["still", "red"]
+    assert weak.reached == none.reached == (False, False)
+    assert weak.leakage.value == pytest.approx(0.1, abs=0.01)  # of what it changes, this share leaks
+    assert np.isnan(none.leakage.value)
+    content = json.loads((result.folder / "evaluation.json").read_text())
+    by_name = {(cell["method"], cell["attribute"]): cell for cell in content["results"]}
+    assert by_name["still", "red"]["leakage"] == {"value": None, "low": None, "high": None}
+    assert "not reached" in result.summary()
+
+
+def test_a_method_is_asked_for_what_it_knows(run):
+    some = LinearDirections("some", ("blue", "hue"), DIRECTIONS[[2, 0]])
+    result = run(LINEAR, some)
+    assert [attribute for method, attribute in result.cells if method == "some"] == ["blue"]
+    assert result.shared_attributes() == ("blue",)
+    assert result.mean("some", "leakage").value == pytest.approx(0.2, abs=0.01)
+
+
+def test_results_are_computed_again_without_rendering(run, looks):
+    result = run(identity=mean_color, perceptual=pixel_distance)
+    rendered = len(looks)
+    again = Evaluation.load(result.folder)
+    assert again.to_json() == result.to_json()
+    assert len(looks) == rendered
+
+
+def test_a_finished_run_renders_nothing_again(run, looks):
+    run()
+    before = len(looks)
+    written = (run().folder / "evaluation.json").read_bytes()
+    assert len(looks) == before
+    (run().folder / "evaluation.json").unlink()
+    assert (run().folder / "evaluation.json").read_bytes() == written
+    assert len(looks) == before
+
+
+def test_a_killed_run_goes_on_with_the_same_result(run, looks, monkeypatch, tmp_path):
+    whole = run()
+    total, look = len(looks), measurement._look
+
+    def dying(*arguments):
+        if len(looks) >= total + total // 2:
+            raise KeyboardInterrupt
+        return look(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(measurement, "_look", dying)
+        run(out=tmp_path / "killed")
+    partial = Evaluation.load(tmp_path / "killed")
+    assert 0 < len(partial.cells) < len(whole.cells)
+    assert not list((tmp_path / "killed").rglob("*.partial"))
+    resumed = run(out=tmp_path / "killed")
+    # A unit was lost, and the first faces were looked at again, to see that the networks are the same.
+    assert total < len(looks) - total < 1.4 * total
+    assert resumed.to_json() == whole.to_json()
+
+
+def test_a_method_that_has_changed_is_measured_again_and_others_stay(run, looks):
+    other = dataclasses.replace(LINEAR, name="other")
+    first = run(LINEAR, other, attribute_names=["red", "green"])
+    before = len(looks)
+    directions = DIRECTIONS.copy()
+    directions[0, 1] = 0.4
+    second = run(dataclasses.replace(LINEAR, directions=directions), other, attribute_names=["red", "green"])
+    assert len(looks) - before < before / 2
+    assert second.cells["linear", "red"].leakage.value == pytest.approx(0.2, abs=0.01)
+    for cell in (("linear", "green"), ("other", "red"), ("other", "green")):
+        assert second.cells[cell].leakage == first.cells[cell].leakage
+
+
+def test_another_change_measures_only_what_it_must(run, looks):
+    run()
+    before = len(looks)
+    result = run(change=0.5)
+    assert 0 < len(looks) - before < before
+    cell = result.cells["linear", "red"]
+    np.testing.assert_allclose(cell.amounts, [-0.5, 0.5], atol=0.03)
+    assert cell.leakage.value == pytest.approx(0.1, abs=0.01)
+    assert cell.effects["red"].value == pytest.approx(0.5)
+
+
+def test_a_folder_of_something_else_is_refused(run, faces, toy, classifier, tmp_path):
+    run()
+    for changes, message in (
+        ({"generator_name": "cars"}, "another generator"),
+        ({"identity": mean_color}, "another panel"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(**changes)
+    options = {"reference": REFERENCE, "attribute_names": NAMES, "generator_name": "toy", "progress": False}
+    with pytest.raises(InputError, match="on other faces"):
+        evaluate(toy, [LINEAR], 2 * faces, classifier, out=tmp_path / "evaluation", **options)
+    with pytest.raises(InputError, match="another num_faces"):
+        evaluate(toy, [LINEAR], faces[:20], classifier, out=tmp_path / "evaluation", **options)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    with pytest.raises(InputError, match="new or empty folder"):
+        run(out=tmp_path / "full")
+    with pytest.raises(InputError, match="expected a folder of an evaluation"):
+        Evaluation.load(tmp_path / "full")
+
+
+def test_other_weights_under_the_same_names_are_noticed(run, toy, faces, tmp_path):
+    class Other:
+        names = NAMES
+
+        def __call__(self, images):
+            return 11 * images.mean((1, 2))
+
+    run(attribute_names=["red"])
+    with pytest.raises(InputError, match=r"other networks \(values\)"):
+        evaluate(
+            toy,
+            [LINEAR],
+            faces,
+            Other(),
+            out=tmp_path / "evaluation",
+            attribute_names=["green"],
+            reference=REFERENCE,
+            generator_name="toy",
+            progress=False,
+        )
+
+
+def test_a_damaged_unit_is_measured_again(run, looks):
+    result = run()
+    before, path = len(looks), result.folder / "measurements" / "linear" / "red" / "faces.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    assert run().to_json() == result.to_json()
+    assert 0 < len(looks) - before < 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attribute_names": ["hue"]}, "attribute_names: .*red, green, blue; got 'hue'"),
+        ({"attribute_names": []}, "attribute_names"),
+        ({"judged": ["red", "red"]}, "judged: expected each once"),
+        ({"judged": ["red"], "attribute_names": ["red"]}, "besides the target 'red'"),
+        ({"change": 0.0}, "change: expected a positive"),
+        ({"amounts": [1.0]}, "amounts"),
+        ({"amounts": [2.0, 1.0]}, "amounts"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"pilot": 1}, "pilot: expected 2 or more, got 1"),
+        ({"judges": {"j": Judge(Second(), {"red@a": "red"})}}, "red@b, green@a, hue@a has none"),
+        ({"judges": {"j": Judge(Second(), reference=np.ones((3, 2)))}}, "judge 'j': expected reference"),
+    ],
+)
+def test_wrong_input_is_named(run, changes, message):
+    with pytest.raises(InputError, match=message):
+        run(**changes)
+
+
+def test_wrong_methods_are_named(run, toy, classifier, faces, tmp_path):
+    with pytest.raises(InputError, match="methods: expected one or more, got none"):
+        evaluate(toy, [], faces, classifier, out=tmp_path, attribute_names=NAMES)
+    with pytest.raises(InputError, match="names that differ"):
+        run(LINEAR, LINEAR)
+    with pytest.raises(InputError, match=r"'hues'.*it moves hue"):
+        run(LinearDirections("hues", ("hue",), DIRECTIONS[:1]))
+
+    @dataclasses.dataclass(frozen=True)
+    class Broken(LinearDirections):
+        def edit(self, w, attribute, amounts):
+            moved = super().edit(w, attribute, amounts)
+            return moved[:, :3] if self.name == "narrow" else moved / 0
+
+    with pytest.raises(InputError, match=r"method 'narrow', red: expected latents"):
+        run(Broken("narrow", NAMES, DIRECTIONS))
+    with pytest.raises(InputError, match=r"method 'nan', red: expected finite latents"):
+        run(Broken("nan", NAMES, DIRECTIONS))
+
+
+def test_positions_do_not_depend_on_the_number_of_rows():
+    scale = fit_scales(["a"], np.zeros((2, 1)), {"a": NORMAL})
+    values = np.linspace(-2, 2, 1200).reshape(3, 400, 1)
+    np.testing.assert_allclose(positions_of(scale, values), values, atol=0.02)
+    np.testing.assert_allclose(positions_of(scale, values[:1, :7]), values[:1, :7], atol=0.02)
+
+
+def test_progress_goes_to_the_end(run, capsys):
+    run(progress=True)
+    last = capsys.readouterr().err.replace("\n", "\r").rstrip("\r ").split("\r")[-1]
+    assert "100%" in last
+    assert "linear, blue" in last

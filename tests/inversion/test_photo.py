@@ -1,0 +1,239 @@
+import warnings
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image, ImageCms
+
+from jaxedit.errors import InputError
+from jaxedit.inversion import load_photo
+from jaxedit.inversion.photo import photo_endings
+
+ORIENTATION = 0x0112
+
+
+@pytest.fixture(scope="module")
+def drawing() -> Image.Image:
+    return Image.fromarray(skimage.data.astronaut()[:300, 100:340])
+
+
+@pytest.fixture(scope="module")
+def gray(drawing) -> np.ndarray:
+    return np.asarray(drawing.convert("L"))
+
+
+def assert_near(path, expected, *, mean=0.0):
+    """The photograph has the expected colors, on average within so many levels."""
+    found = load_photo(path)
+    assert found.dtype == np.uint8
+    expected = np.asarray(expected)
+    assert found.shape == (*expected.shape[:2], 3)
+    reference = expected if expected.ndim == 3 else np.repeat(expected[..., None], 3, 2)
+    assert np.abs(found.astype(int) - reference).mean() <= mean
+
+
+# What a viewer has to do, by the value of the EXIF orientation, undone by what the camera did.
+CAMERA = {
+    1: [],
+    2: [Image.Transpose.FLIP_LEFT_RIGHT],
+    3: [Image.Transpose.ROTATE_180],
+    4: [Image.Transpose.FLIP_TOP_BOTTOM],
+    5: [Image.Transpose.ROTATE_90, Image.Transpose.FLIP_TOP_BOTTOM],
+    6: [Image.Transpose.ROTATE_90],
+    7: [Image.Transpose.ROTATE_90, Image.Transpose.FLIP_LEFT_RIGHT],
+    8: [Image.Transpose.ROTATE_270],
+}
+
+
+@pytest.mark.parametrize("orientation", CAMERA)
+def test_orientation_is_applied(drawing, tmp_path, orientation):
+    stored = drawing
+    for step in CAMERA[orientation]:
+        stored = stored.transpose(step)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored.save(tmp_path / "x.png", exif=exif)
+    assert_near(tmp_path / "x.png", drawing)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_unknown_orientation_is_left_alone(drawing, tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    drawing.save(tmp_path / "x.png", exif=exif)
+    assert_near(tmp_path / "x.png", drawing)
+
+
+def test_damaged_exif_data_are_left_alone(drawing, tmp_path):
+    drawing.save(tmp_path / "x.jpg", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\1\x12")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own
+        assert_near(tmp_path / "x.jpg", drawing, mean=4)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp", "x.tif", "x.bmp", "x.ppm"])
+def test_formats(drawing, tmp_path, name):
+    drawing.save(tmp_path / name)
+    assert_near(tmp_path / name, drawing, mean=5 if name.endswith((".jpg", ".webp")) else 0)
+    assert (tmp_path / name).suffix in photo_endings()
+
+
+def test_cmyk(drawing, tmp_path):
+    drawing.convert("CMYK").save(tmp_path / "x.jpg", quality=95)
+    assert_near(tmp_path / "x.jpg", drawing, mean=5)
+
+
+def test_gray(gray, tmp_path):
+    Image.fromarray(gray).save(tmp_path / "x.png")
+    assert_near(tmp_path / "x.png", gray)
+
+
+def test_sixteen_bits(gray, tmp_path):
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "x.png")
+    assert_near(tmp_path / "x.png", gray)
+    Image.fromarray(gray.astype(np.uint16) * 257).save(tmp_path / "x.tif")
+    assert_near(tmp_path / "x.tif", gray)
+
+
+def test_bilevel(gray, tmp_path):
+    Image.fromarray(gray > 127).save(tmp_path / "x.png")
+    assert_near(tmp_path / "x.png", (gray > 127) * 255)
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1.0])
+def test_floating_point(gray, tmp_path, scale):
+    Image.fromarray(gray.astype(np.float32) * np.float32(scale)).save(tmp_path / "x.tif")
+    assert_near(tmp_path / "x.tif", gray)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.nan, "NaN"), (-np.inf, "infinity"), (-1.0, "-1.0"), (256.0, "256")]
+)
+def test_numbers_that_are_no_colors(gray, tmp_path, value, message):
+    values = gray.astype(np.float32)
+    values[7, 5] = value
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    with pytest.raises(InputError, match=rf"x\.tif: .*{message}"):
+        load_photo(tmp_path / "x.tif")
+
+
+def test_integers_of_more_than_16_bits(gray, tmp_path):
+    Image.fromarray(gray.astype(np.int32) * 1000).save(tmp_path / "x.tif")
+    with pytest.raises(InputError, match=r"x\.tif: .*16 bits"):
+        load_photo(tmp_path / "x.tif")
+
+
+def test_palette(drawing, tmp_path):
+    reduced = drawing.quantize(200)
+    reduced.save(tmp_path / "x.png")
+    assert_near(tmp_path / "x.png", reduced.convert("RGB"))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparency_is_laid_over_white(drawing, gray, tmp_path, mode):
+    alpha = np.full(gray.shape, 255, np.uint8)
+    alpha[:100] = 0
+    if mode == "P":
+        indices = np.where(alpha, 1, 0).astype(np.uint8)
+        image = Image.fromarray(indices, "P")
+        image.putpalette([9, 9, 9, 20, 40, 60])
+        image.save(tmp_path / "x.png", transparency=0)
+        expected = np.broadcast_to(np.asarray([20, 40, 60]), (*gray.shape, 3)).copy()
+    else:
+        image = drawing.convert(mode)
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / "x.png")
+        expected = np.asarray(drawing.convert("L" if mode == "LA" else "RGB").convert("RGB")).copy()
+    expected[:100] = 255
+    assert_near(tmp_path / "x.png", expected)
+
+
+def test_half_transparent_is_half_white(tmp_path):
+    Image.new("RGBA", (80, 80), (0, 100, 200, 128)).save(tmp_path / "x.png")
+    np.testing.assert_allclose(load_photo(tmp_path / "x.png")[3, 3], (127, 177, 227), atol=1)
+
+
+def test_color_profile_is_applied(drawing, tmp_path):
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    drawing.save(tmp_path / "x.png", icc_profile=srgb)
+    assert_near(tmp_path / "x.png", drawing, mean=0.5)
+    swapped = srgb.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
+    drawing.save(tmp_path / "x.png", icc_profile=swapped)  # whose red is green, whose green is red
+    assert_near(tmp_path / "x.png", np.asarray(drawing)[..., [1, 0, 2]], mean=1)
+
+
+def test_damaged_color_profile_is_left_alone(drawing, tmp_path):
+    drawing.save(tmp_path / "x.png", icc_profile=b"no profile")
+    assert_near(tmp_path / "x.png", drawing)
+
+
+@pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.png"])
+def test_first_frame_of_an_animation(drawing, tmp_path, name):
+    other = Image.new("RGB", drawing.size, "green")
+    options = {"lossless": True} if name == "x.webp" else {}
+    drawing.save(tmp_path / name, save_all=True, append_images=[other, other], **options)
+    assert_near(tmp_path / name, drawing, mean=8 if name == "x.gif" else 0)
+
+
+def test_too_small(tmp_path):
+    Image.new("RGB", (63, 200)).save(tmp_path / "x.png")
+    with pytest.raises(InputError, match=r"x\.png: expected 64 pixels a side or more, found 63 × 200"):
+        load_photo(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("size", [(9000, 9000), (9600, 9600), (20000, 20000)])
+def test_too_large(tmp_path, size):
+    Image.new("1", size).save(tmp_path / "x.png")  # ours, Pillow's warning, Pillow's error
+    with pytest.raises(InputError, match=r"x\.png: (too large|expected 80 million)"):
+        load_photo(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp", "x.tif", "x.gif"])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.98])
+def test_truncated(drawing, tmp_path, name, part):
+    path = tmp_path / name
+    drawing.save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InputError, match=rf"{name}: expected an image"):
+            load_photo(path)
+
+
+def test_damaged_bytes_never_escape_as_another_error(drawing, tmp_path):
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for name in ("x.jpg", "x.png", "x.tif", "x.gif", "x.webp", "x.bmp"):
+        path = tmp_path / name
+        drawing.resize((80, 80)).save(path)
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(40):
+            damaged = content.copy()
+            places = rng.integers(0, min(300, len(damaged)), 4)
+            damaged[places] = rng.integers(0, 256, 4)
+            path.write_bytes(damaged.tobytes())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    outcomes.add(load_photo(path).ndim)
+                except InputError as error:
+                    assert name in str(error)
+                    outcomes.add("refused")
+    assert outcomes == {3, "refused"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n"]
+)
+def test_not_a_image(tmp_path, content):
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.jpg: expected an image"):
+        load_photo(tmp_path / "x.jpg")
+
+
+def test_nothing_or_a_folder(tmp_path):
+    with pytest.raises(InputError, match=r"absent\.png: expected an image, found nothing"):
+        load_photo(tmp_path / "absent.png")
+    with pytest.raises(InputError, match="expected an image"):
+        load_photo(tmp_path)

@@ -1,0 +1,228 @@
+import dataclasses
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import weights_fingerprint
+from jaxedit.images import to_uint8
+from jaxedit.inversion import projection_folder as module
+from jaxedit.inversion.align import AlignedFace
+from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.project import TERMS, ProjectionResult
+from jaxedit.inversion.projection_folder import (
+    PhotoFolder,
+    ProjectionJob,
+    load_delta,
+    rendered,
+    side_by_side,
+)
+from jaxedit.latents.latent_files import load_latent_file
+from tests.inversion.small_generator import delta_of, small_generator
+
+PHOTO = {"photo": "me.jpg", "sha256": "abc", "face": 1, "is_aligned": False, "num_faces": 1}
+QUAD = np.asarray([[1, 2], [1, 66], [65, 66], [65, 2]], np.float64)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return small_generator()
+
+
+@pytest.fixture(scope="module")
+def job(small):
+    return ProjectionJob(
+        small, "cats", ProjectionConfig(num_steps=6, num_w_steps=2), None, weights_fingerprint(small)
+    )
+
+
+@pytest.fixture(scope="module")
+def face():
+    image = np.random.RandomState(0).randint(0, 256, (96, 96, 3)).astype(np.uint8)
+    return AlignedFace(image, QUAD, np.ones((68, 2)), (1.0, 2.0, 65.0, 66.0), 0.9)
+
+
+@pytest.fixture(scope="module")
+def result(small):
+    """As if two images had been sought, the second of which diverged after three steps."""
+    w_plus = np.random.RandomState(1).randn(2, 10, 16).astype(np.float32)
+    history = {name: np.linspace(2, 1, 12, dtype=np.float32).reshape(2, 6) for name in TERMS}
+    return ProjectionResult(
+        w_plus=w_plus,
+        image=np.asarray(small.synthesis(jnp.asarray(w_plus))),
+        loss_history=history | {"noise": np.zeros((2, 6), np.float32)},
+        is_finite=np.asarray([True, False]),
+        steps=np.asarray([6, 3]),
+        noise=None,
+        config=ProjectionConfig(num_steps=6, num_w_steps=2),
+    )
+
+
+@pytest.fixture
+def projected(tmp_path, job, face, result):
+    folder = PhotoFolder(tmp_path / "me")
+    folder.write_crop(face, PHOTO)
+    folder.write_projection(job, result, 0)
+    return folder
+
+
+def files(folder):
+    return {path.name for path in folder.path.iterdir()}
+
+
+def test_the_crop_comes_first(tmp_path, face):
+    folder = PhotoFolder(tmp_path / "me")
+    assert folder.is_free()
+    assert folder.photo() is None
+    folder.write_crop(face, PHOTO)
+    assert files(folder) == {"aligned.png", "photo.json"}
+    assert not folder.is_free()
+    assert folder.owner() == ("abc", 1)
+    photo = folder.photo()
+    assert photo["quad"] == QUAD.tolist()
+    assert photo["photo"] == "me.jpg"
+    np.testing.assert_array_equal(folder.crop(), face.image)
+
+
+def test_a_folder_is_owned_before_its_crop_is_there(tmp_path, face, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    folder = PhotoFolder(tmp_path / "me")
+    monkeypatch.setattr(module, "save_image", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.write_crop(face, PHOTO)
+    assert folder.owner() == ("abc", 1)
+    assert folder.photo() is None
+
+
+def test_all_files_of_a_projection(projected, job, result, small):
+    names = {"aligned.png", "photo.json", "reconstruction.png", "comparison.png", "loss.png", "latent.npz"}
+    assert files(projected) == names
+    assert projected.finished(job) is None
+    latent = projected.latent(job)
+    np.testing.assert_array_equal(latent.of(small)[0], result.w_plus[0])
+    assert latent.generator == "cats"
+    with np.load(projected.path / "latent.npz") as file:
+        np.testing.assert_array_equal(file["quad"], QUAD)
+        assert file["w_plus"].dtype == np.float32
+        assert json.loads(str(file["about"]))["projection"]["config"]["num_steps"] == 6
+    with Image.open(projected.path / "comparison.png") as image:
+        assert image.size == (128, 64)  # at the size of the smaller one
+        np.testing.assert_array_equal(np.asarray(image)[:, 64:], to_uint8(jnp.asarray(result.image[0])))
+
+    metrics = projected.finish(job, progress=False)
+    assert files(projected) == names | {"metrics.json"}
+    assert metrics == projected.finished(job)
+    assert metrics["metrics"].keys() == {"lpips", "psnr", "psnr_256"}
+    assert (metrics["is_finite"], metrics["steps"]) == (True, 6)
+
+
+def test_noise_images_are_kept_and_shown(tmp_path, job, face, result, small):
+    random = np.random.RandomState(2)
+    noise = {
+        name: random.randn(2, *image.shape).astype(np.float32) for name, image in small.const_noise().items()
+    }
+    w_plus = jnp.asarray(result.w_plus)
+    images = small.synthesis(w_plus, noise={name: jnp.asarray(image) for name, image in noise.items()})
+    assert float(jnp.abs(images - result.image).mean()) > 0.01
+    folder = PhotoFolder(tmp_path / "me")
+    folder.write_crop(face, PHOTO)
+    folder.write_projection(job, dataclasses.replace(result, noise=noise, image=np.asarray(images)), 1)
+    latent = folder.latent(job)
+    shown = rendered(small, latent.of(small), latent.noise_of(small)).astype(int)
+    with Image.open(tmp_path / "me" / "reconstruction.png") as image:
+        np.testing.assert_allclose(np.asarray(image), shown, atol=1)
+
+
+def test_a_diverged_one_says_so(tmp_path, job, face, result):
+    folder = PhotoFolder(tmp_path / "me")
+    folder.write_crop(face, PHOTO)
+    folder.write_projection(job, result, 1)
+    metrics = folder.finish(job, progress=False)
+    assert (metrics["is_finite"], metrics["steps"]) == (False, 3)
+
+
+@pytest.mark.parametrize("change", ["config", "weights"])
+def test_other_settings_are_not_done(projected, job, change):
+    projected.finish(job, progress=False)
+    other = {"config": ProjectionConfig(num_steps=7, num_w_steps=2), "weights": "0"}[change]
+    other_job = dataclasses.replace(job, **{change: other})
+    assert projected.latent(other_job) is None
+    assert projected.finished(other_job) is None
+    with pytest.raises(InputError, match="projection with these settings"):
+        projected.finish(other_job, progress=False)
+
+
+@pytest.mark.parametrize("name", ["latent.npz", "metrics.json", "reconstruction.png", "comparison.png"])
+def test_a_missing_file_is_not_done(projected, job, name):
+    projected.finish(job, progress=False)
+    (projected.path / name).unlink()
+    assert projected.finished(job) is None
+
+
+@pytest.mark.parametrize("name", ["photo.json", "aligned.png"])
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"quad": [1, "x"]}', b'{"quad": [[1, 2]]}'])
+def test_a_damaged_crop_counts_as_none(projected, name, content):
+    (projected.path / name).write_bytes(content)
+    assert projected.photo() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"metrics": 1}'])
+def test_damaged_metrics_are_not_done(projected, job, content):
+    (projected.path / "metrics.json").write_bytes(content)
+    assert projected.finished(job) is None
+
+
+def test_only_another_crop_puts_an_end_to_latent_and_metrics(projected, job, face):
+    projected.finish(job, progress=False)
+    projected.write_crop(face, PHOTO | {"num_faces": 2})
+    assert projected.finished(job) is not None
+    assert projected.photo()["num_faces"] == 2
+    projected.write_crop(dataclasses.replace(face, image=255 - face.image), PHOTO)
+    assert projected.latent(job) is None
+    assert projected.finished(job) is None
+
+
+def test_a_tuning_is_kept_until_the_next_projection(projected, job, small, result, face, monkeypatch):
+    given = {}
+
+    def tune(generator, image, w_plus, config, *, progress):
+        given.update(image=image, w_plus=w_plus)
+        return delta_of(generator)
+
+    monkeypatch.setattr(module, "tune", tune)
+    tuned_job = dataclasses.replace(job, tuning=TuningConfig(num_steps=3))
+    projected.finish(job, progress=False)
+    assert projected.finished(tuned_job) is None
+    metrics = projected.finish(tuned_job, progress=False)
+    np.testing.assert_array_equal(given["image"], face.image)
+    np.testing.assert_array_equal(given["w_plus"], result.w_plus[0])
+    assert metrics["tuned_metrics"] != metrics["metrics"]
+    assert projected.finished(tuned_job) == metrics
+    assert projected.finished(job) == metrics  # more than was asked for
+    latent = load_latent_file(projected.path)
+    tuned = load_delta(latent).apply(small)
+    with Image.open(projected.path / "tuned.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), rendered(tuned, latent.of(small)))
+    with Image.open(projected.path / "comparison.png") as image:
+        assert image.size == (192, 64)
+    projected.write_projection(job, result, 1)
+    assert not files(projected) & {"delta.npz", "tuned.png", "metrics.json"}
+    assert load_delta(load_latent_file(projected.path)) is None
+
+
+def test_fingerprint_changes_with_any_weight(small):
+    assert weights_fingerprint(small) == weights_fingerprint(small_generator())
+    assert weights_fingerprint(small) != weights_fingerprint(small_generator(1))
+
+
+def test_images_of_different_sizes_side_by_side():
+    small, large = np.zeros((8, 8, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)
+    both = side_by_side(small, large, small)
+    assert both.shape == (8, 24, 3)
+    np.testing.assert_array_equal(both[:, 8:16], 255)
+    np.testing.assert_array_equal(both[:, 16:], 0)

@@ -1,0 +1,95 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit.errors import CheckpointError, InputError
+from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.inversion.config import TuningConfig
+from jaxedit.inversion.tuning import GeneratorDelta, tune
+
+SHAPE = StyleGAN2Config.of_size(64, channel_base=512, channel_max=16, z_dim=12, w_dim=16, mapping_layers=2)
+CONFIG = TuningConfig(
+    num_steps=60,
+    learning_rate=1e-3,
+    lpips_size=64,
+    identity_weight=0.0,
+    locality_weight=5.0,
+    steps_per_chunk=15,
+)
+
+
+@pytest.fixture(scope="module")
+def small() -> StyleGAN2:
+    return StyleGAN2(SHAPE, initial_params(SHAPE, jax.random.key(3), noise_strength=0.1))
+
+
+@pytest.fixture(scope="module")
+def pivot(small) -> np.ndarray:
+    w = small.mapping(jax.random.normal(jax.random.key(1), (1, 12)), truncation_psi=0.5)
+    return np.asarray(jnp.repeat(w, small.num_ws, axis=0))
+
+
+@pytest.fixture(scope="module")
+def target(small, pivot) -> np.ndarray:
+    """Another image than the pivot's, yet one that is near."""
+    image = np.clip(np.asarray(small.synthesis(pivot[None]))[0], -1, 1)
+    return np.clip(0.7 * image + np.float32(0.2), -1, 1)
+
+
+@pytest.fixture(scope="module")
+def delta(small, pivot, target) -> GeneratorDelta:
+    return tune(small, target, pivot, CONFIG, progress=False)
+
+
+def distance(generator, pivot, target) -> float:
+    shown = np.clip(np.asarray(generator.synthesis(pivot[None]))[0], -1, 1)
+    return float(np.square(shown - target).mean())
+
+
+def test_the_tuned_generator_shows_the_image_and_the_other_stays_as_it_is(small, pivot, target, delta):
+    before = distance(small, pivot, target)
+    tuned = delta.apply(small)
+    assert distance(tuned, pivot, target) < 0.5 * before
+    assert distance(small, pivot, target) == before
+    # The mapping network is not touched.
+    z = jax.random.normal(jax.random.key(2), (3, 12))
+    np.testing.assert_array_equal(tuned.mapping(z), small.mapping(z))
+    assert not any(name.startswith("mapping") for name in delta.arrays)
+
+
+def test_locality_holds_other_images_where_they_were(small, pivot, target, delta):
+    w = small.mapping(jax.random.normal(jax.random.key(3), (4, 12)))
+    free = tune(small, target, pivot, dataclasses.replace(CONFIG, locality_weight=0.0), progress=False)
+    images = small.synthesis(w)
+    moved = [float(jnp.abs(d.apply(small).synthesis(w) - images).mean()) for d in (free, delta)]
+    assert moved[1] < moved[0]
+
+
+def test_a_delta_is_a_small_file(small, pivot, delta, tmp_path):
+    path = delta.save(tmp_path / "delta.npz")
+    again = GeneratorDelta.load(path)
+    np.testing.assert_array_equal(
+        again.apply(small).synthesis(pivot[None]), delta.apply(small).synthesis(pivot[None])
+    )
+    weights = sum(array.size for array in delta.arrays.values())
+    assert path.stat().st_size < 2.3 * weights + 20_000
+
+
+def test_bad_input(small, generator, pivot, target, delta, tmp_path):
+    with pytest.raises(InputError, match="image: expected one, got 2"):
+        tune(small, np.stack([target, target]), pivot, CONFIG)
+    with pytest.raises(InputError, match=r"w_plus: expected finite numbers \[10, 16\], got shape \[9, 16\]"):
+        tune(small, target, pivot[1:], CONFIG)
+    with pytest.raises(InputError, match="delta: expected that of a generator"):
+        delta.apply(generator)
+    with pytest.raises(InputError, match="num_steps: expected 1 or more, got 0"):
+        TuningConfig(num_steps=0)
+    with pytest.raises(CheckpointError, match="expected a delta of a generator"):
+        GeneratorDelta.load(tmp_path / "absent.npz")
+    np.savez(tmp_path / "other.npz", a=np.ones(3))
+    with pytest.raises(CheckpointError, match=r"other.npz: expected a delta of a generator"):
+        GeneratorDelta.load(tmp_path / "other.npz")

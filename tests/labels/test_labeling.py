@@ -1,0 +1,165 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit.errors import InputError, OutputError
+from jaxedit.labels.labeling import label
+from jaxedit.labels.labels_file import load_labels, save_labels
+from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
+
+
+class Lightness:
+    """A classifier of a user's own: no pytree, two columns."""
+
+    names = ("lightness", "contrast")
+
+    def __call__(self, images):
+        return jnp.stack([images.mean((1, 2, 3)), images.std((1, 2, 3))], 1)
+
+
+ARGUMENTS = {
+    "num_samples": 10,
+    "seed": 5,
+    "batch_size": 2,
+    "shard_size": 4,
+    "generator_name": "mobile-stylegan-ffhq",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(generator, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("labels") / "whole"
+    label(generator, Lightness(), out, **ARGUMENTS, progress=False)
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_stream_is_frozen():
+    z = sample_z(3, 5, 512, start=1022)
+    # RandomState([seed, block]), blocks of 1024: numbers that no version of NumPy may change.
+    np.testing.assert_allclose(
+        z[:2, :2], np.random.RandomState([3, 0]).standard_normal((1024, 512))[1022:, :2]
+    )
+    np.testing.assert_allclose(z[2:, :2], np.random.RandomState([3, 1]).standard_normal((3, 512))[:, :2])
+    np.testing.assert_allclose(sample_z(7, 1, 512)[0, :3], [-0.1000841, 0.25419962, -1.1552522], rtol=1e-6)
+    assert abs(sample_z(0, 3000, 64).std() - 1) < 0.01
+
+
+def test_values_are_those_of_the_images(generator, folder):
+    labels = load_labels(folder / "labels.npz")
+    assert labels.attribute_names == ("lightness", "contrast")
+    images = generator.synthesis(generator.mapping(jnp.asarray(sample_z(5, 10, 512))))
+    np.testing.assert_allclose(labels.values, Lightness()(images), atol=1e-4)
+    dataset = labels.with_latents(generator)
+    np.testing.assert_allclose(dataset.w, sample_w(generator, 5, 10), atol=1e-5)
+    assert len(dataset) == 10
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_files(folder, tmp_path):
+    code = """
+import sys
+from jaxedit.labels.labeling import label
+from jaxedit.pretrained.registry import load_generator
+sys.path.insert(0, sys.argv[2])
+from test_labeling import ARGUMENTS, Lightness
+label(load_generator("mobile-stylegan-ffhq"), Lightness(), sys.argv[1], **ARGUMENTS)
+"""
+    out = tmp_path / "killed"
+    for wanted in ("job.json", "shards/000000000.npz", "shards/000000004.npz"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(out), str(Path(__file__).parent)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 120
+        while not (out / wanted).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    assert not (out / "labels.npz").exists()
+    finished = subprocess.run(
+        [sys.executable, "-c", code, str(out), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    kept = {name: data for name, data in contents(out).items() if not name.endswith(".partial")}
+    assert kept == contents(folder)
+
+
+def test_a_damaged_shard_is_made_again_and_a_folder_extended(generator, folder, tmp_path):
+    out = tmp_path / "extended"
+    label(generator, Lightness(), out, **ARGUMENTS | {"num_samples": 5}, progress=False)
+    (out / "shards" / "000000000.npz").write_bytes(b"PK damaged")
+    label(generator, Lightness(), out, **ARGUMENTS, progress=False)
+    assert contents(out) == contents(folder)
+
+
+def test_other_jobs_and_folders_are_refused(generator, folder, tmp_path):
+    with pytest.raises(InputError, match="holds labels of another job: seed is 5, expected 6"):
+        label(generator, Lightness(), folder, **ARGUMENTS | {"seed": 6}, progress=False)
+    (tmp_path / "other.txt").write_text("")
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        label(generator, Lightness(), tmp_path, **ARGUMENTS, progress=False)
+    with pytest.raises(OutputError, match="could not write"):
+        label(generator, Lightness(), tmp_path / "other.txt" / "labels", **ARGUMENTS, progress=False)
+    with pytest.raises(InputError, match="shard_size: expected a multiple of the batch size 3, got 4"):
+        label(generator, Lightness(), tmp_path / "new", **ARGUMENTS | {"batch_size": 3}, progress=False)
+    with pytest.raises(InputError, match="num_samples"):
+        label(generator, Lightness(), tmp_path / "new", **ARGUMENTS | {"num_samples": 0}, progress=False)
+    with pytest.raises(InputError, match="seed: expected"):
+        sample_z(-1, 1, 8)
+    assert json.loads((folder / "job.json").read_text())["seed"] == 5
+
+
+def test_a_classifier_that_gives_nan(generator, tmp_path):
+    class Broken(Lightness):
+        def __call__(self, images):
+            return super().__call__(images).at[1, 1].set(jnp.nan)
+
+    with pytest.raises(InputError, match="expected finite values, got nan for contrast of latent 1"):
+        label(generator, Broken(), tmp_path / "out", **ARGUMENTS, progress=False)
+    assert not (tmp_path / "out" / "labels.npz").exists()
+
+
+def test_latents_that_were_not_labelled(generator, folder, tmp_path):
+    import dataclasses
+
+    labels = load_labels(folder / "labels.npz")
+    with pytest.raises(InputError, match="10 of 10 have another fingerprint"):
+        dataclasses.replace(labels, seed=6).with_latents(generator)
+    shifted = dataclasses.replace(labels, w_fingerprint=np.roll(labels.w_fingerprint, 1))
+    with pytest.raises(InputError, match="latents w of seed 5"):
+        shifted.with_latents(generator)
+    assert fingerprint(np.eye(4, dtype=np.float32)).shape == (4,)
+    assert labels.select(("contrast",)).values.shape == (10, 1)
+    with pytest.raises(InputError, match="attribute 'age': expected one of lightness, contrast"):
+        labels.select(("age",))
+    path = save_labels(labels, tmp_path / "copy.npz")
+    assert path.read_bytes() == (folder / "labels.npz").read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04cut"])
+def test_a_damaged_file(tmp_path, content):
+    path = tmp_path / "labels.npz"
+    with pytest.raises(InputError, match="found nothing"):
+        load_labels(path)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"labels\.npz: expected a file of labels"):
+        load_labels(path)
+    np.savez(path, values=np.ones(3))
+    with pytest.raises(InputError, match="found no attribute_names"):
+        load_labels(path)

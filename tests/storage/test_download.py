@@ -1,0 +1,159 @@
+import dataclasses
+import hashlib
+import os
+import stat
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from jaxedit.errors import DownloadError, OutputError
+from jaxedit.storage import download
+from jaxedit.storage.download import FACE_API, RANDOM_FACE, Source, cache_dir, fetch
+
+CONTENT = b"an archive"
+SMALL = Source("npm", "small", "1.0.0", "small-1.0.0.tgz", hashlib.sha256(CONTENT).hexdigest(), 0.1)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("JAXEDIT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Puts a stand-in for npm on the PATH; call it with the shell lines it shall run."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder) + os.pathsep + os.environ["PATH"])
+
+    def install(script: str) -> Path:
+        calls = tmp_path / "calls"
+        path = folder / "npm"
+        path.write_text(f"#!/bin/sh\necho \"$@\" >> '{calls}'\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return calls
+
+    return install
+
+
+def left_over(home: Path) -> list[str]:
+    return [p.name for p in (home / "sources").iterdir() if not p.name.endswith(".lock")]
+
+
+def test_cache_dir_is_the_environment_variable_or_the_platforms(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXEDIT_HOME", str(tmp_path))
+    assert cache_dir() == tmp_path
+    monkeypatch.setenv("JAXEDIT_HOME", "")
+    assert cache_dir().name == "jaxedit"
+    assert cache_dir().is_absolute()
+
+
+@pytest.mark.parametrize("source", [FACE_API, RANDOM_FACE])
+def test_pinned_sources_are_what_the_registries_give(source):
+    path = fetch(source)  # into the user's own cache: fetched once on a machine
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256
+    assert path.stat().st_size == pytest.approx(source.megabytes * 1e6, rel=0.01)
+
+
+def test_fetches_once_and_says_so(home, npm, capfd):
+    calls = npm(f"printf '{CONTENT.decode()}' > small-1.0.0.tgz")
+    path = fetch(SMALL)
+    assert path.read_bytes() == CONTENT
+    assert path.parent.parent == home
+    assert "small-1.0.0.tgz" in capfd.readouterr().err
+    assert fetch(SMALL) == path
+    assert len(calls.read_text().splitlines()) == 1
+    assert capfd.readouterr().err == ""
+    assert left_over(home) == ["small-1.0.0.tgz"]
+
+
+def test_fetches_a_damaged_cached_file_anew(home, npm):
+    npm(f"printf '{CONTENT.decode()}' > small-1.0.0.tgz")
+    path = fetch(SMALL)
+    path.write_bytes(CONTENT[:3])
+    assert fetch(SMALL).read_bytes() == CONTENT
+
+
+def test_wrong_or_truncated_file_names_both_hashes_and_leaves_nothing(home, npm):
+    npm("printf 'an arch' > small-1.0.0.tgz")
+    got = hashlib.sha256(b"an arch").hexdigest()
+    with pytest.raises(
+        DownloadError, match=rf"small-1.0.0.tgz.*expected.*{SMALL.sha256}.*got {got}.*7 bytes"
+    ):
+        fetch(SMALL)
+    assert left_over(home) == []
+
+
+def test_failed_fetch_keeps_what_was_there_and_quotes_the_client(home, npm):
+    npm("echo 'npm ERR! network unreachable' >&2; exit 1")
+    path = home / "sources" / SMALL.filename
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"old")
+    with pytest.raises(DownloadError, match=r"npm could not fetch small 1\.0\.0.*network unreachable"):
+        fetch(SMALL)
+    assert path.read_bytes() == b"old"
+    assert left_over(home) == [SMALL.filename]
+
+
+def test_missing_npm_is_named(home, monkeypatch):
+    monkeypatch.setattr(download.shutil, "which", lambda name: None)
+    with pytest.raises(DownloadError, match="npm is needed"):
+        fetch(SMALL)
+    assert left_over(home) == []
+
+
+def test_archive_of_another_name_is_refused(home, npm):
+    npm("printf x > other-1.0.0.tgz")
+    with pytest.raises(DownloadError, match=r"small-1\.0\.0\.tgz.*got \['other-1\.0\.0\.tgz'\]"):
+        fetch(SMALL)
+
+
+def test_pip_without_an_index_is_a_download_error(home, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(DownloadError, match=r"random_face-2021.*pip could not fetch random-face"):
+        fetch(RANDOM_FACE)
+    assert left_over(home) == []
+
+
+def test_pip_checks_the_hash_itself(home, monkeypatch, tmp_path):
+    wheel = tmp_path / "small-1.0.0-py3-none-any.whl"
+    wheel.write_bytes(CONTENT)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    pinned = Source("pypi", "small", "1.0.0", wheel.name, "0" * 64, 0.1)
+    with pytest.raises(DownloadError, match=rf"expected SHA-256 {'0' * 64}, got {SMALL.sha256}"):
+        fetch(pinned)
+    assert left_over(home) == []
+
+
+def test_cache_that_cannot_be_written_is_an_output_error(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("JAXEDIT_HOME", str(blocked))
+    with pytest.raises(OutputError, match="JAXEDIT_HOME"):
+        fetch(SMALL)
+
+
+def test_two_at_once_fetch_once(home, npm):
+    calls = npm(f"sleep 0.5; printf '{CONTENT.decode()}' > small-1.0.0.tgz")
+    paths: list[Path] = []
+    threads = [threading.Thread(target=lambda: paths.append(fetch(SMALL))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(paths)) == 1
+    assert len(paths) == 3
+    assert len(calls.read_text().splitlines()) == 1
+
+
+def test_sources_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SMALL.version = "2"  # type: ignore[misc]
+
+
+if sys.platform == "win32":
+    pytestmark = pytest.mark.skip(reason="the stand-in for npm is a shell script")
