@@ -30,7 +30,7 @@ from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.latents.seed_stream import sample_w, sample_z
 from jaxedit.pretrained.registry import load_generator
 from jaxedit.storage.download import RANDOM_FACE, fetch
-from weights_conversion.stylegan2_state_dict import convert_state_dict
+from weights_conversion.models.stylegan2.state_dict import convert_state_dict
 
 _SIZES = {1024: 32768, 256: 16384}
 """Resolution → channel base."""

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.mobile_stylegan import convert_wheel
+from weights_conversion.models.mobile_stylegan import convert_wheel
+from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
+from weights_conversion.models.stylegan2.official import convert_official
+from weights_conversion.models.stylegan2.rosinality import convert_rosinality
+from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, read_folder
-from weights_conversion.stylegan2_flaxmodels import convert_flaxmodels
-from weights_conversion.stylegan2_official import convert_official
-from weights_conversion.stylegan2_rosinality import convert_rosinality
-from weights_conversion.stylegan2_tensorflow import convert_tensorflow
 
 
 class Format(NamedTuple):

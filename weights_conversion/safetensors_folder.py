@@ -12,9 +12,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from weights_conversion.errors import ConversionError
-from weights_conversion.families import check_generator
-from weights_conversion.stylegan2 import flatten
+from weights_conversion.errors import ConversionError, ExportError
+from weights_conversion.models.families import check_generator
+from weights_conversion.models.stylegan2.layout import flatten
 
 FORMAT = "jaxedit-stylegan"
 FORMAT_VERSION = 1
@@ -25,10 +25,6 @@ MODEL_FILE = "model.safetensors"
 
 _LARGEST_CONFIG = 1_000_000
 _LONGEST_NAME = 200
-
-
-class ExportError(ValueError):
-    """The folder cannot be written."""
 
 
 def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str, Any]) -> Path:

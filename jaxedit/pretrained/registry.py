@@ -28,7 +28,7 @@ from jaxedit.storage.cache import cached, cached_checkpoint, checkpoint_folder, 
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 from jaxedit.storage.download import RANDOM_FACE, Source, fetch
 from weights_conversion.errors import ConversionError
-from weights_conversion.mobile_stylegan import convert_wheel
+from weights_conversion.models.mobile_stylegan import convert_wheel
 from weights_conversion.safetensors_folder import CONFIG_FILE, read_folder
 
 KIND = "generator"

@@ -11,9 +11,9 @@ from foreign_h5 import flaxmodels_arrays, write_h5
 from foreign_tensorflow import network, tensorflow_variables, write_pickle
 from small_generators import small_official
 
+from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
+from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, read_folder, write_folder
-from weights_conversion.stylegan2_flaxmodels import convert_flaxmodels
-from weights_conversion.stylegan2_tensorflow import convert_tensorflow
 
 Generator = tuple[dict[str, Any], dict[str, Any]]
 

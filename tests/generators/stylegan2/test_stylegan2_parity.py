@@ -10,8 +10,8 @@ import pytest
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from tests.conftest import FIXTURES
 from tests.conversion.foreign_torch import write_archive
-from weights_conversion.stylegan2_rosinality import convert_rosinality
-from weights_conversion.stylegan2_state_dict import convert_state_dict
+from weights_conversion.models.stylegan2.rosinality import convert_rosinality
+from weights_conversion.models.stylegan2.state_dict import convert_state_dict
 
 TOLERANCE = 1e-5
 """Relative: ‖ours − reference‖ / ‖reference‖."""

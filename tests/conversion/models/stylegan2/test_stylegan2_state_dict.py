@@ -3,8 +3,8 @@ import pytest
 from official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.stylegan2 import check_config, check_params, target_shapes
-from weights_conversion.stylegan2_state_dict import convert_state_dict
+from weights_conversion.models.stylegan2.layout import check_config, check_params, target_shapes
+from weights_conversion.models.stylegan2.state_dict import convert_state_dict
 
 ALL = ["stylegan2_ada_64", "stylegan2_ada_cond_32", "stylegan2_ada_resnet_32"]
 

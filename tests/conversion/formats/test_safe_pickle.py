@@ -7,7 +7,7 @@ from collections import OrderedDict
 import pytest
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.safe_pickle import PLAIN_CONSTRUCTORS, Global, describe, load, load_at
+from weights_conversion.formats.safe_pickle import PLAIN_CONSTRUCTORS, Global, describe, load, load_at
 
 PROTO = b"\x80\x04"
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.foreign_file import read_source
-from weights_conversion.stylegan2_variables import convert_variables
+from weights_conversion.formats.foreign_file import read_source
+from weights_conversion.models.stylegan2.variables import convert_variables
 
 _LARGEST_RATIO = 4
 """Weights are noise to a compressor: a file that declares more than this many times its size is not of weights."""

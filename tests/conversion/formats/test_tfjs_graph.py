@@ -10,7 +10,7 @@ import pytest
 from jaxedit.attributes.independent.pretrained import INDEPENDENT_NETWORKS
 from jaxedit.storage.download import HUMAN_MODELS, fetch
 from weights_conversion.errors import ConversionError
-from weights_conversion.tfjs_graph import read_graph, read_graphs
+from weights_conversion.formats.tfjs_graph import read_graph, read_graphs
 
 
 def text(value):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.safe_pickle import PLAIN_CONSTRUCTORS, Global, describe, shorten
+from weights_conversion.formats.safe_pickle import PLAIN_CONSTRUCTORS, Global, describe, shorten
 
 _MAX_RANK = 8
 _MAX_REPEATED = 2**20

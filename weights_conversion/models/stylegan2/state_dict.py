@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.stylegan2 import Entry, check_config, convert_entries, target_shapes
+from weights_conversion.models.stylegan2.layout import Entry, check_config, convert_entries, target_shapes
 
 MAPPING_LR_MULTIPLIER = 0.01
 """The default of the mapping network."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
-from weights_conversion.safe_pickle import describe, load, shorten
+from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
+from weights_conversion.formats.safe_pickle import describe, load, shorten
 from weights_conversion.table import Row, convert
 
 FILTERS: dict[str, list[tuple[int, int, int]]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.safe_pickle import describe
+from weights_conversion.formats.safe_pickle import describe
 
 _NUMBERS = {
     f"{kind}{size}"

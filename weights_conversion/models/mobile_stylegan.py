@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.openvino_ir import read_constants
+from weights_conversion.formats.openvino_ir import read_constants
 from weights_conversion.table import Row, convert
 
 CONFIG: dict[str, Any] = {

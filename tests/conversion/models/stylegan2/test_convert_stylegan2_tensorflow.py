@@ -4,7 +4,7 @@ from foreign_tensorflow import EasyDict, Network, network, tensorflow_variables,
 from official_fixtures import assert_same, converted_fixture, fixture_params
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.stylegan2_tensorflow import convert_tensorflow
+from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 
 NAMES = ["stylegan2_ada_64", "stylegan2_ada_cond_32", "stylegan2_ada_resnet_32"]
 

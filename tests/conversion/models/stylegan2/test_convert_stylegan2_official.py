@@ -8,8 +8,8 @@ from official_fixtures import assert_same, converted_fixture, fixture_params
 from small_generators import small_official
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.stylegan2 import flatten, target_shapes
-from weights_conversion.stylegan2_official import convert_official
+from weights_conversion.models.stylegan2.layout import flatten, target_shapes
+from weights_conversion.models.stylegan2.official import convert_official
 
 ALL = ["stylegan2_ada_64", "stylegan2_ada_cond_32", "stylegan2_ada_resnet_32"]
 

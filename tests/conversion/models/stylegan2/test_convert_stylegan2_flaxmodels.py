@@ -8,7 +8,7 @@ from foreign_h5 import flaxmodels_arrays, write_h5
 from official_fixtures import assert_same, converted_fixture, fixture_params
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.stylegan2_flaxmodels import convert_flaxmodels
+from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
 
 
 @pytest.fixture(scope="module")

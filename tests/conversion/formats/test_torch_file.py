@@ -8,9 +8,9 @@ import pytest
 from foreign_torch import Parameter, View, write_archive, write_pickle, write_stream
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.safe_pickle import load
-from weights_conversion.torch_file import TORCH_CONSTRUCTORS, is_torch_file, load_torch
-from weights_conversion.torch_tensor import Allowance
+from weights_conversion.formats.safe_pickle import load
+from weights_conversion.formats.torch_file import TORCH_CONSTRUCTORS, is_torch_file, load_torch
+from weights_conversion.formats.torch_tensor import Allowance
 
 RANDOM = np.random.default_rng(0)
 FLOATS = np.arange(12, dtype=np.float32)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.safe_pickle import (
+from weights_conversion.formats.safe_pickle import (
     MAX_OPERATIONS,
     Global,
     describe,
@@ -22,7 +22,7 @@ from weights_conversion.safe_pickle import (
     load_at,
     shorten,
 )
-from weights_conversion.torch_tensor import STORAGE_TYPES, TENSOR_CONSTRUCTORS, NestedStorage, Storage
+from weights_conversion.formats.torch_tensor import STORAGE_TYPES, TENSOR_CONSTRUCTORS, NestedStorage, Storage
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_PROTOCOL = 1001

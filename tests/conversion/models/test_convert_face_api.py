@@ -8,7 +8,7 @@ import pytest
 
 from jaxedit.storage.download import FACE_API, fetch
 from weights_conversion.errors import ConversionError
-from weights_conversion.face_api import TABLES, convert_face_api
+from weights_conversion.models.face_api import TABLES, convert_face_api
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.foreign_file import read_source
-from weights_conversion.mobile_stylegan import mean_w
-from weights_conversion.safe_pickle import describe
-from weights_conversion.stylegan2 import Entry, check_config, convert_entries, target_shapes
-from weights_conversion.torch_file import is_torch_file, load_torch
-from weights_conversion.torch_tensor import Allowance
+from weights_conversion.formats.foreign_file import read_source
+from weights_conversion.formats.safe_pickle import describe
+from weights_conversion.formats.torch_file import is_torch_file, load_torch
+from weights_conversion.formats.torch_tensor import Allowance
+from weights_conversion.models.mobile_stylegan import mean_w
+from weights_conversion.models.stylegan2.layout import Entry, check_config, convert_entries, target_shapes
 
 _LR_MULTIPLIER = 0.01
 """Of the mapping network."""

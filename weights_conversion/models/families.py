@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from weights_conversion import mobile_stylegan, stylegan2
 from weights_conversion.errors import ConversionError
+from weights_conversion.models import mobile_stylegan
+from weights_conversion.models.stylegan2 import layout
 
 _Shapes = dict[str, tuple[int, ...]]
 
@@ -43,8 +44,8 @@ def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, nam
         raise ConversionError(
             f"{name}: expected a family of {', '.join(_FAMILIES)}, found {str(family)[:40]!r}"
         )
-    shapes = _FAMILIES[family](config, stylegan2.flatten(params), name)
-    return stylegan2.check_params(params, shapes, name=name)
+    shapes = _FAMILIES[family](config, layout.flatten(params), name)
+    return layout.check_params(params, shapes, name=name)
 
 
 def _check_keys(config: Mapping[str, Any], keys: set[str], name: str) -> None:
@@ -60,7 +61,7 @@ def _check_keys(config: Mapping[str, Any], keys: set[str], name: str) -> None:
 
 def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name: str) -> _Shapes:
     _check_keys(config, _STYLEGAN2_KEYS, name)
-    stylegan2.check_config(config, name=name)
+    layout.check_config(config, name=name)
 
     def width(layer: str) -> int:
         """Outputs of a layer, which the config does not say; where the array does not, its check will complain."""
@@ -68,7 +69,7 @@ def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name
         return weight.shape[1] if weight is not None and weight.ndim == 2 else config["w_dim"]
 
     hidden = [width(f"layers.{i}") for i in range(config["mapping_layers"] - 1)]
-    return stylegan2.target_shapes(config, embed=width("embed"), hidden=hidden)
+    return layout.target_shapes(config, embed=width("embed"), hidden=hidden)
 
 
 def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], name: str) -> _Shapes:
@@ -76,9 +77,9 @@ def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], nam
     channels = config["channels"]
     numbers = {key: config[key] for key in ("z_dim", "w_dim", "mapping_layers", "resolution")}
     for key, value in (numbers | {f"channels {i}": width for i, width in enumerate(channels)}).items():
-        if type(value) is not int or not 1 <= value <= stylegan2.MAX_CHANNELS:
+        if type(value) is not int or not 1 <= value <= layout.MAX_CHANNELS:
             raise ConversionError(
-                f"{name}: expected {key} of 1 to {stylegan2.MAX_CHANNELS}, found {str(value)[:40]}"
+                f"{name}: expected {key} of 1 to {layout.MAX_CHANNELS}, found {str(value)[:40]}"
             )
     blocks = len(channels) - 1
     if blocks < 1 or config["resolution"] != 8 * 2**blocks:

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from weights_conversion import safe_pickle
 from weights_conversion.errors import ConversionError
-from weights_conversion.foreign_file import read_source
-from weights_conversion.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
-from weights_conversion.safe_pickle import describe, shorten
-from weights_conversion.stylegan2 import check_config
-from weights_conversion.stylegan2_state_dict import convert_state_dict
-from weights_conversion.torch_file import TORCH_CONSTRUCTORS, is_torch_file
-from weights_conversion.torch_tensor import Allowance
+from weights_conversion.formats import safe_pickle
+from weights_conversion.formats.foreign_file import read_source
+from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
+from weights_conversion.formats.safe_pickle import describe, shorten
+from weights_conversion.formats.torch_file import TORCH_CONSTRUCTORS, is_torch_file
+from weights_conversion.formats.torch_tensor import Allowance
+from weights_conversion.models.stylegan2.layout import check_config
+from weights_conversion.models.stylegan2.state_dict import convert_state_dict
 
 _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 

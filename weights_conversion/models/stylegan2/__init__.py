@@ -1,0 +1,1 @@
+"""The sources of StyleGAN2 weights, each read to the layout of `layout.py`."""
