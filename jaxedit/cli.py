@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jaxedit._version import __version__
-from jaxedit.errors import CheckpointError, InputError, JaxeditError, OutputError
+from jaxedit.errors import CheckpointError, InputError, JaxeditError, conversion_errors
 from jaxedit.storage.compilation_cache import keep_compiled_programs
-from weights_conversion.errors import ConversionError
 
 if TYPE_CHECKING:
     import jax
@@ -91,9 +90,9 @@ def main() -> None:
     keep_compiled_programs()
     try:
         code = app(standalone_mode=False)
-    except (JaxeditError, ConversionError) as error:
+    except JaxeditError as error:
         print(f"jaxedit: error: {' '.join(str(error).split())}", file=sys.stderr)
-        code = 2 if isinstance(error, InputError | CheckpointError | ConversionError) else 1
+        code = 2 if isinstance(error, InputError | CheckpointError) else 1
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except Exception as error:
@@ -181,8 +180,9 @@ def convert(
     from jaxedit.storage.checkpoints import save_checkpoint
     from weights_conversion.detect import convert_file, describe_format
 
-    found = describe_format(file)
-    config, arrays = convert_file(file)
+    with conversion_errors():
+        found = describe_format(file)
+        config, arrays = convert_file(file)
     if format_ is WeightsFormat.CHECKPOINT:
         save_checkpoint(out, kind=KIND, config=config, arrays=arrays)
     else:
@@ -734,12 +734,10 @@ def demo_photo(
 
 
 def _write_safetensors(out: Path, config: dict[str, Any], arrays: dict[str, Any]) -> None:
-    from weights_conversion.safetensors_folder import ExportError, write_folder
+    from weights_conversion.safetensors_folder import write_folder
 
-    try:
+    with conversion_errors():
         write_folder(out, config, arrays)
-    except ExportError as error:
-        raise OutputError(str(error)) from error
 
 
 def _summary(config: dict[str, Any], arrays: dict[str, Any]) -> str:

@@ -1,5 +1,8 @@
 """The errors that a user's input can cause. Each message names what was wrong, what was expected and what came."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class JaxeditError(ValueError):
     """Base of every error that this library raises on purpose."""
@@ -10,7 +13,7 @@ class InputError(JaxeditError):
 
 
 class CheckpointError(JaxeditError):
-    """A checkpoint folder is missing, damaged, foreign, or of a newer format."""
+    """A checkpoint folder or a file of weights is missing, damaged, foreign, or of a newer format."""
 
 
 class DownloadError(JaxeditError):
@@ -19,3 +22,21 @@ class DownloadError(JaxeditError):
 
 class OutputError(JaxeditError):
     """A file or folder could not be written."""
+
+
+@contextmanager
+def conversion_errors() -> Iterator[None]:
+    """Within it, errors of `weights_conversion` become errors of this library, with the same message.
+
+    Raises:
+        CheckpointError: in place of a `ConversionError`.
+        OutputError: in place of an `ExportError`.
+    """
+    from weights_conversion.errors import ConversionError, ExportError
+
+    try:
+        yield
+    except ConversionError as error:
+        raise CheckpointError(str(error)) from error
+    except ExportError as error:
+        raise OutputError(str(error)) from error

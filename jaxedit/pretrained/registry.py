@@ -14,7 +14,7 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.layer_curves import load_layer_curves
 from jaxedit.axes.learning.learn import learn_axes
-from jaxedit.errors import CheckpointError, InputError
+from jaxedit.errors import CheckpointError, InputError, conversion_errors
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.modules import module_params
@@ -27,7 +27,6 @@ from jaxedit.latents.pca import fit_pca
 from jaxedit.storage.cache import cached, cached_checkpoint, checkpoint_folder, locked
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 from jaxedit.storage.download import RANDOM_FACE, Source, fetch
-from weights_conversion.errors import ConversionError
 from weights_conversion.models.mobile_stylegan import convert_wheel
 from weights_conversion.safetensors_folder import CONFIG_FILE, read_folder
 
@@ -121,10 +120,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Config and arrays of a checkpoint folder or a safetensors folder."""
     if not (folder / CONFIG_FILE).is_file():
         return load_checkpoint(folder, kind=KIND)
-    try:
+    with conversion_errors():
         return read_folder(folder)
-    except ConversionError as error:
-        raise CheckpointError(str(error)) from error
 
 
 def save_generator(generator: MobileStyleGAN | StyleGAN2 | ConditionedGenerator, folder: str | Path) -> Path:

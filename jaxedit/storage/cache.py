@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import filelock
 
-from jaxedit.errors import CheckpointError, OutputError
+from jaxedit.errors import CheckpointError, OutputError, conversion_errors
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 from jaxedit.storage.download import cache_dir
 
@@ -63,11 +63,13 @@ def cached_checkpoint(
     """The config and arrays of a checkpoint in the cache; `make` gives them where it is absent or damaged.
 
     Raises:
+        CheckpointError: if `make` converts a foreign file that is damaged or holds something else.
         OutputError: if the cache cannot be written.
     """
 
     def make_and_save(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-        config, arrays = make()
+        with conversion_errors():
+            config, arrays = make()
         save_checkpoint(folder, kind=kind, config=config, arrays=arrays)
         return config, arrays
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from weights_conversion.errors import ConversionError
+from weights_conversion.errors import ConversionError, ExportError
 from weights_conversion.models.mobile_stylegan import CONFIG as MOBILE_CONFIG
 from weights_conversion.models.stylegan2.layout import check_params, flatten, target_shapes
-from weights_conversion.safetensors_folder import ExportError, read_folder, write_folder
+from weights_conversion.safetensors_folder import read_folder, write_folder
 
 CONFIG = {
     "family": "stylegan2",
