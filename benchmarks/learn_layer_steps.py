@@ -41,7 +41,7 @@ from jaxedit.axes.curve_learning.image_loss import (
     derivatives,
     gradient,
 )
-from jaxedit.axes.layer_curves import LayerCurves, bending, whitened_scale
+from jaxedit.axes.layer_curves import LayerCurves, pseudo_huber
 from jaxedit.errors import InputError, JaxeditError
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.preview import Preview, fit_preview
@@ -345,7 +345,7 @@ def calibrate(
         sides = []
         for side in (-1, 1):
             moved = jnp.full((1, 1), side * _CALIBRATION_AMOUNT)
-            w_plus = w[:, None] + np.asarray(alone(name, curve).places(world.pca, moved))
+            w_plus = w[:, None] + np.asarray(alone(name, curve).displacement(world.pca, moved))
             seen = seen_in_full(world, f"{name}{side:+d}", w_plus, batch_size)
             sides.append(side * (seen - unedited) / _CALIBRATION_AMOUNT)
         effects[name] = np.stack(sides)
@@ -367,18 +367,20 @@ def corrected(
         position = jnp.asarray(codes[:, [axes.attribute_names.index(name)]])
         places = []
         for side, amount in zip((-1, 1), FAR[name], strict=True):
-            moved = steps.along(position + side * amount) - steps.along(position)
-            w_plus = w[:, None] + np.asarray(steps.places(world.pca, moved))
+            moved = steps.saturate(position + side * amount) - steps.saturate(position)
+            w_plus = w[:, None] + np.asarray(steps.displacement(world.pca, moved))
             seen = side * (seen_in_full(world, f"{name}{side:+d}-far", w_plus, batch_size) - unedited)
             mean, error = seen.mean(0), seen.std(0) / np.sqrt(len(seen))
             sure = (
                 mean * np.maximum(0, 1 - error**2 / np.maximum(mean**2, 1e-30)) / float(jnp.abs(moved).mean())
             )
-            at_one = {n: side * c[0] + float(bending(jnp.float32(1.0))) * c[1] for n, c in curves.items()}
+            at_one = {
+                n: side * c[0] + float(pseudo_huber(jnp.float32(1.0))) * c[1] for n, c in curves.items()
+            }
             others = [other for other in HELD if other in curves and other != name]
             places.append(at_one[name] - sum(sure[world.names.index(o)] * at_one[o] for o in others))
         down, up = places
-        result[name] = (up - down) / 2, (up + down) / (2 * float(bending(jnp.float32(1.0))))
+        result[name] = (up - down) / 2, (up + down) / (2 * float(pseudo_huber(jnp.float32(1.0))))
     return result
 
 
@@ -409,7 +411,7 @@ def mixed(
 
 def save_steps(path: Path, pca: PCA, curves: dict[str, tuple[np.ndarray, np.ndarray]]) -> Path:
     """The file of steps."""
-    scale, components = np.asarray(whitened_scale(pca)), np.asarray(pca.components[: pca.num_components])
+    scale, components = np.asarray(pca.whitened_scale), np.asarray(pca.components[: pca.num_components])
     in_w = [
         np.stack([(np.asarray(curve[i]) * scale) @ components for curve in curves.values()]).astype(
             np.float32

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from jaxedit.axes import editing
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.config import AxesConfig
-from jaxedit.axes.layer_curves import LayerCurves
+from jaxedit.axes.layer_curves import FORMER_FIELDS, LayerCurves
 from jaxedit.axes.report import AxesReport
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.labels.quantile_transform import QuantileTransform
@@ -26,7 +26,7 @@ from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["pca", "quantile_transform", "autoencoder", "report", "history", "steps"],
+    data_fields=["pca", "quantile_transform", "autoencoder", "report", "history", "curves"],
     meta_fields=["attribute_names", "attribute_units", "config"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class AttributeAxes:
         history: training curves: "total", "reconstruction", "attribute" and "decorrelation" [num_steps] on the
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and
             "held_out_reconstruction" [num_chunks] between chunks.
-        steps: how far each style input moves, for axes refined in images; None for axes that move all alike.
+        curves: of each layer of W+, for axes refined through images; None for axes that move all layers alike.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -58,7 +58,7 @@ class AttributeAxes:
     config: AxesConfig
     report: AxesReport
     history: dict[str, Array | np.ndarray]
-    steps: LayerCurves | None = None
+    curves: LayerCurves | None = None
 
     @property
     def num_attributes(self) -> int:
@@ -68,7 +68,7 @@ class AttributeAxes:
     def encode(self, w: Float[Array | np.ndarray, "batch *num_ws w_dim"]) -> Float[Array, "batch k"]:
         """Codes c of latents of W or W+.
 
-        A latent of W+ has the code of the mean over its layers; where axes have `steps`, of the mean that is left when
+        A latent of W+ has the code of the mean over its layers; where axes have `curves`, of the mean that is left when
         what the layers differ by is taken for edits, with those added again.
 
         Raises:
@@ -134,8 +134,8 @@ class AttributeAxes:
             units: of the amounts: "std" for standard deviations, "raw" for the attribute's own unit.
             layers: for W+, the layers to change: a range, a slice or indices. None for all.
             mode: "difference", which keeps all that the autoencoder does not reconstruct, or "decode", as published.
-            space: "w_plus" moves each style input by its own step, "w" all alike. By default "w_plus" if the axes have
-                `steps` and the mode is "difference".
+            space: "w_plus" moves each layer along its own curve, "w" all alike. By default "w_plus" if the axes have
+                `curves` and the mode is "difference".
             pivot: for W+, what a projection found, of which `w` are edits, or which `w` is: what its layers differ by
                 belongs to the image. Without it, that is taken for earlier edits, and where it looks like large ones
                 the curves of the axes go on from far out.
@@ -167,18 +167,18 @@ class AttributeAxes:
         return self._call(_edit, w, amounts, selected, mask, pivot, static=static)
 
     def _by_layers(self, space: str | None, mode: str) -> bool:
-        """Whether an edit moves each style input by its own step."""
+        """Whether an edit moves each layer along its own curve."""
         if space not in (None, "w", "w_plus"):
             raise InputError(f"space: expected 'w', 'w_plus' or None, got {space!r}")
         if space is None:
-            return self.steps is not None and mode == "difference"
-        if space == "w_plus" and (self.steps is None or mode != "difference"):
+            return self.curves is not None and mode == "difference"
+        if space == "w_plus" and (self.curves is None or mode != "difference"):
             raise InputError(
                 "space: expected 'w': "
                 + (
-                    "these axes have no layer steps"
-                    if self.steps is None
-                    else "mode 'decode' has no layer steps"
+                    "these axes have no layer curves"
+                    if self.curves is None
+                    else "mode 'decode' has no layer curves"
                 )
                 + ", got 'w_plus'"
             )
@@ -186,8 +186,8 @@ class AttributeAxes:
 
     @property
     def _num_ws(self) -> int:
-        assert self.steps is not None
-        return self.steps.num_ws
+        assert self.curves is not None
+        return self.curves.num_ws
 
     def save(self, folder: str | Path) -> Path:
         """Write a checkpoint folder of kind "axes"."""
@@ -196,7 +196,7 @@ class AttributeAxes:
             "attribute_units": list(self.attribute_units),
             "num_components": self.pca.num_components,
             "config": dataclasses.asdict(self.config),
-            "layer_steps": self.steps is not None,
+            "layer_curves": self.curves is not None,
         }
         arrays = {
             "pca": {n: getattr(self.pca, n) for n in ("mean", "components", "explained_variance")},
@@ -207,10 +207,10 @@ class AttributeAxes:
             "report": {f.name: getattr(self.report, f.name) for f in dataclasses.fields(self.report)},
             "history": dict(self.history),
         }
-        if self.steps is not None:
-            arrays["steps"] = {
-                n: getattr(self.steps, n)
-                for n in ("coordinates", "bends", "ends", "slopes", "group_of_layer")
+        if self.curves is not None:
+            arrays["curves"] = {
+                n: getattr(self.curves, n)
+                for n in ("tangents", "curvatures", "ends", "slopes", "group_of_layer")
             }
         return save_checkpoint(folder, kind="axes", config=config, arrays=arrays)
 
@@ -236,9 +236,7 @@ class AttributeAxes:
                 config=config,
                 report=AxesReport(**arrays["report"]),
                 history=arrays["history"],
-                steps=LayerCurves(**jax.tree.map(jnp.asarray, arrays["steps"]))
-                if meta.get("layer_steps")
-                else None,
+                curves=_curves_of(meta, arrays),
             )
         except (KeyError, TypeError, InputError) as error:
             raise CheckpointError(f"{folder}: does not fit this version's axes: {error}") from error
@@ -248,9 +246,9 @@ class AttributeAxes:
             raise InputError(
                 f"w: expected [batch, {self.pca.w_dim}] or [batch, num_ws, {self.pca.w_dim}], got shape {w.shape}"
             )
-        if self.steps is not None and w.ndim == 3 and w.shape[1] != self.steps.num_ws:
+        if self.curves is not None and w.ndim == 3 and w.shape[1] != self.curves.num_ws:
             raise InputError(
-                f"w: expected {self.steps.num_ws} layers of W+, as the axes' steps, got shape {w.shape}"
+                f"w: expected {self.curves.num_ws} layers of W+, as the axes' curves, got shape {w.shape}"
             )
         return w
 
@@ -283,7 +281,7 @@ class AttributeAxes:
     def _parts(self) -> "tuple[_Structure, list[Array]]":
         """What a call passes to the compiled functions. Flattening an NNX module takes longer than an edit."""
         leaves, structure = jax.tree.flatten(
-            (self.pca, self.quantile_transform, self.autoencoder, self.steps)
+            (self.pca, self.quantile_transform, self.autoencoder, self.curves)
         )
         return _Structure(structure), leaves
 
@@ -323,14 +321,14 @@ def _edit(
 ) -> tuple[Array, Array]:
     absolute, units, mode, by_layers = static
     given, w = w, _without_own(w, pivot)
-    pca, quantile_transform, autoencoder, steps = structure.parts(leaves)
+    pca, quantile_transform, autoencoder, curves = structure.parts(leaves)
     if by_layers:
-        assert steps is not None
+        assert curves is not None
         edited = editing.edit_latents_by_layers(
             pca,
             quantile_transform,
             autoencoder,
-            steps,
+            curves,
             w,
             amounts,
             selected,
@@ -364,10 +362,10 @@ def _without_own(w: Array, pivot: Array | None) -> Array:
 def _encode(
     structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array
 ) -> tuple[Array, Array]:
-    pca, _, autoencoder, steps = structure.parts(leaves)
+    pca, _, autoencoder, curves = structure.parts(leaves)
     with jax.default_matmul_precision("highest"):
-        if steps is not None:
-            return editing.encode_layers(pca, autoencoder, steps, w), jnp.isfinite(w).all()
+        if curves is not None:
+            return editing.encode_layers(pca, autoencoder, curves, w), jnp.isfinite(w).all()
         single = w.mean(1) if w.ndim == 3 else w
         return autoencoder.encode(pca.leading(single)), jnp.isfinite(w).all()
 
@@ -389,6 +387,15 @@ def _read(
     quantile_transform = structure.parts(leaves)[1]
     codes, finite = _encode(structure, static, leaves, _without_own(w, pivot))
     return quantile_transform.inverse_transform(codes[:, : len(quantile_transform.values)]), finite
+
+
+def _curves_of(meta: dict[str, Any], arrays: dict[str, Any]) -> LayerCurves | None:
+    """The curves of a checkpoint, also under the names of earlier versions."""
+    if not (meta.get("layer_curves") or meta.get("layer_steps")):
+        return None
+    found = arrays.get("curves") or arrays["steps"]
+    fields = [field.name for field in dataclasses.fields(LayerCurves)]
+    return LayerCurves(*(jnp.asarray(found.get(n, found.get(FORMER_FIELDS.get(n)))) for n in fields))
 
 
 def named_leaves(tree: Any) -> dict[str, Array]:

@@ -11,8 +11,8 @@ bit for bit. On W+ the code is that of the mean over the layers: one image has o
 chosen layer moves by the same Δw, which keeps what the layers differ by. An edit of w repeated over the layers is
 therefore the edit of w.
 
-Axes with layer steps (see `jaxedit.axes.layer_curves`) move each layer of W+ by its own step instead, and lead from W
-to W+.
+Axes with layer curves (see `jaxedit.axes.layer_curves`) move each layer of W+ along its own curve instead, and lead
+from W to W+.
 
 `edit_latents` is a pure function of arrays and pytrees; the amounts are a dense vector, so other amounts or other
 attributes run the same compiled program. `jaxedit.AttributeAxes.edit` takes names instead.
@@ -91,7 +91,7 @@ def edit_latents_by_layers(
     pca: PCA,
     quantile_transform: QuantileTransform,
     autoencoder: AxisAutoencoder,
-    steps: LayerCurves,
+    curves: LayerCurves,
     w: Float[Array, "batch *num_ws w_dim"],
     amounts: Float[Array, "#batch num_attributes"],
     selected: Bool[Array, " num_attributes"],
@@ -100,11 +100,11 @@ def edit_latents_by_layers(
     absolute: bool = False,
     units: Units = "std",
 ) -> Float[Array, "batch num_ws w_dim"]:
-    """Move latents along attribute axes, each style input by its own step.
+    """Move latents along attribute axes, each layer along its own curve.
 
     Args:
         pca, quantile_transform, autoencoder: as for `edit_latents`.
-        steps: of the axes.
+        curves: of the axes.
         w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
         amounts, selected, layers, absolute, units: as for `edit_latents`.
 
@@ -112,12 +112,12 @@ def edit_latents_by_layers(
         Latents of W+. An edit that moves nothing returns w, repeated over the layers, bit for bit.
     """
     with jax.default_matmul_precision("highest"):
-        before = _moved_before(pca, steps, w)
-        positions = _codes_in_layers(pca, autoencoder, steps, w, before)[:, : before.shape[1]]
+        before = _moved_before(pca, curves, w)
+        positions = _codes_in_layers(pca, autoencoder, curves, w, before)[:, : before.shape[1]]
         moved = _moved(quantile_transform, positions, amounts, selected, absolute=absolute, units=units)
-        w_plus = w if w.ndim == 3 else jnp.repeat(w[:, None], steps.num_ws, axis=1)
-        after = before + steps.along(moved) - steps.along(positions)
-        change = steps.places(pca, after) - steps.places(pca, before)
+        w_plus = w if w.ndim == 3 else jnp.repeat(w[:, None], curves.num_ws, axis=1)
+        after = before + curves.saturate(moved) - curves.saturate(positions)
+        change = curves.displacement(pca, after) - curves.displacement(pca, before)
         keep = (moved == positions).all(1)[:, None, None]
         if layers is not None:
             keep = keep | ~layers[:, None]
@@ -125,33 +125,33 @@ def edit_latents_by_layers(
 
 
 def encode_layers(
-    pca: PCA, autoencoder: AxisAutoencoder, steps: LayerCurves, w: Float[Array, "batch *num_ws w_dim"]
+    pca: PCA, autoencoder: AxisAutoencoder, curves: LayerCurves, w: Float[Array, "batch *num_ws w_dim"]
 ) -> Float[Array, "batch k"]:
-    """The codes of latents that may be edits by layer steps; see `jaxedit.axes.layer_curves`."""
-    return _codes_in_layers(pca, autoencoder, steps, w, _moved_before(pca, steps, w))
+    """The codes of latents that may be edits along layer curves; see `jaxedit.axes.layer_curves`."""
+    return _codes_in_layers(pca, autoencoder, curves, w, _moved_before(pca, curves, w))
 
 
 def _moved_before(
-    pca: PCA, steps: LayerCurves, w: Float[Array, "batch *num_ws w_dim"]
+    pca: PCA, curves: LayerCurves, w: Float[Array, "batch *num_ws w_dim"]
 ) -> Float[Array, "batch num_attributes"]:
     """How far the axes of latents have been moved by earlier edits: not at all, in W."""
-    return steps.moved(pca, w) if w.ndim == 3 else jnp.zeros((len(w), len(steps.coordinates)))
+    return curves.estimate_moves(pca, w) if w.ndim == 3 else jnp.zeros((len(w), len(curves.tangents)))
 
 
 def _codes_in_layers(
     pca: PCA,
     autoencoder: AxisAutoencoder,
-    steps: LayerCurves,
+    curves: LayerCurves,
     w: Float[Array, "batch *num_ws w_dim"],
     moved: Float[Array, "batch num_attributes"],
 ) -> Float[Array, "batch k"]:
     """The codes of latents whose axes have been moved this far."""
-    unedited = (w - steps.places(pca, moved)).mean(1) if w.ndim == 3 else w
+    unedited = (w - curves.displacement(pca, moved)).mean(1) if w.ndim == 3 else w
     codes = autoencoder.encode(pca.leading(unedited))
     if w.ndim == 2:
         return codes
     num_attributes = moved.shape[1]
-    positions = steps.positions(steps.along(codes[:, :num_attributes]) + moved)
+    positions = curves.unsaturate(curves.saturate(codes[:, :num_attributes]) + moved)
     return codes.at[:, :num_attributes].set(positions)
 
 

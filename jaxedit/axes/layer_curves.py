@@ -1,23 +1,25 @@
-"""Steps of the attribute axes in W+: each style input moves along its own curve.
+"""Curves of the attribute axes in W+: each layer moves along its own curve.
 
-A generator draws pose with its coarse style inputs, expression with the next, skin and hair with the finer ones. An
-edit that moves only the inputs which draw the attribute changes less of everything else. And what makes a face older
-is not what makes it younger, turned round: the curve of an axis bends. With S_il the step of axis i in style input l,
-B_il its bend and u_i how far the axis has been moved from the unedited latent,
+A generator draws pose with its coarse layers, expression with the next, skin and hair with the finer ones. An edit
+that moves only the layers which draw the attribute changes less of everything else. What makes a face older is not
+what makes it younger, turned round: the curve of an axis bends. With S_il the tangent of axis i in layer l, B_il its
+curvature, and u_i the distance that the axis has been moved from the unedited latent,
 
-    w⁺'_l = w⁺_l + Σ_i u_i S_il + φ(u_i) B_il,        φ(u) = √(1 + u²) − 1,
+    w⁺'_l = w⁺_l + Σ_i u_i S_il + φ(u_i) B_il,        φ(u) = √(1 + u²) − 1    (the pseudo-Huber function),
 
-so the far ends of a curve are straight, in the directions S + B and S − B. An edit from position c to c' on the axis
-moves u by T_i(c') − T_i(c). T is the position itself between the two ends of the axis; beyond them it goes on with a
-slope below one: a face that is feminine already, or turned far, has nowhere to go, and the generator would draw other
-things instead. Edits add up in any order and are undone by their negatives. Neighbouring inputs share one curve (a
-group), kept in whitened PCA coordinates, S_il = V_k diag(√λ) s_{i,g(l)} and likewise B.
+so the far ends of a curve are straight, in the directions S + B and S − B. Neighboring layers share one curve (a
+group g), kept in whitened PCA coordinates: S_il = V_k diag(√λ) s_{i,g(l)}, and likewise B.
 
-Reading goes the other way: of the latents in W+ those are edits of a latent of W whose layers differ by steps and
-bends alone. The û are the least-squares coefficients of the steps, beside the bends, in what the layers differ by from
-their mean. Taking them out leaves the layers w⁰_l, whose mean has a position c⁰ on the axis; the latent's is
-T⁻¹(T(c⁰) + û). The layers of a latent that a projection found differ for other reasons: `AttributeAxes.edit` and `read`
-take it as the pivot, and leave what its layers differ by out of account.
+Edits saturate. An edit from position c to c' on the axis moves u by T_i(c') − T_i(c). T is the position itself between
+the two ends of the axis, and has a slope below one beyond them: a face that is feminine already, or turned far, has
+nowhere to go, and the generator would draw other things instead. Edits add up in any order, and their negatives undo
+them.
+
+Reading inverts this. A latent of W+ is taken for a latent of W after edits: its layers differ by tangents and
+curvatures alone. The û are the least-squares coefficients of the tangents (fitted together with the curvatures) in the
+deviations of the layers from their mean. Without these moves, the layers w⁰_l have a mean with position c⁰ on the
+axis, and the position of the latent is T⁻¹(T(c⁰) + û). The layers of a projected photograph differ for other reasons:
+pass it as the `pivot` of `AttributeAxes.edit` and `read`, which then leave these differences out.
 """
 
 import dataclasses
@@ -35,101 +37,120 @@ from jaxedit.latents.pca import PCA
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["coordinates", "bends", "ends", "slopes", "group_of_layer"],
+    data_fields=["tangents", "curvatures", "ends", "slopes", "group_of_layer"],
     meta_fields=[],
 )
 @dataclasses.dataclass(frozen=True)
 class LayerCurves:
-    """The curves of all axes; a pytree.
+    """The curves of all axes; a pytree of arrays.
 
     Attributes:
-        coordinates: s, the move of each group of style inputs for one standard deviation of each attribute, in
-            whitened PCA coordinates, float32.
-        bends: b, what comes to it with φ of the amount, likewise.
-        ends: of each axis, the positions beyond which T is slower, the first negative, the second positive.
-        slopes: of T there, in (0, 1].
-        group_of_layer: g, the group of each style input.
+        tangents: s, the move of each group of layers for one standard deviation of each attribute, in whitened PCA
+            coordinates, float32.
+        curvatures: b, the move for each unit of φ(u), in the same coordinates, float32.
+        ends: positions on each axis beyond which edits saturate: the first negative, the second positive.
+        slopes: slope of T beyond the ends of each axis, in (0, 1].
+        group_of_layer: g, the group of each layer of W+.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
     __no_type_check__ = True
 
-    coordinates: Float[Array, "num_attributes num_groups k"]
-    bends: Float[Array, "num_attributes num_groups k"]
+    tangents: Float[Array, "num_attributes num_groups k"]
+    curvatures: Float[Array, "num_attributes num_groups k"]
     ends: Float[Array, "num_attributes 2"]
     slopes: Float[Array, " num_attributes"]
     group_of_layer: Int[Array, " num_ws"]
 
     @property
     def num_ws(self) -> int:
-        """How many style inputs the steps are for."""
+        """Number of layers of W+."""
         return self.group_of_layer.shape[0]
 
-    def places(
-        self, pca: PCA, moved: Float[Array, "batch num_attributes"]
-    ) -> Float[Array, "batch num_ws w_dim"]:
-        """Σ_i u_i S_il + φ(u_i) B_il: where the curves lead from the unedited latent."""
-        num_attributes, num_groups, k = self.coordinates.shape
-        by_group = jnp.concatenate([moved, bending(moved)], axis=1) @ jnp.concatenate(
-            [self.coordinates, self.bends]
-        ).reshape(2 * num_attributes, -1)
-        moves = (by_group.reshape(-1, num_groups, k) * whitened_scale(pca)) @ pca.components[:k]
-        return moves[:, self.group_of_layer]
+    @property
+    def num_attributes(self) -> int:
+        """Number of attribute axes."""
+        return self.tangents.shape[0]
 
-    def along(self, positions: Float[Array, "batch num_attributes"]) -> Float[Array, "batch num_attributes"]:
-        """T: positions on the axes as places along the curves."""
+    def displacement(
+        self, pca: PCA, moves: Float[Array, "batch num_attributes"]
+    ) -> Float[Array, "batch num_ws w_dim"]:
+        """Σ_i u_i S_il + φ(u_i) B_il: the displacement of each layer from the unedited latent, for moves u."""
+        num_attributes, num_groups, k = self.tangents.shape
+        by_group = jnp.concatenate([moves, pseudo_huber(moves)], axis=1) @ jnp.concatenate(
+            [self.tangents, self.curvatures]
+        ).reshape(2 * num_attributes, -1)
+        by_group = (by_group.reshape(-1, num_groups, k) * pca.whitened_scale) @ pca.components[:k]
+        return by_group[:, self.group_of_layer]
+
+    def saturate(
+        self, positions: Float[Array, "batch num_attributes"]
+    ) -> Float[Array, "batch num_attributes"]:
+        """T: positions on the axes as distances along the curves."""
         inside = jnp.clip(positions, self.ends[:, 0], self.ends[:, 1])
         return inside + (positions - inside) * self.slopes
 
-    def positions(self, along: Float[Array, "batch num_attributes"]) -> Float[Array, "batch num_attributes"]:
-        """T⁻¹."""
-        inside = jnp.clip(along, self.ends[:, 0], self.ends[:, 1])
-        return inside + (along - inside) / self.slopes
+    def unsaturate(
+        self, distances: Float[Array, "batch num_attributes"]
+    ) -> Float[Array, "batch num_attributes"]:
+        """T⁻¹: distances along the curves as positions on the axes."""
+        inside = jnp.clip(distances, self.ends[:, 0], self.ends[:, 1])
+        return inside + (distances - inside) / self.slopes
 
-    def moved(
+    def estimate_moves(
         self, pca: PCA, w_plus: Float[Array, "batch num_ws w_dim"]
     ) -> Float[Array, "batch num_attributes"]:
-        """û: how far each axis has been moved, judged by what the layers differ by."""
-        k = self.coordinates.shape[2]
+        """û: the moves that earlier edits made, estimated from the differences between layers."""
+        k = self.tangents.shape[2]
         # Curves lie in the span of the first k components and are equal within a group: only that part can match.
-        deviations = (w_plus - w_plus.mean(1, keepdims=True)) @ pca.components[:k].T / whitened_scale(pca)
-        curves = jnp.concatenate([self.coordinates, self.bends])[:, self.group_of_layer]
+        deviations = (w_plus - w_plus.mean(1, keepdims=True)) @ pca.components[:k].T / pca.whitened_scale
+        curves = jnp.concatenate([self.tangents, self.curvatures])[:, self.group_of_layer]
         curves = (curves - curves.mean(1, keepdims=True)).reshape(len(curves), -1)
         gram = curves @ curves.T
         # Axes whose groups all move alike leave no trace in the deviations; they are read from the mean.
         ridge = 1e-6 * (jnp.trace(gram) / len(gram) + 1e-12)
         products = deviations.reshape(len(deviations), -1) @ curves.T
         solution = jax.scipy.linalg.solve(gram + ridge * jnp.eye(len(gram)), products.T, assume_a="pos").T
-        return solution[:, : len(self.coordinates)]
+        return solution[:, : self.num_attributes]
 
 
-def bending(amounts: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """φ(m) = √(1 + m²) − 1, written so that small amounts keep their digits."""
+def pseudo_huber(amounts: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """φ(u) = √(1 + u²) − 1, written so that small amounts keep their digits."""
     square = amounts * amounts
     return square / (jnp.sqrt(1 + square) + 1)
 
 
+FORMER_FIELDS = {"tangents": "coordinates", "curvatures": "bends"}
+"""Names in checkpoints of earlier versions."""
+
+_FORMER_KEYS = {"tangents": "steps", "curvatures": "bends"}
+"""Names in files of curves of earlier versions."""
+
+
 def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: PCA) -> LayerCurves:
-    """Curves from a file, for these axes.
+    """Curves of these axes from a file.
 
     Args:
-        path: an `.npz` of `attribute_names`, `steps` and `bends` [num_attributes, num_groups, w_dim] in W, `ends`
-            [num_attributes, 2], `slopes` [num_attributes] and `group_of_layer` [num_ws]. Curves are kept in W because
-            that is the same whatever signs a PCA gives its directions.
+        path: an `.npz` with `attribute_names`, `tangents` and `curvatures` [num_attributes, num_groups, w_dim] in W,
+            `ends` [num_attributes, 2], `slopes` [num_attributes] and `group_of_layer` [num_ws]. Files keep curves in
+            W, where the signs that a PCA gives its directions do not matter.
         attribute_names: of the axes.
         pca: of the axes.
 
     Raises:
-        InputError: if the file cannot be read or does not fit.
+        InputError: if the file cannot be read, a curve is missing, or a shape or range does not fit.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             known = [str(name) for name in file["attribute_names"]]
-            curves = {name: file[name].astype(np.float32) for name in ("steps", "bends")}
+            curves = {
+                name: file[former if former in file else name].astype(np.float32)
+                for name, former in _FORMER_KEYS.items()
+            }
             ends, slopes = file["ends"].astype(np.float32), file["slopes"].astype(np.float32)
             group_of_layer = file["group_of_layer"].astype(np.int32)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: expected an .npz file of layer steps: {error}") from error
+        raise InputError(f"{path}: expected an .npz file of layer curves: {error}") from error
     num_groups = int(group_of_layer.max()) + 1
     for name, array in curves.items():
         if array.shape != (len(known), num_groups, pca.w_dim) or not np.isfinite(array).all():
@@ -143,20 +164,14 @@ def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: P
     missing = [name for name in attribute_names if name not in known]
     if missing:
         raise InputError(
-            f"{path}: expected steps of {', '.join(attribute_names)}, found none of {missing[0]}"
+            f"{path}: expected curves of {', '.join(attribute_names)}, found none of {missing[0]}"
         )
     rows = [known.index(name) for name in attribute_names]
-    back = np.asarray(pca.components[: pca.num_components]).T
-    steps, bends = (
-        jnp.asarray(curves[name][rows] @ back / np.asarray(whitened_scale(pca)))
-        for name in ("steps", "bends")
+    to_whitened = np.asarray(pca.components[: pca.num_components]).T
+    tangents, curvatures = (
+        jnp.asarray(curves[name][rows] @ to_whitened / np.asarray(pca.whitened_scale))
+        for name in ("tangents", "curvatures")
     )
     return LayerCurves(
-        steps, bends, jnp.asarray(ends[rows]), jnp.asarray(slopes[rows]), jnp.asarray(group_of_layer)
+        tangents, curvatures, jnp.asarray(ends[rows]), jnp.asarray(slopes[rows]), jnp.asarray(group_of_layer)
     )
-
-
-def whitened_scale(pca: PCA) -> Float[Array, " k"]:
-    """√λ of the first k coordinates; a direction without variance keeps its coordinate, as in the linear path."""
-    variance = pca.explained_variance[: pca.num_components]
-    return jnp.sqrt(jnp.where(variance > 0, variance, 1.0))

@@ -62,6 +62,12 @@ class PCA:
         """Width of the latents."""
         return self.mean.shape[-1]
 
+    @property
+    def whitened_scale(self) -> Float[Array, " k"]:
+        """√λ of the first k coordinates, by which they are whitened; 1 for a direction without variance."""
+        variance = self.explained_variance[: self.num_components]
+        return jnp.sqrt(jnp.where(variance > 0, variance, 1.0))
+
     def transform(self, w: Float[Array | np.ndarray, "*batch w_dim"]) -> Float[Array, "*batch w_dim"]:
         """PCA coordinates, w_pca = (w − μ) V.
 

@@ -173,8 +173,8 @@ def with_layer_curves(axes: AttributeAxes, name: str) -> AttributeAxes:
         InputError: if the axes are not of this generator, or have attributes for which no steps come along.
     """
     path = _data_path(KNOWN_GENERATORS[name].steps)
-    steps = load_layer_curves(path, axes.attribute_names, axes.pca)
-    return dataclasses.replace(axes, steps=steps)
+    curves = load_layer_curves(path, axes.attribute_names, axes.pca)
+    return dataclasses.replace(axes, curves=curves)
 
 
 def cache_axes(name: str, axes: AttributeAxes) -> Path:

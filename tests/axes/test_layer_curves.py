@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import AttributeAxes
-from jaxedit.axes.layer_curves import LayerCurves, bending, load_layer_curves
+from jaxedit.axes.layer_curves import LayerCurves, load_layer_curves, pseudo_huber
 from jaxedit.errors import InputError
 
 GROUPS = np.array([0, 0, 1, 1, 2, 2, 2, 2], np.int32)
@@ -17,10 +17,10 @@ SLOPES = np.array([0.5, 0.4, 1], np.float32)
 
 @pytest.fixture(scope="module")
 def layered(axes) -> AttributeAxes:
-    """The axes with random curves, different in each of three groups of eight style inputs."""
+    """The axes with random curves, different in each of three groups of eight layers of W+."""
     curves = np.random.RandomState(3).randn(2, 3, 3, axes.pca.num_components).astype(np.float32)
     arrays = (*curves, ENDS, SLOPES, GROUPS)
-    return dataclasses.replace(axes, steps=LayerCurves(*map(jnp.asarray, arrays)))
+    return dataclasses.replace(axes, curves=LayerCurves(*map(jnp.asarray, arrays)))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def w(dataset) -> np.ndarray:
     return dataset.w[:6]
 
 
-def test_each_style_input_moves_along_the_curve_of_its_group(layered, w):
+def test_each_layer_moves_along_the_curve_of_its_group(layered, w):
     scale = np.sqrt(np.asarray(layered.pca.explained_variance[: layered.pca.num_components]))
     components = np.asarray(layered.pca.components[: len(scale)])
     positions = np.asarray(layered.encode(w))[:, 1]
@@ -43,8 +43,10 @@ def test_each_style_input_moves_along_the_curve_of_its_group(layered, w):
         moved = (along(positions + amount) - along(positions))[:, None]
         assert np.ptp(np.abs(moved)) > 0.05  # faces near an end move less
         for layer, group in enumerate(GROUPS):
-            step, bend = (np.asarray(c)[1, group] for c in (layered.steps.coordinates, layered.steps.bends))
-            move = ((moved * step + (np.hypot(1, moved) - 1) * bend) * scale) @ components
+            tangent, curvature = (
+                np.asarray(c)[1, group] for c in (layered.curves.tangents, layered.curves.curvatures)
+            )
+            move = ((moved * tangent + (np.hypot(1, moved) - 1) * curvature) * scale) @ components
             np.testing.assert_allclose(edited[:, layer] - w, move, atol=5e-4)
 
 
@@ -87,7 +89,7 @@ def test_what_a_pivot_differs_by_is_no_edit(layered, w):
     own -= own.mean(1, keepdims=True)
     pivot = w[:, None] + own
     np.testing.assert_array_equal(layered.edit(pivot, {"age": 0.0}, pivot=pivot), pivot)
-    # Each style input moves as that of the mean does, wherever the pivot's own differences would have put it.
+    # Each layer moves as that of the mean does, wherever the pivot's own differences would have put it.
     for edits in ({"age": 1.0, "smile": -1.7}, {"yaw": 2.0}):
         moved = layered.edit(pivot, edits, pivot=pivot)
         np.testing.assert_allclose(moved, layered.edit(w, edits) + own, atol=5e-4)
@@ -109,7 +111,7 @@ def test_chosen_layers_alone_change(layered, w):
     assert np.abs(edited[:, :4] - w[:, None]).min(2).max() > 0
 
 
-def test_space_w_is_the_edit_without_steps(layered, axes, w):
+def test_space_w_is_the_edit_without_curves(layered, axes, w):
     np.testing.assert_array_equal(layered.edit(w, {"age": 1.0}, space="w"), axes.edit(w, {"age": 1.0}))
     np.testing.assert_array_equal(
         layered.edit(w, {"age": 1.0}, mode="decode"), axes.edit(w, {"age": 1.0}, mode="decode")
@@ -121,18 +123,18 @@ def test_gradients_flow_through_an_edit(layered, w):
     np.testing.assert_allclose(gradient, np.full_like(w, 8.0), atol=1e-3)
 
 
-def test_small_amounts_bend_with_all_their_digits():
-    np.testing.assert_allclose(bending(jnp.float32(1e-3)), 5e-7, rtol=1e-5)
-    np.testing.assert_allclose(jax.grad(bending)(0.0), 0.0)
+def test_pseudo_huber_of_small_amounts_has_all_their_digits():
+    np.testing.assert_allclose(pseudo_huber(jnp.float32(1e-3)), 5e-7, rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(pseudo_huber)(0.0), 0.0)
 
 
-def test_saved_axes_keep_their_steps(layered, w, tmp_path):
+def test_saved_axes_keep_their_curves(layered, w, tmp_path):
     loaded = AttributeAxes.load(layered.save(tmp_path / "axes"))
     np.testing.assert_array_equal(loaded.edit(w, {"age": 1.0}), layered.edit(w, {"age": 1.0}))
 
 
 def test_what_does_not_fit_is_refused(layered, axes, w):
-    with pytest.raises(InputError, match="no layer steps"):
+    with pytest.raises(InputError, match="no layer curves"):
         axes.edit(w, {"age": 1.0}, space="w_plus")
     with pytest.raises(InputError, match="mode 'decode'"):
         layered.edit(w, {"age": 1.0}, space="w_plus", mode="decode")
@@ -147,25 +149,25 @@ def test_what_does_not_fit_is_refused(layered, axes, w):
         layered.edit(w_plus, {"age": 1.0}, pivot=np.full_like(w_plus, np.nan))
 
 
-def test_steps_of_a_file_are_those_that_were_written(layered, w, tmp_path):
+def test_curves_of_a_file_are_those_that_were_written(layered, w, tmp_path):
     pca, names = layered.pca, layered.attribute_names
     scale = np.sqrt(np.asarray(pca.explained_variance[: pca.num_components]))
     in_w = {
         key: (np.asarray(curve) * scale) @ np.asarray(pca.components[: len(scale)])
-        for key, curve in (("steps", layered.steps.coordinates), ("bends", layered.steps.bends))
+        for key, curve in (("tangents", layered.curves.tangents), ("curvatures", layered.curves.curvatures))
     }
-    path = tmp_path / "steps.npz"
+    path = tmp_path / "curves.npz"
     # In another order and with one more than the axes have.
     order, more = [2, 0, 1, 1], np.array([*(names[i] for i in (2, 0, 1)), "further"])
     rest = {"attribute_names": more, "group_of_layer": GROUPS, "ends": ENDS[order], "slopes": SLOPES[order]}
     np.savez(path, **rest, **{k: v[order] for k, v in in_w.items()})
-    again = dataclasses.replace(layered, steps=load_layer_curves(path, names, pca))
+    again = dataclasses.replace(layered, curves=load_layer_curves(path, names, pca))
     edits = {"age": 1.0, "smile": -1.5, "yaw": 0.5}
     np.testing.assert_allclose(again.edit(w, edits), layered.edit(w, edits), atol=1e-4)
     with pytest.raises(InputError, match="found none of hat"):
         load_layer_curves(path, ("hat",), pca)
-    np.savez(path, **rest, steps=in_w["steps"][order])
-    with pytest.raises(InputError, match="bends"):
+    np.savez(path, **rest, tangents=in_w["tangents"][order])
+    with pytest.raises(InputError, match="curvatures"):
         load_layer_curves(path, names, pca)
     np.savez(path, **(rest | {"slopes": 2 * SLOPES[order]}), **{k: v[order] for k, v in in_w.items()})
     with pytest.raises(InputError, match="slopes"):

@@ -52,10 +52,10 @@ def test_the_steps_fit_the_default_axes(run):
     out, _ = run
     pca = fit_pca(load_labelled_latents("mobile-stylegan-ffhq").w)
     steps = load_layer_curves(out / "steps.npz", ("smile",), pca)
-    assert steps.coordinates.shape == (1, 6, pca.num_components)
-    lengths = np.linalg.norm(np.asarray(steps.coordinates[0]), axis=1)
+    assert steps.tangents.shape == (1, 6, pca.num_components)
+    lengths = np.linalg.norm(np.asarray(steps.tangents[0]), axis=1)
     assert (lengths > 0.01).all()
-    assert np.isfinite(steps.bends).all()
+    assert np.isfinite(steps.curvatures).all()
 
 
 def test_wrong_numbers_and_names_are_refused(tmp_path):

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxedit.axes.layer_curves import bending, whitened_scale
+from jaxedit.axes.layer_curves import pseudo_huber
 from jaxedit.errors import InputError
 from jaxedit.latents.pca import PCA
 
@@ -199,7 +199,7 @@ def place(
 ) -> Float[Array, "batch num_groups k"]:
     """x(a) = a s + φ(a) b."""
     step, bend = curve
-    return amounts[:, None, None] * step + bending(amounts)[:, None, None] * bend
+    return amounts[:, None, None] * step + pseudo_huber(amounts)[:, None, None] * bend
 
 
 def in_layers(
@@ -207,7 +207,7 @@ def in_layers(
 ) -> Float[Array, "batch num_ws w_dim"]:
     """Whitened moves of the groups as moves of the style inputs."""
     k = moves.shape[-1]
-    return ((moves * whitened_scale(pca)) @ pca.components[:k])[:, group_of_layer]
+    return ((moves * pca.whitened_scale) @ pca.components[:k])[:, group_of_layer]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -335,7 +335,7 @@ class Curve:
         down, up = 1 / np.clip(gains, 0.4, 1.5)
         curve = jnp.asarray(self.state["mean_step"]), jnp.asarray(_KEPT_BEND * self.state["mean_bend"])
         below, above = np.asarray(place(curve, jnp.asarray([-down, up])), np.float64)
-        return (above - below) / 2, (above + below) / (2 * float(bending(jnp.float32(1.0))))
+        return (above - below) / 2, (above + below) / (2 * float(pseudo_huber(jnp.float32(1.0))))
 
     def take(
         self,
@@ -363,7 +363,7 @@ class Curve:
             step += shorter * np.asarray(of_step, np.float64)
             bend += shorter * np.asarray(of_bend, np.float64)
         squares = np.asarray(amounts, np.float64) ** 2
-        bends = np.asarray(bending(jnp.asarray(amounts)), np.float64) ** 2
+        bends = np.asarray(pseudo_huber(jnp.asarray(amounts)), np.float64) ** 2
         rate = self.rate / (1 + int(state["batches"]) / 30)
         shape = step.shape
         state["step"] = state["step"] - rate * (self.inverse @ step.ravel() / squares.sum()).reshape(shape)
@@ -401,7 +401,7 @@ def calibrated(
         amount: at which that was measured.
     """
     steps, bends = (np.asarray(c, np.float64) for c in curves)
-    phi = float(bending(jnp.float32(amount)))
+    phi = float(pseudo_huber(jnp.float32(amount)))
     ends = []
     for side, seen in zip((-1, 1), effects, strict=True):
         mean, error = seen.mean(1), seen.std(1) / np.sqrt(seen.shape[1])

@@ -18,7 +18,7 @@ from jaxedit.axes.curve_learning.image_loss import (
     image_loss,
     place,
 )
-from jaxedit.axes.layer_curves import bending
+from jaxedit.axes.layer_curves import pseudo_huber
 from jaxedit.errors import InputError
 
 COLUMNS = ("age", "smile", "age@second")
@@ -223,7 +223,7 @@ def test_a_curve_goes_on_from_its_state(world, moments):
 def test_calibration_makes_both_sides_one_and_the_others_none():
     random = np.random.RandomState(3)
     curves = random.randn(2, 2, 2, 5)
-    amount, phi = 1.0, float(bending(jnp.float32(1.0)))
+    amount, phi = 1.0, float(pseudo_huber(jnp.float32(1.0)))
     # Effects of either side are linear in the place that the curve has there.
     response = {-1: random.randn(10, 2), 1: random.randn(10, 2)}
     places = {s: (s * amount * curves[0] + phi * curves[1]).reshape(2, -1) for s in (-1, 1)}

@@ -6,8 +6,9 @@ import pytest
 from conftest import NAMES, SMALL
 from flax import nnx
 
-from jaxedit.axes import AxesConfig, fit_pca, learn_axes, learn_axes_sweep, learning
+from jaxedit.axes import AxesConfig, fit_pca, learn_axes, learn_axes_sweep
 from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.learning import learn
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
 from jaxedit.labels.dataset import LabelledLatents
 
@@ -52,7 +53,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, pca,
 
 def test_a_killed_run_resumes_to_the_same_bits(dataset, pca, axes, tmp_path, monkeypatch):
     calls = 0
-    original = learning.run_chunk
+    original = learn.run_chunk
 
     def killed_in_the_last_chunk(*arguments):
         nonlocal calls
@@ -61,7 +62,7 @@ def test_a_killed_run_resumes_to_the_same_bits(dataset, pca, axes, tmp_path, mon
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(learning, "run_chunk", killed_in_the_last_chunk)
+    monkeypatch.setattr(learn, "run_chunk", killed_in_the_last_chunk)
     with pytest.raises(KeyboardInterrupt):
         learn_axes(dataset, pca, SMALL, checkpoint_dir=tmp_path / "run", progress=False)
     assert_same(learn_axes(dataset, pca, SMALL, checkpoint_dir=tmp_path / "run", progress=False), axes)
