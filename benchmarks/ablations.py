@@ -32,9 +32,10 @@ from benchmarks.ablation_report import METRICS, Results, draw, fill, print_studi
 from benchmarks.common import Rows, environment
 from jaxedit.axes import PCA, AttributeAxes, AxesConfig, fit_pca, learn_axes_sweep
 from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.axes.learning.learn import _split as split_dataset
 from jaxedit.axes.learning.training import SWEEPABLE, mean_off_diagonal
-from jaxedit.axes.report import fit_probes, held_out_report, leakage
+from jaxedit.axes.report import fit_probes, held_out_report
 from jaxedit.errors import InputError
 from jaxedit.evaluation.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
 from jaxedit.labels.dataset import LabelledLatents
@@ -277,7 +278,7 @@ def _measure(
         "code_correlation": report.code_correlation,
         "attribute_code_correlation": report.attribute_code_correlation,
         "leakage": report.leakage.mean(),
-        "fresh_leakage": leakage(effects).mean(),
+        "fresh_leakage": leakage_of_effects(effects).mean(),
         "effect": own.mean(),
         "move_length": (lengths / jnp.abs(own)).mean(),
         "reconstruction_error": report.reconstruction_error,
@@ -321,7 +322,7 @@ def references(reference: Reference, k: int) -> Rows:
         known = {
             "axis_label_correlation": np.diagonal(np.corrcoef(codes.T, labels.T), len(effects)).mean(),
             "attribute_code_correlation": mean_off_diagonal(jnp.asarray(np.corrcoef(codes.T))),
-            "fresh_leakage": leakage(effects.astype(np.float32)).mean(),
+            "fresh_leakage": leakage_of_effects(effects.astype(np.float32)).mean(),
         }
         every = np.hstack([codes, noise]).astype(np.float32)
         return (

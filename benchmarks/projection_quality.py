@@ -24,6 +24,7 @@ import typer
 from benchmarks.common import Rows, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.attributes.independent.classifiers import IndependentIdentity
+from jaxedit.axes.leakage import leakage
 from jaxedit.evaluation.report.contact_sheet import draw_grid
 from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.images import save_image, to_uint8
@@ -74,9 +75,9 @@ class Studio:
                 n: float(seen[1][names.index(n)] - seen[0][names.index(n)]) / 2 / self.std[n]
                 for n in _WATCHED
             }
-            others = [abs(effect[name]) for name in _WATCHED if name != target]
+            others = np.asarray([effect[name] for name in _WATCHED if name != target])
             row[f"{target} effect"] = effect[target]
-            row[f"{target} leakage"] = float(np.mean(others)) / max(abs(effect[target]), 1e-3)
+            row[f"{target} leakage"] = float(leakage(np.float64(max(abs(effect[target]), 1e-3)), others))
         return images, row
 
     def row(

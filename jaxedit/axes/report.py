@@ -11,7 +11,6 @@ of axis i by +1 and by −1,
 
 import dataclasses
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.axes.autoencoder import AxisAutoencoder, ridge
+from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.axes.learning.losses import correlation_matrix, reconstruction_loss
 from jaxedit.axes.learning.training import axis_label_correlation, mean_off_diagonal
 
@@ -116,14 +116,5 @@ def held_out_report(
         attribute_code_correlation=mean_off_diagonal(correlations[:num_attributes, :num_attributes]),
         reconstruction_error=reconstruction_loss(head, autoencoder.decode(codes), w_pca.shape[1]),
         effects=effects,
-        leakage=leakage(effects),
+        leakage=leakage_of_effects(effects),
     )
-
-
-def leakage(
-    effects: Float[Array | np.ndarray, "num_attributes num_attributes"],
-) -> Float[Any, " num_attributes"]:
-    """Mean magnitude of each row's other entries relative to its diagonal entry."""
-    magnitudes = jnp.abs(jnp.asarray(effects))
-    own = jnp.diagonal(magnitudes)
-    return (magnitudes.sum(1) - own) / (max(len(magnitudes) - 1, 1) * own)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from jaxedit.attributes.classifier import AttributeClassifier, as_argument
 from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.contact_sheet import EditSteps
 from jaxedit.evaluation.thumbnails import padded_batches
@@ -49,10 +50,8 @@ class ImageEffects:
     @property
     def leakage(self) -> Float[np.ndarray, " num_targets"]:
         """Mean magnitude of the effects on other attributes relative to that on the attribute itself."""
-        columns = [self.measured_names.index(name) for name in self.target_names]
-        magnitudes = np.abs(self.effects)
-        own = magnitudes[np.arange(len(columns)), columns]
-        return (magnitudes.sum(1) - own) / (max(len(self.measured_names) - 1, 1) * own)
+        own = [self.measured_names.index(name) for name in self.target_names]
+        return np.asarray(leakage_of_effects(self.effects, own))
 
 
 def effect_matrix(

@@ -25,6 +25,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxedit.axes.leakage import leakage
+
 SLIDER = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 """Positions of a slider of which 1 is the amount of equal change, where it is tested for being monotone."""
 
@@ -236,11 +238,11 @@ class Sides:
     def leakage(self, others: Sequence[str]) -> Float[np.ndarray, "resamples 2"]:
         """Of either side."""
         means = _means(self.weights, self._of(others))
-        return (means * np.sign(means[0])).mean(2) / self.target
+        return np.asarray(leakage(self.target, means, np.sign(means[:1])))
 
     def absolute_leakage(self, others: Sequence[str]) -> Float[np.ndarray, "resamples 2"]:
         """Of either side."""
-        return _means(self.weights, np.abs(self._of(others))).mean(2) / self.target
+        return np.asarray(leakage(self.target, _means(self.weights, np.abs(self._of(others)))))
 
     def floor(self, others: Sequence[str]) -> float:
         """Leakage that chance alone would give: the mean of |N(0, standard error)| is √(2/π) of that error."""

@@ -10,7 +10,6 @@ from jaxedit.axes.learning.losses import (
     decorrelation_loss,
     reconstruction_loss,
 )
-from jaxedit.axes.report import leakage
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
@@ -75,8 +74,3 @@ def test_damping_trades_the_length_of_a_move_against_what_else_it_changes():
         others.append(np.abs(effects - np.eye(3)).mean())
     assert lengths[0] > lengths[1] > lengths[2]
     assert others[0] < 1e-4 < others[1] < others[2]
-
-
-def test_leakage_by_hand():
-    effects = np.array([[2.0, 0.5, -0.5], [0.0, 1.0, 0.0], [1.0, 1.0, -1.0]], np.float32)
-    np.testing.assert_allclose(leakage(effects), [0.25, 0.0, 1.0])
