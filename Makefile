@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # On Linux, memory in large pages: otherwise a third of the time of an image on a CPU goes into page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo demo-photo test test-slow lint types check benchmark clean
+.PHONY: demo demo-photo test test-slow test-newest lint types check benchmark clean
 
 demo: $(VENV)/.demo
 	$(BIN)/jaxedit demo --out demo
@@ -20,6 +20,15 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(PYTEST) -m slow
+
+# The core of the tests on the newest Python at hand, and with the newest JAX that it resolves.
+NEWEST ?= $(shell for v in 3.14 3.13 3.12 3.11; do for p in python$$v $$HOME/.pyenv/versions/$$v*/bin/python; do \
+	$$p -c 'import venv' 2>/dev/null && echo $$p && exit; done; done)
+CORE = tests/storage tests/nn tests/generators/stylegan2 tests/latents tests/labels tests/axes tests/test_sharding.py
+
+test-newest: .venv-newest/.test
+	.venv-newest/bin/python -c "import sys, jax, flax; print('Python', sys.version.split()[0], 'JAX', jax.__version__, 'Flax', flax.__version__)"
+	.venv-newest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(CORE)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -54,9 +63,14 @@ $(VENV)/.test: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.demo
 
+.venv-newest/.test: pyproject.toml
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
 $(VENV)/.benchmark: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test,benchmark]'
 	touch $@ $(VENV)/.demo $(VENV)/.test
 
 clean:
-	rm -rf $(VENV) demo demo-photo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest demo demo-photo .pytest_cache .mypy_cache .ruff_cache

@@ -1,5 +1,7 @@
 """What tests share: the real generator, fetched once into the user's cache."""
 
+import ctypes
+import gc
 import os
 import sys
 import tempfile
@@ -20,6 +22,16 @@ from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.pretrained.registry import load_generator
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def release_memory():
+    """Compiled programs of a module are dropped at its end: those of all modules would take gigabytes."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
