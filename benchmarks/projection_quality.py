@@ -30,12 +30,12 @@ from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import align
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
-from jaxedit.inversion.loss_images import shrink
 from jaxedit.inversion.presets import tuning_preset
 from jaxedit.inversion.project import project
 from jaxedit.inversion.reconstruction_quality import compare
 from jaxedit.inversion.tuning import GeneratorDelta, tune
 from jaxedit.latents.seed_stream import sample_z
+from jaxedit.nn.resize import shrink
 from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
 from jaxedit.storage.atomic import write_atomically
 

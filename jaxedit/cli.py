@@ -209,7 +209,7 @@ def export(
       jaxedit export ffhq --out open                      a converted one
       jaxedit convert open --out again                    back to a checkpoint
     """
-    from jaxedit.generators.modules import module_params
+    from jaxedit.nn.parameters import module_params
     from jaxedit.pretrained.registry import load_generator
 
     model = load_generator(generator)

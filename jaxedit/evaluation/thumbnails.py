@@ -12,6 +12,7 @@ from tqdm import tqdm
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.images import to_uint8
+from jaxedit.nn.resize import average_pool, resample
 
 
 def render_thumbnails(
@@ -68,13 +69,9 @@ def _thumbnails(
     return to_uint8(downscale(generator.synthesis(w), size))
 
 
-def downscale(
-    images: Float[Array, "batch height width 3"], size: int
-) -> Float[Array, "batch {size} {size} 3"]:
-    """Images at another size: the mean over the pixels that fall into one where the sizes divide, else the
+def downscale(images: Float[Array, "batch side side 3"], size: int) -> Float[Array, "batch {size} {size} 3"]:
+    """Square images at another size: the mean over the pixels that fall into one where the sizes divide, else the
     antialiased cubic filter. [-1, 1]."""
-    batch, height, width, _ = images.shape
     images = jnp.clip(images, -1, 1)
-    if height % size == 0 and width % size == 0:
-        return images.reshape(batch, size, height // size, size, width // size, 3).mean((2, 4))
-    return jax.image.resize(images, (batch, size, size, 3), "cubic", antialias=True)
+    side = images.shape[1]
+    return average_pool(images, side // size) if side % size == 0 else resample(images, size, kind="cubic")

@@ -8,8 +8,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
-from jaxedit.generators.modules import Buffer
 from jaxedit.generators.protocol import Generator
+from jaxedit.nn.parameters import Buffer
 
 
 class ConditionedGenerator(nnx.Module):

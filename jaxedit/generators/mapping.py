@@ -10,8 +10,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
-from jaxedit.generators.modules import Affine, Buffer, Params, leaky_relu
 from jaxedit.generators.protocol import check_latents
+from jaxedit.nn.layers import Affine, leaky_relu
+from jaxedit.nn.parameters import Buffer, Params
 
 
 def _pixel_norm(x: Float[Array, "batch width"]) -> Float[Array, "batch width"]:

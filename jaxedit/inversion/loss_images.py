@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxedit.attributes.faces.crop import resample
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.preview import half_size
 from jaxedit.generators.protocol import Generator
+from jaxedit.nn.resize import average_pool, shrink
 
 FACE_START, FACE_EXTENT = (0.125, 0.1875), 0.75
 """The middle of an FFHQ image: the face from the hair line to the chin."""
@@ -30,27 +30,12 @@ def render(
     """
     if is_cheap and isinstance(generator, MobileStyleGAN):
         return jax.lax.platform_dependent(
-            generator, w_plus, cpu=half_size, default=lambda generator, w: _halved(generator.synthesis(w))
+            generator,
+            w_plus,
+            cpu=half_size,
+            default=lambda generator, w: average_pool(generator.synthesis(w), 2),
         )
     return generator.synthesis(w_plus) if noise is None else generator.synthesis(w_plus, noise=noise)  # type: ignore[call-arg]
-
-
-def _halved(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch height_2 width_2 3"]:
-    rows = images[:, ::2] + images[:, 1::2]
-    return 0.25 * (rows[:, :, ::2] + rows[:, :, 1::2])
-
-
-def shrink(
-    images: Float[Array, "batch height width channels"], size: int
-) -> Float[Array, "batch _ _ channels"]:
-    """Square images at `size` pixels a side: by averaging where it divides, with a triangle filter where not.
-
-    Smaller images stay as they are.
-    """
-    side = images.shape[1]
-    while side > size and side % 2 == 0 and side // 2 >= size:
-        images, side = _halved(images), side // 2
-    return images if side <= size else resample(images, start=(0.0, 0.0), extent=1.0, size=size)
 
 
 def face_part(

@@ -24,9 +24,7 @@ from jaxtyping import Array, DTypeLike, Float
 
 from jaxedit.errors import InputError
 from jaxedit.nn.convolution import conv_2d
-
-Params = Mapping[str, Any]
-"""Nested dict of arrays."""
+from jaxedit.nn.parameters import Params
 
 Features = tuple[Float[Array, "#batch _ _ _"], ...]
 """Of each compared layer: √w · f / ‖f‖, [batch, height, width, channels]."""

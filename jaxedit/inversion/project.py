@@ -26,12 +26,13 @@ from jaxedit.generators.protocol import Generator, broadcast_w, weights_fingerpr
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.images import from_pixels
 from jaxedit.inversion.config import ProjectionConfig
-from jaxedit.inversion.loss_images import clip_softly, face_part, render, shrink
+from jaxedit.inversion.loss_images import clip_softly, face_part, render
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.lpips_pretrained import load_lpips
 from jaxedit.inversion.presets import preset
 from jaxedit.inversion.priors import noise_regularity, prior, spread, white
 from jaxedit.latents.pca import PCA, fit_pca
+from jaxedit.nn.resize import shrink
 from jaxedit.parallel import check_batch, gather, replicate, shard_batch
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float, UInt8
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
 from jaxedit.images import from_pixels
-from jaxedit.inversion.loss_images import shrink
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.lpips_pretrained import load_lpips
+from jaxedit.nn.resize import shrink
 
 SIZE = 256
 """Pixels a side at which the perceptual distance compares, and the first of the two PSNRs."""

@@ -25,10 +25,11 @@ from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.config import TuningConfig
-from jaxedit.inversion.loss_images import clip_softly, face_part, shrink
+from jaxedit.inversion.loss_images import clip_softly, face_part
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.lpips_pretrained import load_lpips
 from jaxedit.inversion.project import checked_images
+from jaxedit.nn.resize import shrink
 from jaxedit.storage.atomic import write_atomically
 
 _FORMAT = "jaxedit-generator-delta"

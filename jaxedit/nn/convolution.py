@@ -1,8 +1,9 @@
-"""Convolution of networks and generators that are differentiated inside compiled loops.
+"""Convolutions that are fast on a CPU too: `conv_2d`, and `depthwise_conv` with one kernel for each channel.
 
 XLA on CPU brings convolutions into the form that its fast routine takes only outside of loops. The gradient that
 `jax.grad` makes of a convolution has another form, so that inside a `lax.scan` it runs as plain nested loops, several
-times as slow. Here the gradient is written in the right form at once.
+times as slow. `conv_2d` writes its gradient in the right form at once. `depthwise_conv` is shifted multiply-adds,
+because XLA's grouped convolution takes many times as long on a CPU.
 """
 
 import functools
@@ -10,6 +11,8 @@ import functools
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxedit.nn.windows import shifted_views
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -68,3 +71,23 @@ def _backward(
 
 
 conv_2d.defvjp(_forward, _backward)
+
+
+def depthwise_conv(
+    x: Float[Array, "*batch height width channels"],
+    kernel: Float[Array, "rows columns channels"],
+    stride: tuple[int, int] = (1, 1),
+) -> Float[Array, "*batch height_out width_out channels"]:
+    """Each channel convolved (correlated) with its own kernel, without padding.
+
+    Every XLA backend fuses the shifted multiply-adds into one pass. Give it an array that stands in memory: fused with
+    what made its input (a padding, an upsampling) that work is repeated for each place in the kernel.
+
+    Args:
+        x: feature maps.
+        kernel: one for each channel.
+        stride: in pixels, down and across.
+    """
+    taps = kernel.reshape(-1, kernel.shape[-1])
+    views = shifted_views(x, (kernel.shape[0], kernel.shape[1]), stride)
+    return sum((view * tap for view, tap in zip(views, taps, strict=True)), start=jnp.zeros((), x.dtype))

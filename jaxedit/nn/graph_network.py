@@ -1,8 +1,7 @@
 """Evaluation of a plain network graph in JAX. Images are NHWC.
 
 The graph is a [`Graph`][weights_conversion.formats.tfjs_graph.Graph]. Depthwise convolutions and poolings are sums and
-maxima of shifted slices, and 1×1 convolutions are matrix products: on CPU XLA runs its grouped convolution and its
-`reduce_window` several times slower.
+maxima of shifted views (`nn.windows`), and 1×1 convolutions are matrix products, which XLA runs fast on CPU too.
 """
 
 import dataclasses
@@ -17,6 +16,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
+from jaxedit.nn.convolution import depthwise_conv
+from jaxedit.nn.windows import pad_same, shifted_views
 
 Attributes = Mapping[str, Any]
 
@@ -140,13 +141,13 @@ def _conv(arguments: Sequence[Array], attributes: Attributes) -> Array:
 
 def _depthwise(arguments: Sequence[Array], attributes: Attributes) -> Array:
     x, filters = arguments[:2]
-    window = filters.shape[:2]
+    window = (filters.shape[0], filters.shape[1])
     if window == x.shape[1:3] and attributes["padding"] == "VALID":
         y = jnp.einsum("bhwc,hwc->bc", x, filters[..., 0])[:, None, None]
     else:
-        taps = filters.reshape(-1, filters.shape[2])
-        shifted = _windows(x, window, attributes["stride"], attributes["padding"], 0.0)
-        y = reduce(jnp.add, (part * taps[index] for index, part in enumerate(shifted)))
+        stride = attributes["stride"]
+        padded = pad_same(x, window, stride) if attributes["padding"] == "SAME" else x
+        y = depthwise_conv(padded, filters[..., 0], stride)
     return _fused(y, arguments[2:], attributes)
 
 
@@ -186,24 +187,9 @@ def _average_pool(arguments: Sequence[Array], attributes: Attributes) -> Array:
 
 
 def _pool_windows(x: Array, attributes: Attributes, value: float) -> Iterator[Array]:
-    return _windows(x, attributes["window"], attributes["stride"], attributes["padding"], value)
-
-
-def _windows(
-    x: Array, window: tuple[int, ...], stride: tuple[int, ...], padding: str, value: float
-) -> Iterator[Array]:
-    """The shifted views of a padded image, one for each place in the window, row by row."""
-    if padding == "SAME":
-        pairs = []
-        for length, size, step in zip(x.shape[1:3], window, stride, strict=True):
-            total = max((-(-length // step) - 1) * step + size - length, 0)
-            pairs.append((total // 2, total - total // 2))
-        x = jnp.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=value)
-    last = [(n - size) // step * step for n, size, step in zip(x.shape[1:3], window, stride, strict=True)]
-    for row in range(window[0]):
-        for column in range(window[1]):
-            rows = slice(row, row + last[0] + 1, stride[0])
-            yield x[:, rows, column : column + last[1] + 1 : stride[1]]
+    window, stride = attributes["window"], attributes["stride"]
+    padded = pad_same(x, window, stride, value) if attributes["padding"] == "SAME" else x
+    return shifted_views(padded, window, stride)
 
 
 def _strided_slice(arguments: Sequence[Array], attributes: Attributes) -> Array:

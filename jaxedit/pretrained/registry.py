@@ -17,13 +17,13 @@ from jaxedit.axes.learning.learn import learn_axes
 from jaxedit.errors import CheckpointError, InputError, conversion_errors
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
-from jaxedit.generators.modules import module_params
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labeling import LABELS_FILE
 from jaxedit.labels.labels_file import load_labels
 from jaxedit.latents.pca import fit_pca
+from jaxedit.nn.parameters import module_params
 from jaxedit.storage.cache import cached, cached_checkpoint, checkpoint_folder, locked
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 from jaxedit.storage.download import RANDOM_FACE, Source, fetch

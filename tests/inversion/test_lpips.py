@@ -8,9 +8,9 @@ from flax import nnx
 
 from jaxedit import cli
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.generators.modules import module_params
 from jaxedit.inversion.lpips import LPIPS, NETWORKS, max_pool_2x2, max_pool_3x3
 from jaxedit.inversion.lpips_pretrained import KIND, load_lpips
+from jaxedit.nn.parameters import module_params
 from jaxedit.storage.checkpoints import save_checkpoint
 from tests.conftest import FIXTURES
 

@@ -15,7 +15,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
-from jaxedit.nn.layers import Conv, Linear, Params, SeparableConv
+from jaxedit.nn.layers import Conv, Linear, SeparableConv
+from jaxedit.nn.parameters import Params
 
 SCORE_THRESHOLD = 0.5
 """Boxes of a lower score are not faces: the original's default."""

@@ -14,13 +14,13 @@ from jaxedit.attributes.faces.crop import (
     FACE_TOP,
     crop_faces,
     prepare_images,
-    resample,
 )
 from jaxedit.attributes.faces.geometry import MIRRORED, measure_geometry
 from jaxedit.attributes.faces.networks import FaceNetworks, IdentityNet
 from jaxedit.attributes.faces.pretrained import load_face_networks
+from jaxedit.nn.resize import resample
 
-_COLOUR_SIZE = 128  # pixels a side of the image that colors are measured in
+_COLOR_SIZE = 128  # pixels a side of the image that colors are measured in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +124,7 @@ class FaceAttributes(nnx.Module):
             crops = crop_faces(images)
             mirrored = crops[:, :, ::-1]
             landmarks = self._landmarks(crops, mirrored)
-            whole = resample(images, start=(0.0, 0.0), extent=1.0, size=_COLOUR_SIZE)
+            whole = resample(images, _COLOR_SIZE)
             placed = jnp.asarray([FACE_LEFT, FACE_TOP]) + FACE_SIDE * landmarks
             geometry = measure_geometry(landmarks)
             return {

@@ -18,13 +18,11 @@ from jaxtyping import Array, Float
 from jaxedit.nn.layers import (
     Conv,
     Linear,
-    Params,
     SeparableConv,
-    average_pool_2x2,
-    max_pool_3x3,
-    pad_to_square,
-    resize_bilinear,
 )
+from jaxedit.nn.parameters import Params
+from jaxedit.nn.pooling import max_pool_3x3
+from jaxedit.nn.resize import average_pool, pad_to_square, resize_bilinear_tfjs
 
 NUM_LANDMARKS = 68
 DESCRIPTOR_DIM = 128
@@ -34,7 +32,7 @@ def _prepare(
     crops: Float[Array, "batch height width 3"], size: int, mean_rgb: Sequence[float]
 ) -> Float[Array, "batch {size} {size} 3"]:
     """From [-1, 1] to what the networks were trained on: (0…255 minus the mean color) / 255."""
-    pixels = (resize_bilinear(pad_to_square(crops, -1.0), size) + 1) * 127.5
+    pixels = (resize_bilinear_tfjs(pad_to_square(crops, -1.0), size) + 1) * 127.5
     return (pixels - jnp.asarray(mean_rgb, jnp.float32)) / 255
 
 
@@ -169,7 +167,7 @@ class ResidualBlock(nnx.Module):
         """The skip is pooled, its new channels are zero; the convolutions' smaller output is padded."""
         y = self.conv2(jax.nn.relu(self.conv1(x)))
         if self.down:
-            x = average_pool_2x2(x)
+            x = average_pool(x, 2)
             x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, y.shape[3] - x.shape[3])))
             y = jnp.pad(y, ((0, 0), (0, x.shape[1] - y.shape[1]), (0, x.shape[2] - y.shape[2]), (0, 0)))
         return jax.nn.relu(x + y)

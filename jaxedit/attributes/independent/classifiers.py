@@ -28,11 +28,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxedit.attributes.faces.crop import prepare_images, resample
+from jaxedit.attributes.faces.crop import prepare_images
 from jaxedit.attributes.independent.mesh_geometry import measure_mesh
 from jaxedit.attributes.independent.pretrained import load_independent_networks
 from jaxedit.errors import InputError
 from jaxedit.nn.graph_network import GraphNetwork
+from jaxedit.nn.resize import resample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,7 @@ class _View:
         self, images: Float[Array, "batch side side 3"], size: int
     ) -> Float[Array, "batch size size channels"]:
         corner = (0.5 - self.extent / 2, self.center - self.extent / 2)
-        x = resample(images, start=corner, extent=self.extent, size=size)
+        x = resample(images, size, start=corner, extent=self.extent)
         if self.colors == "bgr":
             x = x[..., ::-1]
         elif self.colors == "gray":

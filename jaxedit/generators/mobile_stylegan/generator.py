@@ -18,15 +18,11 @@ from jaxtyping import Array, DTypeLike, Float, Int
 
 from jaxedit.errors import InputError
 from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
-from jaxedit.generators.modules import (
-    Affine,
-    Buffer,
-    Params,
-    depthwise_conv_3x3_valid,
-    inverse_haar,
-    leaky_relu,
-)
+from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.protocol import broadcast_w, check_latents, has_explicit_sharding
+from jaxedit.nn.convolution import depthwise_conv
+from jaxedit.nn.layers import Affine, leaky_relu
+from jaxedit.nn.parameters import Buffer, Params
 
 _STRIPE_ROWS = 16
 """Rows of a block's input that a CPU works on at once: what they grow into fits its second-level cache."""
@@ -115,7 +111,7 @@ class SeparableConv(nnx.Module):
         noise: Float[Array, "height width"],
     ) -> Float[Array, "height width outer"]:
         """One image, or a stripe of it, given with a margin of one pixel, and the noise of the result's rows."""
-        x = depthwise_conv_3x3_valid(padded, kernel)
+        x = depthwise_conv(padded, kernel)
         height, width, channels = x.shape
         x = (x.reshape(-1, channels) @ self.pointwise[...].astype(x.dtype)).reshape(height, width, -1)
         return leaky_relu(x + noise[..., None] + self.bias[...].astype(x.dtype))

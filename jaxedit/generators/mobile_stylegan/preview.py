@@ -23,8 +23,10 @@ from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
 from jaxedit.generators.mobile_stylegan.generator import Block, MobileStyleGAN, SeparableConv
-from jaxedit.generators.modules import depthwise_conv_3x3_valid, inverse_haar, leaky_relu
+from jaxedit.generators.mobile_stylegan.haar import haar, inverse_haar
 from jaxedit.generators.protocol import broadcast_w, check_latents
+from jaxedit.nn.convolution import depthwise_conv
+from jaxedit.nn.layers import leaky_relu
 
 FACTOR = 4
 """By which the images are smaller than the generator's."""
@@ -178,7 +180,7 @@ def _convolve_forward(
     x: Array, style: Array, depthwise: Array, pointwise: Array, noise: Array, bias: Array
 ) -> tuple[Array, Any]:
     height, width, channels = x.shape
-    convolved = _in_memory(depthwise_conv_3x3_valid(_padded(x), depthwise * style))
+    convolved = _in_memory(depthwise_conv(_padded(x), depthwise * style))
     mixed = (convolved.reshape(-1, channels) @ pointwise).reshape(height, width, -1)
     y = _in_memory(leaky_relu(mixed + noise[..., None] + bias))
     return y, (x, style, depthwise, pointwise, y)
@@ -189,7 +191,7 @@ def _convolve_backward(kept: Any, cotangent: Array) -> tuple[Array | None, ...]:
     height, width, channels = x.shape
     before = jnp.where(y > 0, cotangent, 0.2 * cotangent)
     before = (before.reshape(height * width, -1) @ pointwise.T).reshape(height, width, channels)
-    unscaled = _in_memory(depthwise_conv_3x3_valid(_padded(before), depthwise[::-1, ::-1]))
+    unscaled = _in_memory(depthwise_conv(_padded(before), depthwise[::-1, ::-1]))
     return unscaled * style, (x * unscaled).sum((0, 1)), None, None, None, None
 
 
@@ -210,18 +212,8 @@ def _upsample_forward(x: Array, style: Array) -> tuple[Array, Any]:
 
 def _upsample_backward(kept: Any, cotangent: Array) -> tuple[Array, Array]:
     x, style = kept
-    unscaled = _in_memory(_haar(cotangent))
+    unscaled = _in_memory(haar(cotangent))
     return unscaled * style, (x * unscaled).sum((0, 1))
 
 
 _upsample.defvjp(_upsample_forward, _upsample_backward)
-
-
-def _haar(y: Float[Array, "height_2 width_2 channels"]) -> Float[Array, "height width bands"]:
-    """The Haar transform, which is orthonormal: the inverse and the transpose of `inverse_haar`."""
-    height, width, channels = y.shape
-    squares = y.reshape(height // 2, 2, width // 2, 2, channels)
-    a, b, c, d = squares[:, 0, :, 0], squares[:, 0, :, 1], squares[:, 1, :, 0], squares[:, 1, :, 1]
-    low = 0.5 * (a + b + c + d)
-    details = jnp.stack([a + b - c - d, a - b + c - d, a - b - c + d], axis=-1) * 0.5
-    return jnp.concatenate([low, details.reshape(height // 2, width // 2, -1)], axis=-1)

@@ -8,7 +8,6 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxedit.generators.modules import Affine, Buffer, Params, leaky_relu
 from jaxedit.generators.stylegan2.modulated_conv import (
     MERGED_CHANNELS,
     conv_same,
@@ -18,6 +17,8 @@ from jaxedit.generators.stylegan2.modulated_conv import (
     merged_kernels,
     upsample,
 )
+from jaxedit.nn.layers import Affine, leaky_relu
+from jaxedit.nn.parameters import Buffer, Params
 
 
 @dataclasses.dataclass(frozen=True)

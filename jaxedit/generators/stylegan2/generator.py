@@ -18,9 +18,9 @@ from jaxtyping import Array, DTypeLike, Float, Key
 
 from jaxedit.errors import InputError
 from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
-from jaxedit.generators.modules import Buffer, Params
 from jaxedit.generators.protocol import broadcast_w, check_latents, has_explicit_sharding
 from jaxedit.generators.stylegan2.blocks import Block, Settings, run_block
+from jaxedit.nn.parameters import Buffer, Params
 
 Architecture = Literal["skip", "resnet", "orig"]
 NoiseMode = Literal["const", "random", "none"]

@@ -13,7 +13,7 @@ from PIL import Image
 from jaxedit.attributes.faces.detector import FaceDetector, choose_boxes, overlaps
 from jaxedit.attributes.faces.pretrained import KIND, load_face_detector, load_face_networks
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.nn.layers import resize_bilinear
+from jaxedit.nn.resize import resize_bilinear_tfjs
 from jaxedit.storage.checkpoints import save_checkpoint
 from jaxedit.storage.download import FACE_API, fetch
 
@@ -48,7 +48,7 @@ def test_boxes_and_scores_agree_with_the_original(detector, images, entry):
     side = max(height, width)
     x = jnp.asarray(image, jnp.float32) / 127.5 - 1
     x = jnp.pad(x, ((0, side - height), (0, side - width), (0, 0)), constant_values=-1.0)
-    boxes, scores = jax.tree.map(np.asarray, detect(detector, resize_bilinear(x[None], size)))
+    boxes, scores = jax.tree.map(np.asarray, detect(detector, resize_bilinear_tfjs(x[None], size)))
     chosen = choose_boxes(boxes[0], scores[0], score_threshold=0.3)
     assert len(chosen) == len(entry["faces"])
     np.testing.assert_allclose(scores[0][chosen], [face["score"] for face in entry["faces"]], atol=1e-4)

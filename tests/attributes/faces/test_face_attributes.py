@@ -9,10 +9,11 @@ from PIL import Image
 
 from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.attributes.faces.color import measure_colors, measure_glasses
-from jaxedit.attributes.faces.crop import CROP_SIZE, FACE_LEFT, FACE_SIDE, FACE_TOP, crop_faces, resample
+from jaxedit.attributes.faces.crop import CROP_SIZE, FACE_LEFT, FACE_SIDE, FACE_TOP, crop_faces
 from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
 from jaxedit.attributes.faces.geometry import measure_geometry
 from jaxedit.errors import InputError
+from jaxedit.nn.resize import resample
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SIDE = 512
@@ -170,7 +171,7 @@ def test_can_be_differentiated(portraits, reference):
 
     gradient = jax.jit(jax.grad(total, argnums=(0, 1, 2)))
     landmarks = jnp.asarray([reference[0]["landmarks"]]) / 160
-    whole = resample(portraits[:1], start=(0.0, 0.0), extent=1.0, size=128)
+    whole = resample(portraits[:1], 128)
     crops = crop_faces(portraits[:1])
     for images, faces in ((whole, crops), (jnp.full_like(whole, -1.0), jnp.full_like(crops, -1.0))):
         for part in gradient(images, faces, landmarks):

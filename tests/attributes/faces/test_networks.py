@@ -10,7 +10,7 @@ from PIL import Image
 from jaxedit.attributes.faces.networks import DESCRIPTOR_DIM, NUM_LANDMARKS, FaceNetworks
 from jaxedit.attributes.faces.pretrained import KIND, load_face_networks
 from jaxedit.errors import CheckpointError
-from jaxedit.nn.layers import depthwise_3x3, max_pool_3x3, pad_to_square, resize_bilinear
+from jaxedit.nn.resize import pad_to_square
 from jaxedit.storage.checkpoints import read_metadata, save_checkpoint
 from jaxedit.storage.download import FACE_API, cache_dir, fetch
 
@@ -80,39 +80,6 @@ def test_mean_can_be_differentiated(networks, crops):
     gradient = jax.jit(jax.grad(lambda images: networks.age_gender(images)[0].sum()))(crops[:1])
     assert bool(jnp.isfinite(gradient).all())
     assert float(jnp.abs(gradient).max()) > 0
-
-
-def test_resize_follows_tensorflow_js():
-    x = jnp.arange(4.0).reshape(1, 1, 4, 1) * jnp.ones((1, 4, 1, 1))
-    np.testing.assert_allclose(resize_bilinear(x, 3)[0, 0, :, 0], [0, 4 / 3, 8 / 3], rtol=1e-6)
-    np.testing.assert_allclose(resize_bilinear(x, 8)[0, 0, :, 0], [0, 0.5, 1, 1.5, 2, 2.5, 3, 3], rtol=1e-6)
-    assert resize_bilinear(x, 4) is x
-
-
-def test_padding_puts_the_odd_row_last():
-    padded = pad_to_square(jnp.ones((1, 2, 5, 1)), -1.0)
-    np.testing.assert_array_equal(padded[0, :, 0, 0], [-1, 1, 1, -1, -1])
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [7, 8])
-def test_shifted_slices_equal_the_grouped_convolution_and_the_window_maximum(stride, size):
-    x = jax.random.normal(jax.random.key(0), (2, size, size, 5))
-    filters = jax.random.normal(jax.random.key(1), (3, 3, 5))
-    grouped = jax.lax.conv_general_dilated(
-        x,
-        filters[:, :, None],
-        (stride, stride),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=5,
-    )
-    np.testing.assert_allclose(depthwise_3x3(x, filters, stride=stride), grouped, atol=1e-5)
-    for padding in ("SAME", "VALID"):
-        window = jax.lax.reduce_window(
-            x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, stride, stride, 1), padding
-        )
-        np.testing.assert_array_equal(max_pool_3x3(x, stride=stride, padding=padding), window)
 
 
 def test_second_load_reads_the_checkpoint_and_a_damaged_one_is_made_anew(

@@ -180,7 +180,7 @@ def test_layers_beyond_the_generator_become_its_last():
 def test_style_weights_are_all_that_a_layer_acts_by(tiny):
     """With the weights of a layer at zero its latent does nothing; with all others at zero only it does."""
     from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
-    from jaxedit.generators.modules import module_params
+    from jaxedit.nn.parameters import module_params
 
     layers = [layer for layer, _ in sefa.style_weights(tiny)]
     assert sorted(set(layers)) == list(range(tiny.num_ws))

@@ -6,7 +6,7 @@ import pytest
 from jaxedit.errors import InputError
 from jaxedit.generators import mobile_stylegan
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
-from jaxedit.generators.modules import depthwise_conv_3x3_valid, inverse_haar
+from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.pretrained.registry import load_generator
 
@@ -109,20 +109,6 @@ def test_inverse_haar_is_orthogonal_and_puts_the_bands_in_their_place():
     assert jnp.sum(y**2) == pytest.approx(float(jnp.sum(x**2)), rel=1e-5)
     bands = jnp.zeros((1, 1, 8)).at[0, 0, 3].set(2.0)  # the second detail (hl) of the first channel
     np.testing.assert_array_equal(inverse_haar(bands)[:, :, 0], [[1, -1], [1, -1]])
-
-
-def test_depthwise_convolution_agrees_with_the_grouped_one():
-    x = jax.random.normal(jax.random.key(0), (9, 7, 6))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 6))
-    grouped = jax.lax.conv_general_dilated(
-        x[None],
-        kernel[:, :, None, :],
-        (1, 1),
-        "VALID",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=6,
-    )[0]
-    np.testing.assert_allclose(depthwise_conv_3x3_valid(x, kernel), grouped, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 256), (1, 15, 512), (1, 16, 511)])

@@ -6,8 +6,10 @@ import pytest
 from jaxedit.errors import InputError
 from jaxedit.generators.mobile_stylegan import generator as mobile_stylegan
 from jaxedit.generators.mobile_stylegan import preview as mobile_preview
+from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.mobile_stylegan.preview import fit_preview, half_size
 from jaxedit.generators.protocol import broadcast_w
+from jaxedit.nn.convolution import depthwise_conv
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +65,13 @@ def test_derivatives_written_by_hand_agree_with_automatic_ones():
     arrays = [jnp.asarray(a, jnp.float32) for a in (x, style, depthwise, pointwise, noise, bias)]
 
     def plain(x, style):
-        convolved = mobile_preview.depthwise_conv_3x3_valid(
-            jnp.pad(x, ((1, 1), (1, 1), (0, 0))), arrays[2] * style
-        )
+        convolved = depthwise_conv(jnp.pad(x, ((1, 1), (1, 1), (0, 0))), arrays[2] * style)
         mixed = (convolved.reshape(-1, 8) @ arrays[3]).reshape(6, 8, 4) + arrays[4][..., None] + arrays[5]
         return jnp.maximum(mixed, 0.2 * mixed)
 
     cases = (
         (lambda x, s: mobile_preview._convolve(x, s, *arrays[2:]), plain),
-        (mobile_preview._upsample, lambda x, s: mobile_preview.inverse_haar(x * s)),
+        (mobile_preview._upsample, lambda x, s: inverse_haar(x * s)),
     )
     for ours, automatic in cases:
         values = [
