@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.torch_file import is_torch_file
 from weights_conversion.models.mobile_stylegan import convert_wheel
 from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
 from weights_conversion.models.stylegan2.official import convert_official
@@ -32,9 +33,6 @@ FORMATS = {
 }
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_TORCH_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
-"""How the stream format of PyTorch before 1.6 begins: this number, as the first of several pickles."""
-
 _TENSORFLOW_NETWORK = b"dnnlib.tflib.network"
 _START = 4096
 """The bytes that are looked at: a pickle names the class of its first network before any of its arrays."""
@@ -117,7 +115,7 @@ def _name_format(start: bytes, members: list[str], size: int) -> str | None:
     if start.startswith(_HDF5):
         return "flaxmodels"
     if start.startswith(b"\x80"):
-        if _TORCH_MAGIC in start[:32]:
+        if is_torch_file(start):
             return "rosinality"
         return "tensorflow" if _TENSORFLOW_NETWORK in start else "official"
     header = int.from_bytes(start[:8], "little")

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from weights_conversion.errors import ConversionError, ExportError
 from weights_conversion.models.families import check_generator
-from weights_conversion.models.stylegan2.layout import flatten
+from weights_conversion.table import flatten, nest
 
 FORMAT = "jaxedit-stylegan"
 FORMAT_VERSION = 1
@@ -128,7 +127,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _read_arrays(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConversionError(f"{path}: expected the arrays of an export, found nothing")
-    tree: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     try:
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118 (the file itself does not iterate)
@@ -137,20 +136,8 @@ def _read_arrays(path: Path) -> dict[str, Any]:
                 stored = file.get_slice(name).get_dtype()
                 if stored != "F32":
                     raise ConversionError(f"{path}: {name}: expected numbers of type F32, found {stored}")
-                _insert(tree, name, file.get_tensor(name), path)
+                flat[name] = file.get_tensor(name)
     except (SafetensorError, OSError) as error:
         detail = str(error)[:160]
         raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {detail!r}") from error
-    return tree
-
-
-def _insert(tree: dict[str, Any], name: str, array: np.ndarray, path: Path) -> None:
-    *parents, leaf = name.split(".")
-    node: Any = tree
-    for parent in parents:
-        node = node.setdefault(parent, {})
-        if not isinstance(node, dict):
-            break
-    if not isinstance(node, dict) or leaf in node or "" in (*parents, leaf):
-        raise ConversionError(f"{path}: {name}: expected names that do not contradict each other")
-    node[leaf] = array
+    return nest(flat, name=str(path))

@@ -1,4 +1,4 @@
-"""What every conversion is: a table of (source name → target name, transform)."""
+"""Tables of (source name → target name, transform), and the checks and the tree of arrays that every reader shares."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -33,22 +33,87 @@ def convert(source: Mapping[str, np.ndarray], table: Iterable[Row], *, name: str
         A nested dict of contiguous arrays, a level for each dot of a target name.
 
     Raises:
-        ConversionError: if a source is missing, or an array has not the shape that the table expects.
+        ConversionError: if a source is missing, or an array does not get the shape that the table expects.
     """
-    tree: dict[str, Any] = {}
+    flat = {}
     for row in table:
-        if row.source not in source:
-            raise ConversionError(
-                f"{name}: expected an array named {row.source!r} (for {row.target}), found none"
-            )
-        array = np.ascontiguousarray(row.transform(source[row.source]))
+        found = take(source, row.source, row.target, name=name)
+        try:
+            array = np.ascontiguousarray(row.transform(found))
+        except (IndexError, ValueError):  # the transform takes an array of more dimensions
+            array = found
         if array.shape != row.shape:
             raise ConversionError(
                 f"{name}: {row.source!r}: expected shape {row.shape} for {row.target}, found {array.shape}"
             )
-        *parents, leaf = row.target.split(".")
-        node = tree
+        flat[row.target] = array
+    return nest(flat, name=name)
+
+
+def take(arrays: Mapping[str, np.ndarray], source: str, target: str, *, name: str) -> np.ndarray:
+    """The array of a foreign name.
+
+    Raises:
+        ConversionError: if there is none.
+    """
+    if source not in arrays:
+        raise ConversionError(f"{name}: expected an array named {source!r} (for {target}), found none")
+    return arrays[source]
+
+
+def float32(array: Any, *, where: str) -> np.ndarray:
+    """Floating-point numbers of any width as float32. What is too large for it becomes infinite.
+
+    Args:
+        array: of NumPy or alike.
+        where: file and array, for an error.
+
+    Raises:
+        ConversionError: if the array holds other than floating-point numbers.
+    """
+    array = np.asarray(array)
+    if array.dtype.kind != "f":
+        raise ConversionError(f"{where}: expected floating-point numbers, found {array.dtype}")
+    with np.errstate(all="ignore"):  # `check_finite` finds what overflows
+        return array.astype(np.float32, copy=False)
+
+
+def check_finite(array: np.ndarray, *, where: str) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        ConversionError: if the array holds one.
+    """
+    if not np.isfinite(array).all():
+        raise ConversionError(f"{where}: expected finite numbers, found NaN or infinity")
+
+
+def nest(flat: Mapping[str, np.ndarray], *, name: str) -> dict[str, Any]:
+    """One level of dotted paths as a nested dict.
+
+    Raises:
+        ConversionError: if a path is also the start of another, or a part of it is empty.
+    """
+    tree: dict[str, Any] = {}
+    for path, array in flat.items():
+        *parents, leaf = path.split(".")
+        node: Any = tree
         for parent in parents:
             node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                break
+        if not isinstance(node, dict) or leaf in node or "" in (*parents, leaf):
+            raise ConversionError(f"{name}: {path}: expected names that do not contradict each other")
         node[leaf] = array
     return tree
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dict as one level of dotted paths."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -31,9 +31,10 @@ from small_files import SMALL_FILES
 from small_generators import small_official, small_rosinality
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.models.stylegan2.layout import check_config, flatten
+from weights_conversion.models.stylegan2.layout import check_config
 from weights_conversion.models.stylegan2.official import convert_official
 from weights_conversion.models.stylegan2.rosinality import convert_rosinality
+from weights_conversion.table import flatten
 
 SECONDS = 5
 """For one file of some kilobytes, of which a valid one takes some milliseconds."""

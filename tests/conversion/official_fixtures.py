@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from weights_conversion.models.stylegan2.layout import flatten
 from weights_conversion.models.stylegan2.state_dict import convert_state_dict
+from weights_conversion.table import flatten
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -6,8 +6,9 @@ from safetensors.numpy import save_file
 
 from weights_conversion.errors import ConversionError, ExportError
 from weights_conversion.models.mobile_stylegan import CONFIG as MOBILE_CONFIG
-from weights_conversion.models.stylegan2.layout import check_params, flatten, target_shapes
+from weights_conversion.models.stylegan2.layout import check_params, target_shapes
 from weights_conversion.safetensors_folder import read_folder, write_folder
+from weights_conversion.table import flatten
 
 CONFIG = {
     "family": "stylegan2",

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from weights_conversion.errors import ConversionError
 
+LARGEST_RATIO = 4
+"""Weights are noise to a compressor: a file that declares more than this many times its size is not of weights."""
+
 
 def read_source(source: str | Path | bytes) -> tuple[bytes, str]:
     """The content of a file, given by its path or as it is.

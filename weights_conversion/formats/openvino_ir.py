@@ -51,9 +51,15 @@ def read_constants(xml: bytes, binary: bytes, *, name: str) -> dict[str, np.ndar
         dtype = _DTYPES.get(data.get("element_type", ""))
         if dtype is None:
             continue  # a type that no weight has
-        shape = tuple(int(size) for size in data.get("shape", "").split(",") if size.strip())
-        offset, size = int(data.get("offset", -1)), int(data.get("size", -1))
-        if size != math.prod(shape) * dtype.itemsize or offset < 0 or offset + size > len(binary):
+        try:
+            shape = tuple(int(length) for length in data.get("shape", "").split(",") if length.strip())
+            offset, size = int(data.get("offset", -1)), int(data.get("size", -1))
+        except ValueError as error:
+            raise ConversionError(
+                f"{name}.xml: constant {layer_name!r}: expected whole numbers as shape, offset and size: {error}"
+            ) from error
+        is_shape = min(shape, default=0) >= 0 and size == math.prod(shape) * dtype.itemsize
+        if not is_shape or offset < 0 or offset + size > len(binary):
             raise ConversionError(
                 f"{name}.bin: constant {layer_name!r} of shape {shape} should lie at {offset}…{offset + size}, "
                 f"the file has {len(binary)} bytes"

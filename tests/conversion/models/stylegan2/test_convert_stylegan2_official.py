@@ -8,8 +8,9 @@ from official_fixtures import assert_same, converted_fixture, fixture_params
 from small_generators import small_official
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.models.stylegan2.layout import flatten, target_shapes
+from weights_conversion.models.stylegan2.layout import target_shapes
 from weights_conversion.models.stylegan2.official import convert_official
+from weights_conversion.table import flatten
 
 ALL = ["stylegan2_ada_64", "stylegan2_ada_cond_32", "stylegan2_ada_resnet_32"]
 
@@ -195,7 +196,11 @@ B8 = "synthesis.b8"
         ),
         (f"{B8}.conv1.bias", np.array([0, 1e300, 0, 0]), r"blocks\.1\.conv1\.bias: .*NaN or infinity"),
         (f"{B8}.conv1.bias", np.arange(4), r"conv1\.bias': expected floating-point numbers, found int64"),
-        ("mapping.fc0.weight", np.ones(4, np.float32), "expected a weight of 2 dimensions"),
+        (
+            "mapping.fc0.weight",
+            np.ones(4, np.float32),
+            r"fc0\.weight' of 2 dimensions, found one of shape \(4,\)",
+        ),
         ("mapping.fc0.weight", np.ones((5, 4), np.float32), r"fc0\.bias': expected shape \(5,\)"),
         (f"{B8}.resample_filter", np.ones((4, 4), np.float32), r"expected the filter \[1, 3, 3, 1\]"),
         (f"{B8}.conv0.resample_filter", np.ones((2, 2), np.float32), r"expected the filter \[1, 3, 3, 1\]"),

@@ -9,8 +9,9 @@ from official_fixtures import assert_same
 from small_generators import rosinality_checkpoint, small_rosinality
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.models.stylegan2.layout import flatten, target_shapes
+from weights_conversion.models.stylegan2.layout import target_shapes
 from weights_conversion.models.stylegan2.rosinality import convert_rosinality
+from weights_conversion.table import flatten
 
 
 def small(**arrays):
