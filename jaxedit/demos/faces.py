@@ -19,6 +19,8 @@ from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.learning.learn import learn_axes
+from jaxedit.demos.faces_page import write_page
+from jaxedit.environment import devices, peak_memory_gb, versions
 from jaxedit.errors import InputError, JaxeditError, OutputError
 from jaxedit.evaluation.effects import ImageEffects, effects_of_steps
 from jaxedit.evaluation.report.contact_sheet import (
@@ -30,7 +32,7 @@ from jaxedit.evaluation.report.contact_sheet import (
     draw_grid,
     render_edit_steps,
 )
-from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
+from jaxedit.evaluation.report.page import PageImage
 from jaxedit.evaluation.report.plots import (
     plot_correlations,
     plot_effects,
@@ -38,12 +40,12 @@ from jaxedit.evaluation.report.plots import (
     plot_training,
     save_figure,
 )
-from jaxedit.evaluation.report.published import leakage_table, load_numbers
+from jaxedit.evaluation.report.published import load_numbers
 from jaxedit.images import save_image
 from jaxedit.latents.pca import fit_pca
 from jaxedit.latents.seed_stream import sample_z
-from jaxedit.pretrained.inspection import LICENSE_NOTE, devices, versions
 from jaxedit.pretrained.registry import (
+    KNOWN_GENERATORS,
     cache_axes,
     evaluation_path,
     load_generator,
@@ -143,7 +145,8 @@ def run_demo(
     metrics = _metrics(axes, effects, watch.seconds, num_labelled=len(dataset))
     metrics["evaluation"] = load_numbers(evaluation_path(generator_name))
     write_atomically(out / "metrics.json", (json.dumps(metrics, indent=2) + "\n").encode())
-    return _write_page(out, axes, images, plots, metrics)
+    note = KNOWN_GENERATORS[generator_name].license_note
+    return write_page(out / "index.html", axes, images, plots, metrics, license_note=note)
 
 
 def _make_folder(out: Path) -> None:
@@ -297,129 +300,3 @@ def _metrics(
         "config": dataclasses.asdict(axes.config),
         "versions": versions(),
     }
-
-
-def peak_memory_gb() -> float | None:
-    """The most memory that this process has held, in 10⁹ bytes; None where the system does not tell."""
-    try:
-        # Linux: unlike getrusage, which starts at what the parent process held.
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e9
-    except (OSError, IndexError, ValueError):
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
-
-
-def _write_page(
-    out: Path,
-    axes: AttributeAxes,
-    images: tuple[PageImage, ...],
-    plots: Mapping[str, PageImage],
-    metrics: Mapping[str, Any],
-) -> Path:
-    summary, evaluation, peak = metrics["summary"], metrics["evaluation"], metrics["peak_memory_gb"]
-    memory = "–" if peak is None else f"{peak:.1f} GB"
-    headlines = [
-        (str(len(axes.attribute_names)), "labelled axes"),
-        (f"{summary['axis_label_correlation']:.2f}", "correlation of axis and label"),
-        (
-            f"{_shipped_leakage(evaluation):.2f}",
-            f"leakage in the images of {evaluation['faces']} other faces",
-        ),
-        (f"{metrics['total_seconds']:.0f} s", "from weights to this page"),
-        (memory, "peak memory"),
-    ]
-    sections = [
-        Section(
-            "Faces, edited",
-            (
-                "Each face was generated, then moved along one axis and generated again. Amounts are in standard "
-                f"deviations (σ) of the attribute over {metrics['num_labelled_latents']:,} generated faces.",
-            ),
-            images[:1],
-            wide=True,
-        ),
-        Section(
-            "One axis, one attribute",
-            (),
-            tuple(plots[name] for name in ("effects", "image_effects") if name in plots),
-            wide=True,
-        ),
-        Section(
-            "Against other ways to edit",
-            (
-                "These axes were measured beforehand, beside other methods fitted to the same labels and directions "
-                f"that others publish, on {evaluation['faces']} held-out faces: each method moved every face until the "
-                "attribute had changed by as much in the image. Leakage is how much the others of "
-                f"{', '.join(attribute_text(name) for name in evaluation['judged'])} then changed, relative to that; "
-                "identity is the distance of the face's descriptors before and after, of which 0.6 is about another "
-                "person's. A dash: the method did not bring the attribute so far.",
-            ),
-            (),
-            (leakage_table(evaluation),),
-            wide=True,
-        ),
-        Section("Axes and labels", (), (plots["correlations"], plots["variance"])),
-        Section("Training", (), (plots["training"],), wide=True),
-        Section("Numbers", (), (), _tables(axes, metrics)),
-        Section(
-            "Contact sheets",
-            (
-                "Below the images: where the face lies on the axis, in years or degrees where that says something.",
-            ),
-            images[1:],
-        ),
-    ]
-    return write_report(
-        out / "index.html",
-        title="Editing faces along labelled axes",
-        lead="jaxedit learnt axes of a StyleGAN's latent space, each bound to one attribute and decorrelated from the "
-        "others. This page shows what moving along them does.",
-        headlines=headlines,
-        sections=sections,
-        footer=(
-            LICENSE_NOTE,
-            "The faces are generated and show no real people. The attribute values are estimates of an image's "
-            "appearance by small networks.",
-        ),
-    )
-
-
-def _shipped_leakage(evaluation: Mapping[str, Any]) -> float:
-    """Mean over the targets of the axes that ship, which come first."""
-    first = evaluation["rows"][0]["method"]
-    return float(np.mean([row["leakage"] for row in evaluation["rows"] if row["method"] == first]))
-
-
-def _tables(axes: AttributeAxes, metrics: Mapping[str, Any]) -> tuple[Table, ...]:
-    attributes = tuple(
-        (
-            attribute_text(name),
-            row["unit"],
-            f"{row['axis_label_correlation']:.2f}",
-            f"{row['effect']:.2f}",
-            f"{row['leakage']:.2f}",
-        )
-        for name, row in metrics["attributes"].items()
-    )
-    stages = [(name, f"{seconds:.1f}") for name, seconds in metrics["seconds"].items()]
-    means = [(name.replace("_", " "), f"{value:.4f}") for name, value in metrics["summary"].items()]
-    settings = [(n.replace("_", " "), "–" if v is None else str(v)) for n, v in metrics["config"].items()]
-    machine = [("device", ", ".join(metrics["devices"])), ("processor cores", str(metrics["cpu_count"]))]
-    machine += list(metrics["versions"].items())
-    return (
-        Table(
-            "Attributes, on held-out faces",
-            ("attribute", "unit", "correlation", "effect", "leakage"),
-            attributes,
-        ),
-        Table("Settings of the training", ("setting", "value"), tuple(settings)),
-        Table("Means, on held-out faces", ("metric", "value"), tuple(means)),
-        Table("Wall time", ("stage", "seconds"), (*stages, ("all", f"{metrics['total_seconds']:.1f}"))),
-        Table("Machine and versions", ("item", "value"), tuple(machine)),
-    )

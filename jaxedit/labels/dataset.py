@@ -1,6 +1,7 @@
 """Latents with the attribute values of their images: what the axes are learnt from."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -48,3 +49,19 @@ class LabelledLatents:
 
     def __len__(self) -> int:
         return len(self.w)
+
+    def select(self, attribute_names: Sequence[str]) -> "LabelledLatents":
+        """The same latents with some of the attributes, in the order given.
+
+        Raises:
+            InputError: if a name is unknown or comes twice.
+        """
+        names = tuple(attribute_names)
+        if len(set(names)) != len(names) or not set(names) <= set(self.attribute_names):
+            known = ", ".join(self.attribute_names)
+            raise InputError(f"attributes: expected each once, some of {known}; got '{','.join(names)}'")
+        columns = [self.attribute_names.index(name) for name in names]
+        units = tuple(self.attribute_units[column] for column in columns)
+        return dataclasses.replace(
+            self, values=self.values[:, columns], attribute_names=names, attribute_units=units
+        )

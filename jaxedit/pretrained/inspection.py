@@ -1,16 +1,13 @@
-"""What is installed, what the cache holds, and what a folder holds, as text for people."""
+"""Descriptions of the installation, the cache, and folders, as text for people."""
 
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from jaxedit._version import __version__
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.report import AxesReport
+from jaxedit.environment import devices, versions
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.labels.labeling import LABELS_FILE
 from jaxedit.labels.labels_file import load_labels
@@ -18,31 +15,9 @@ from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes
 from jaxedit.storage.checkpoints import read_metadata
 from jaxedit.storage.download import cache_dir
 
-LICENSE_NOTE = (
-    "The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data and code are for "
-    "non-commercial research."
-)
-
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
-
-
-def versions() -> dict[str, str]:
-    """Versions of the library, of Python and of the packages that the numbers depend on."""
-    return {"jaxedit": __version__, "python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in _PACKAGES
-    }
-
-
-def devices() -> list[str]:
-    """The devices that JAX computes on, such as "cpu" or "gpu (NVIDIA H100)"."""
-    return [
-        d.platform if d.device_kind.lower() == d.platform else f"{d.platform} ({d.device_kind})"
-        for d in jax.devices()
-    ]
-
 
 def describe_installation() -> str:
-    """Versions, devices, known generators, and the cache with the sizes of what is in it."""
+    """Versions, devices, known generators, and the cache with the sizes of its entries."""
     lines = [f"{name:18}{version}" for name, version in versions().items()]
     lines += ["", f"{'devices':18}{', '.join(devices())}", f"{'generators':18}{', '.join(KNOWN_GENERATORS)}"]
     cache = cache_dir()
@@ -53,18 +28,18 @@ def describe_installation() -> str:
 
 
 def describe(what: str) -> str:
-    """What a known generator or a folder (labels, axes, any checkpoint of this library) holds.
+    """The contents of a known generator or a folder (labels, axes, any checkpoint of this library).
 
     Raises:
-        InputError: if it is neither.
-        CheckpointError: if it is a damaged or newer checkpoint.
+        InputError: if there is no such generator or folder.
+        CheckpointError: if the folder is a damaged or newer checkpoint.
     """
     if what in KNOWN_GENERATORS:
-        source = KNOWN_GENERATORS[what].source
+        known = KNOWN_GENERATORS[what]
         lines = [
             f"generator {what}",
-            f"source: {source.name} {source.version}, {source.megabytes} MB",
-            LICENSE_NOTE,
+            f"source: {known.source.name} {known.source.version}, {known.source.megabytes} MB",
+            known.license_note,
             "",
         ]
         return "\n".join(lines) + describe_axes(load_axes(what))

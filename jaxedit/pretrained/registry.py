@@ -51,6 +51,8 @@ class KnownGenerator(NamedTuple):
     """The package's file of the layer steps of its axes."""
     evaluation: str
     """The package's file of what its axes, and others, do in images."""
+    license_note: str
+    """What the license of the weights says, for people."""
 
 
 KNOWN_GENERATORS = {
@@ -61,6 +63,8 @@ KNOWN_GENERATORS = {
         "mobile_stylegan_ffhq_labels.npz",
         "mobile_stylegan_ffhq_curves.npz",
         "mobile_stylegan_ffhq_evaluation.json",
+        "The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data and code are "
+        "for non-commercial research.",
     )
 }
 

@@ -1,24 +1,27 @@
-"""Compiled programs kept between the runs of the command line, so that only the first one waits for XLA."""
+"""Compiled programs kept between the runs of the command line, so that only the first run waits for XLA."""
 
 import hashlib
 import os
 import platform
+import sys
 from pathlib import Path
-
-import jax
 
 from jaxedit.storage.download import cache_dir
 
-_LEAST_SECONDS = 0.3
-"""What compiles faster is not worth a file."""
+_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+_LEAST_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 
 
 def keep_compiled_programs() -> None:
-    """Let JAX keep its programs in the cache, unless the environment says where, or that it should not."""
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ or "JAX_ENABLE_COMPILATION_CACHE" in os.environ:
+    """Let JAX keep its programs in the cache, unless the environment says where, or that it should not.
+
+    JAX reads the environment when it is imported, so call this before. The call itself does not import JAX.
+    """
+    if _FOLDER in os.environ or "JAX_ENABLE_COMPILATION_CACHE" in os.environ or "jax" in sys.modules:
         return
-    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "compiled" / _machine()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
+    os.environ[_FOLDER] = str(cache_dir() / "compiled" / _machine())
+    # What compiles faster is not worth a file.
+    os.environ.setdefault(_LEAST_SECONDS, "0.3")
 
 
 def _machine() -> str:

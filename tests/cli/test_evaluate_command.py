@@ -69,7 +69,7 @@ def test_axes_against_directions(run, no_page, tmp_path):
     np.savez(tmp_path / "published.npz", crimson=-np.eye(6)[0], green=np.eye(6)[1])
     arguments = ("--axes", "ours=toy", "--directions", tmp_path / "published.npz", "--rename", "crimson=-red")
     out = tmp_path / "evaluation"
-    code, _, err = run(*arguments, "--no-judges", "--attributes", "red,blue", "--out", out)
+    code, _, err = run(*arguments, "--no-independent", "--attributes", "red,blue", "--out", out)
     assert code == 0, err
     content = json.loads((out / "evaluation.json").read_text())
     assert content["job"]["methods"] == {"ours": ["red", "blue"], "published": ["red"]}
@@ -83,7 +83,7 @@ def test_labels_by_the_judges_fix_their_unit(run, no_page, tmp_path):
     labels = Labels("toy", 0, values[:, ::-1].copy(), ("green@one", "red@one"), ("", ""), zeros, zeros)
     save_labels(labels, tmp_path / "labels.npz")
     out = tmp_path / "evaluation"
-    code, _, err = run("--attributes", "red", "--judge-labels", tmp_path, "--out", out)
+    code, _, err = run("--attributes", "red", "--independent-labels", tmp_path, "--out", out)
     assert code == 0, err
     judge = json.loads((out / "evaluation.json").read_text())["results"][0]["judges"]["independent networks"]
     assert 0.02 < judge["target_change"]["value"] < 0.2  # a tenth of what the classifier sees
@@ -98,7 +98,7 @@ def test_labels_by_the_judges_fix_their_unit(run, no_page, tmp_path):
         (["--rename", "pose"], "--rename: expected OLD=NEW"),
         (["--rename", "pose=yaw"], "'pose' is in none"),
         (["--axes", "a=x", "--axes", "a=y"], "'a' twice"),
-        (["--judge-labels", "nowhere"], "nowhere"),
+        (["--independent-labels", "nowhere"], "nowhere"),
         (["--batch-size", "0", "--attributes", "red"], "batch_size"),
     ],
 )
@@ -141,7 +141,7 @@ def test_latents_follow_the_truncation(run, no_page, tmp_path):
     spreads = []
     for psi in (1.0, 0.5):
         out = tmp_path / str(psi)
-        assert run("--attributes", "red", "--truncation-psi", psi, "--no-judges", "--out", out)[0] == 0
+        assert run("--attributes", "red", "--truncation-psi", psi, "--no-independent", "--out", out)[0] == 0
         with np.load(out / "measurements" / "unedited.npz") as file:
             spreads.append(float(jnp.std(file["values"])))
     assert spreads[1] == pytest.approx(spreads[0] / 2, rel=1e-4)

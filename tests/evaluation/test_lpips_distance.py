@@ -100,7 +100,7 @@ def test_command(monkeypatch, capsys, classifier, tmp_path, option):
     monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
     monkeypatch.setattr("jaxedit.evaluation.report.comparison_page.write_page", lambda result: result.folder)
     np.savez(tmp_path / "directions.npz", red=np.eye(W_DIM)[0])
-    command = ["jaxedit", "evaluate", "-g", "toy", "--faces", "6", "--pilot", "2", "--no-judges", option]
+    command = ["jaxedit", "evaluate", "-g", "toy", "--faces", "6", "--pilot", "2", "--no-independent", option]
     command += ["--directions", str(tmp_path / "directions.npz"), "--attributes", "red"]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / "evaluation")])
     with pytest.raises(SystemExit) as exit_:

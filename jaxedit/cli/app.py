@@ -1,0 +1,87 @@
+"""The commands together, the entry point, and the exit codes.
+
+Exit codes: 0 success, 1 failure (a download, a file that cannot be written), 2 wrong input, 130 interrupted.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jaxedit._version import __version__
+from jaxedit.cli import demos, edit, evaluate, generators, info, labels_and_axes, photos
+from jaxedit.errors import CheckpointError, InputError, JaxeditError
+from jaxedit.storage.compilation_cache import keep_compiled_programs
+
+app = typer.Typer(
+    name="jaxedit",
+    help="""Edit faces of a pretrained StyleGAN along labeled axes: age, smile, glasses, …
+
+    \b
+    Start here:
+      jaxedit edit --seed 7 age=+1.5 smile=+1           one edited face: edited.png
+      jaxedit demo                                      a page of edited faces: demo/index.html
+      jaxedit COMMAND --help                            options and examples of a command
+    """,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _print_version(value: bool) -> bool:
+    if value:
+        print(f"jaxedit {__version__}")
+        raise typer.Exit
+    return value
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+# In the order of the help: faces and photographs, labels and axes, weights, the rest.
+for _name, _command in {
+    "edit": edit.edit,
+    "align": photos.align,
+    "project": photos.project,
+    "label": labels_and_axes.label,
+    "learn": labels_and_axes.learn,
+    "evaluate": evaluate.evaluate,
+    "fetch": generators.fetch,
+    "convert": generators.convert,
+    "export": generators.export,
+    "info": info.info,
+    "demo": demos.demo,
+    "demo-photo": demos.demo_photo,
+}.items():
+    app.command(name=_name)(_command)
+
+
+def main() -> None:
+    """Run the command. Errors that users can cause become one line and an exit code."""
+    keep_compiled_programs()
+    try:
+        code = app(standalone_mode=False)
+    except JaxeditError as error:
+        print(f"jaxedit: error: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2 if isinstance(error, InputError | CheckpointError) else 1
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except Exception as error:
+        # Typer's errors of usage; their module has moved between its versions.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        code = getattr(error, "exit_code", 2)
+    if code == 130:  # some versions of Typer return it themselves
+        print("jaxedit: interrupted", file=sys.stderr)
+    sys.exit(code if isinstance(code, int) else 0)

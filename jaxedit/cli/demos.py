@@ -1,0 +1,48 @@
+"""The demos: demo, demo-photo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jaxedit.cli.options import NumStepsOption, Preset, SeedOption
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page.")] = Path("demo"),
+    seed: SeedOption = 0,
+    faces: Annotated[int, typer.Option(help="Number of faces, each with a contact sheet.")] = 6,
+) -> None:
+    """Learn axes, edit faces, and write a page of images.
+
+    The axes are learnt from the shipped labels. The other commands use the shipped axes and learn nothing.
+
+    \b
+    Examples:
+      jaxedit demo                          demo/index.html, a few minutes on two CPU cores
+      jaxedit demo --out more --faces 12
+    """
+    from jaxedit.demos.faces import run_demo
+
+    page = run_demo(out, seed=seed, faces=faces)
+    print(f"open {page}")
+
+
+def demo_photo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the image.")] = Path("demo-photo"),
+    preset: Annotated[Preset, typer.Option(help="Settings of the projection.")] = Preset.FAST,
+    num_steps: NumStepsOption = None,
+) -> None:
+    """Project and edit a photograph, in one image.
+
+    The photograph is scikit-image's astronaut: pip install 'jaxedit[photo]'.
+
+    \b
+    Examples:
+      jaxedit demo-photo                    demo-photo/photo.png, about five minutes on two CPU cores
+      jaxedit demo-photo --num-steps 100    faster, with less likeness
+    """
+    from jaxedit.demos.photo import run_demo_photo
+    from jaxedit.inversion.presets import preset as preset_of
+
+    print(f"open {run_demo_photo(out, config=preset_of(preset, num_steps=num_steps))}")

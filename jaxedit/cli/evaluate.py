@@ -1,0 +1,139 @@
+"""The command that measures edits: evaluate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption
+from jaxedit.cli.parsing import named_paths, parse_names, parse_renames
+from jaxedit.errors import InputError
+
+
+def evaluate(
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Axes: a known generator (for its own axes) or a folder of `jaxedit learn`. NAME=FOLDER gives them a "
+            "name. May be repeated."
+        ),
+    ] = None,
+    directions: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Directions: a .npz of one direction in W [512] or W+ [16, 512] for each attribute. NAME=FILE gives "
+            "them a name. May be repeated."
+        ),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="OLD=NEW for a direction of another name, OLD=-NEW to reverse it too. May be repeated."
+        ),
+    ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(help="Target attributes, separated by commas. Default: age, gender, smile and yaw."),
+    ] = None,
+    faces: Annotated[int, typer.Option(help="Number of faces.")] = 400,
+    pilot: Annotated[int, typer.Option(help="Number of faces that are also edited step by step.")] = 48,
+    change: Annotated[float, typer.Option(help="Mean change of the target, in standard deviations.")] = 1.0,
+    independent: Annotated[
+        bool,
+        typer.Option(
+            "--independent/--no-independent",
+            help="Also measure with independent networks, which had no part in the axes.",
+        ),
+    ] = True,
+    independent_labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels by the independent networks: a folder or an .npz. They fix what one standard deviation is."
+        ),
+    ] = None,
+    lpips: Annotated[
+        bool, typer.Option("--lpips/--no-lpips", help="Also measure the perceptual distance to the original.")
+    ] = True,
+    seed: Annotated[
+        int, typer.Option("--seed", "-s", help="Seed of the faces. The shipped labels have seed 0.")
+    ] = 1,
+    truncation_psi: Annotated[
+        float, typer.Option(help="Truncation: 1 for all faces, less for more usual ones.")
+    ] = 1.0,
+    batch_size: Annotated[int, typer.Option(help="Faces in a batch: 4 suits a CPU, 32 an accelerator.")] = 4,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the result, new or unfinished.")] = Path(
+        "evaluation"
+    ),
+) -> None:
+    """Measure what edits change beside their target.
+
+    Methods are compared at equal change: each moves the same faces along each target until the target has changed by
+    the same amount. Networks then measure what else has changed. Without axes and directions the generator's own axes
+    are measured.
+    Interrupted runs resume: start the command again with the same options.
+
+    \b
+    Examples:
+      jaxedit evaluate --faces 40 --pilot 12 --no-independent    a first look: some minutes on two CPU cores
+      jaxedit evaluate --out evaluation                          evaluation/index.html, about half an hour
+      jaxedit evaluate --axes mobile-stylegan-ffhq --axes mine=axes --attributes age,smile
+      jaxedit evaluate --axes ours=mobile-stylegan-ffhq --directions theirs=directions.npz --rename pose=-yaw
+    """
+    import jax.numpy as jnp
+
+    from jaxedit import evaluation
+    from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+    from jaxedit.attributes.independent.classifiers import (
+        INDEPENDENT_COLUMNS,
+        IndependentAttributes,
+        IndependentIdentity,
+    )
+    from jaxedit.evaluation.comparison import TARGETS
+    from jaxedit.evaluation.methods import load_direction_files
+    from jaxedit.evaluation.report.comparison_page import write_page
+    from jaxedit.inversion.lpips import MIN_SIZE
+    from jaxedit.inversion.lpips_pretrained import load_lpips
+    from jaxedit.labels.labels_file import load_labels
+    from jaxedit.latents.seed_stream import sample_z
+    from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
+
+    if faces < 2:
+        raise InputError(f"faces: expected 2 or more, got {faces}")
+    chosen = named_paths(axes or ([] if directions else [f"jaxedit={generator}"]))
+    files = named_paths(directions or [])
+    methods: list[evaluation.EditingMethod] = [
+        *load_direction_files(files, rename=parse_renames(rename or []))
+    ]
+    methods = [*(evaluation.AxesMethod(n, load_axes(path)) for n, path in chosen.items()), *methods]
+    model = load_generator(generator)
+    identity: dict[str, Any] = {"face-api": FaceIdentity()}
+    networks = {}
+    if independent:
+        classifier = IndependentAttributes(INDEPENDENT_COLUMNS)
+        reference = None
+        if independent_labels is not None:
+            folder = independent_labels
+            labels = load_labels(folder / "labels.npz" if folder.is_dir() else folder)
+            reference = labels.select(classifier.names).values
+        networks["independent networks"] = evaluation.Judge(classifier, reference=reference)
+        identity["mobileface"] = IndependentIdentity("mobileface")
+    z = jnp.asarray(sample_z(seed, faces, model.z_dim))
+    result = evaluation.evaluate(
+        model,
+        methods,
+        model.mapping(z, truncation_psi=truncation_psi),
+        FaceAttributes(),
+        out=out,
+        attribute_names=TARGETS if attributes is None else parse_names(attributes),
+        reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
+        identity=identity,
+        judges=networks,
+        perceptual=load_lpips("alex") if lpips and model.resolution >= MIN_SIZE else None,
+        change=change,
+        pilot=pilot,
+        batch_size=batch_size,
+        generator_name=generator,
+    )
+    print(result.summary())
+    print(f"open {write_page(result)}")

@@ -1,0 +1,144 @@
+"""Commands from images to axes: label, learn."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jaxedit.cli.options import DEFAULT_GENERATOR, DevicesOption, GeneratorOption, SeedOption
+from jaxedit.cli.parsing import parse_names
+
+
+def label(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the labels, new or unfinished.")],
+    num_samples: Annotated[int, typer.Option("--num-samples", "-n", help="Number of faces.")] = 8192,
+    seed: SeedOption = 0,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="FILE.py:NAME, a classifier of your own, for images other than faces. Default: the face networks."
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Faces in a batch: 8 suits a CPU, 32 an accelerator.")] = 8,
+    shard_size: Annotated[int, typer.Option(help="Faces in a file, a multiple of the batch size.")] = 256,
+    devices: DevicesOption = None,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="One of several processes, on one host or many, that share the work. Start all with the same "
+            "options.",
+        ),
+    ] = False,
+) -> None:
+    """Generate images and measure their attributes, for `learn`.
+
+    Interrupted runs resume: start the command again with the same options, on any number of devices.
+    With --distributed the processes find each other through JAX_COORDINATOR_ADDRESS (host:port of the first),
+    JAX_NUM_PROCESSES and JAX_PROCESS_ID, or on their own on a TPU slice and under Slurm.
+
+    \b
+    Examples:
+      jaxedit label --out labels                                 8192 faces, about 15 minutes on two CPU cores
+      jaxedit label --out labels -n 50000 --batch-size 64        more faces, on an accelerator
+      jaxedit label -g cats --classifier cats.py:Fur -o fur      a converted generator and a classifier of your own
+      jaxedit label --out labels --batch-size 256 --distributed  on each host of a TPU slice
+    """
+    from jaxedit import parallel
+    from jaxedit.attributes.faces.face_attributes import FaceAttributes
+    from jaxedit.attributes.user_classifier import load_classifier
+    from jaxedit.labels import labeling
+    from jaxedit.pretrained.registry import load_generator
+
+    if distributed:
+        parallel.initialize()
+    mesh = parallel.fitting_mesh(batch_size, devices)
+    labels = labeling.label(
+        load_generator(generator),
+        FaceAttributes() if classifier is None else load_classifier(classifier),
+        out,
+        num_samples=num_samples,
+        seed=seed,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        generator_name=generator,
+        mesh=mesh if mesh.size > 1 else None,
+    )
+    print(
+        f"{len(labels.values)} images × {len(labels.attribute_names)} attributes: {out / labeling.LABELS_FILE}"
+    )
+
+
+def learn(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the axes.")] = Path("axes"),
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of `jaxedit label`. Default: the shipped labels.")
+    ] = None,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+    attributes: Annotated[
+        str | None, typer.Option(help="Attributes to learn, separated by commas. Default: all.")
+    ] = None,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Settings of the published recipe, which is slow.")
+    ] = False,
+    num_components: Annotated[
+        int | None, typer.Option(help="Number of principal components that go through the axes.")
+    ] = None,
+    num_steps: Annotated[int | None, typer.Option(help="Number of training steps.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
+    attribute_weight: Annotated[float | None, typer.Option(help="Weight of the attribute loss.")] = None,
+    decorrelation_weight: Annotated[
+        float | None, typer.Option(help="Weight of the decorrelation loss.")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Learn attribute axes, and measure them on held-out faces.
+
+    Interrupted runs resume: start the command again with the same options. Until the axes are done, the folder
+    OUT.training keeps the state.
+
+    \b
+    Examples:
+      jaxedit learn --out axes                                   from the shipped labels
+      jaxedit learn --labels labels --out axes --num-steps 5000
+      jaxedit learn --attributes age,smile,glasses --out three
+      jaxedit edit --axes axes --seed 7 age=+1.5                 an edit along these axes
+    """
+    import dataclasses
+
+    from jaxedit.axes.config import AxesConfig
+    from jaxedit.axes.learning.learn import learn_axes
+    from jaxedit.latents.pca import fit_pca
+    from jaxedit.pretrained.inspection import describe_axes
+    from jaxedit.pretrained.registry import load_generator, load_labelled_latents
+
+    changes: dict[str, Any] = {
+        "learning_rate": learning_rate,
+        "attribute_weight": attribute_weight,
+        "decorrelation_weight": decorrelation_weight,
+        "seed": seed,
+    }
+    config = AxesConfig.paper() if paper else AxesConfig()
+    config = dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})
+    if num_steps is not None:
+        config = dataclasses.replace(config, num_steps=num_steps, num_epochs=None)
+    if labels is None:
+        dataset = load_labelled_latents(generator)
+    else:
+        # Without --generator it is the generator that the labels name.
+        model = None if generator == DEFAULT_GENERATOR else load_generator(generator)
+        dataset = load_labelled_latents(labels, model)
+    if attributes is not None:
+        dataset = dataset.select(parse_names(attributes))
+    if num_components is None:
+        pca = fit_pca(dataset.w, 60) if paper else fit_pca(dataset.w)
+    else:
+        pca = fit_pca(dataset.w, num_components)
+    unfinished = out.with_name(f"{out.name}.training")
+    axes = learn_axes(dataset, pca, config, checkpoint_dir=unfinished)
+    axes.save(out)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    print(describe_axes(axes))
+    print(f"axes: {out}")

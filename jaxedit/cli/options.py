@@ -1,0 +1,47 @@
+"""Options that several commands share."""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_GENERATOR = "mobile-stylegan-ffhq"
+
+GeneratorOption = Annotated[
+    str, typer.Option("--generator", "-g", help="Known generator, or folder of a converted checkpoint.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", "-s", help="Seed, 0 … 4294967295. The same seed gives the same result.")
+]
+DevicesOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of devices that share each batch. Default: as many of the available ones as divide the batch "
+        "evenly."
+    ),
+]
+PhotosArgument = Annotated[
+    list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of images.")
+]
+
+
+class Preset(enum.StrEnum):
+    """Settings of a projection."""
+
+    FAST = "fast"
+    QUALITY = "quality"
+    OFFICIAL = "official"
+
+
+PresetOption = Annotated[
+    Preset | None,
+    typer.Option(
+        help="Settings of the projection. fast: three minutes a face on two CPU cores. quality: for an accelerator. "
+        "official: as published, for a StyleGAN2. Default: fast on a CPU, quality elsewhere."
+    ),
+]
+NumStepsOption = Annotated[
+    int | None,
+    typer.Option(help="Number of projection steps, instead of the preset's. Fewer steps are faster."),
+]

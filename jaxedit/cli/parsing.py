@@ -1,0 +1,63 @@
+"""Command-line arguments as names, numbers and paths."""
+
+from pathlib import Path
+
+from jaxedit.errors import InputError
+
+
+def parse_edits(arguments: list[str]) -> dict[str, float]:
+    """`["age=+1.5", "smile=-1"]` as amounts by name.
+
+    Raises:
+        InputError: if an argument is not NAME=NUMBER, or a name comes twice.
+    """
+    edits: dict[str, float] = {}
+    for argument in arguments:
+        name, equals, amount = argument.partition("=")
+        try:
+            value = float(amount.replace("−", "-"))
+        except ValueError:
+            value = None
+        if not name or not equals or value is None:
+            raise InputError(f"expected ATTRIBUTE=AMOUNT such as age=+1.5, got '{argument}'")
+        if name in edits:
+            raise InputError(f"expected each attribute once, got '{name}' twice")
+        edits[name] = value
+    return edits
+
+
+def parse_names(argument: str) -> tuple[str, ...]:
+    """`"age, smile"` as names."""
+    return tuple(name.strip() for name in argument.split(","))
+
+
+def named_paths(arguments: list[str]) -> dict[str, str]:
+    """`["mine=axes", "folder/other"]` as paths by name. A path without a name is named by its last part.
+
+    Raises:
+        InputError: if an argument is neither a path nor NAME=PATH, or a name comes twice.
+    """
+    paths: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not equals:
+            name, path = Path(argument).resolve().name.removesuffix(".npz"), argument
+        if not name or not path:
+            raise InputError(f"expected a path or NAME=PATH, got '{argument}'")
+        if name in paths:
+            raise InputError(f"expected each name once, got '{name}' twice: write NAME={path}")
+        paths[name] = path
+    return paths
+
+
+def parse_renames(arguments: list[str]) -> dict[str, str]:
+    """`["pose=-yaw"]` as new names by old name.
+
+    Raises:
+        InputError: if an argument is not OLD=NEW.
+    """
+    pairs = [argument.split("=") for argument in arguments]
+    for argument, pair in zip(arguments, pairs, strict=True):
+        if len(pair) != 2 or not pair[0] or not pair[1].removeprefix("-"):
+            raise InputError(f"--rename: expected OLD=NEW such as pose=yaw, got '{argument}'")
+    return {pair[0]: pair[1] for pair in pairs}

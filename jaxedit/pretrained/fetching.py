@@ -1,0 +1,39 @@
+"""Pretrained weights by name, fetched before they are needed."""
+
+from pathlib import Path
+
+from jaxedit.attributes.faces.pretrained import load_face_networks
+from jaxedit.errors import InputError
+from jaxedit.inversion.lpips import NETWORKS
+from jaxedit.inversion.lpips_pretrained import load_lpips
+from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_generator
+from jaxedit.storage.download import cache_dir
+
+FACE_NETWORKS, LPIPS = "face-api", "lpips"
+
+
+def fetch_weights(name: str) -> Path:
+    """Download weights and convert them into the cache, where they are not there yet.
+
+    Args:
+        name: a known generator, "face-api" (the face networks) or "lpips" (the perceptual distance).
+
+    Returns:
+        The cache folder.
+
+    Raises:
+        InputError: if the name is unknown.
+        DownloadError: if a source cannot be fetched.
+        OutputError: if the cache cannot be written.
+    """
+    if name == FACE_NETWORKS:
+        load_face_networks()
+    elif name == LPIPS:
+        for network in NETWORKS:
+            load_lpips(network)
+    elif name in KNOWN_GENERATORS:
+        load_generator(name)
+    else:
+        known = ", ".join([*KNOWN_GENERATORS, FACE_NETWORKS, LPIPS])
+        raise InputError(f"name: expected one of {known}, got '{name}'")
+    return cache_dir()
