@@ -1,7 +1,7 @@
 """Foreign weights in, a plain config and a nested dict of NumPy arrays out.
 
-The package needs NumPy and safetensors alone: neither JAX nor jaxedit. `formats` holds how files are read, `models` the
-table of each model, `detect` picks the reader of a file.
+The package needs only NumPy and safetensors, not JAX and not jaxedit. `detect` picks the reader of a file, `formats`
+reads files, `models` holds the table of each model.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ __all__ = ["ConversionError", "ExportError", "convert_file", "describe_format"]
 
 
 def __getattr__(name: str) -> Any:
-    """The readers, imported when first asked for: an import of the package alone stays quick."""
+    """Import the readers on first use, so that `import weights_conversion` stays quick."""
     if name in ("convert_file", "describe_format"):
         from weights_conversion import detect
 

@@ -1,4 +1,4 @@
-"""Which format a file of weights has, told from its content, and its reader."""
+"""Detection of the format of a file of weights from its content, and the reader of each format."""
 
 import stat
 import zipfile
@@ -17,7 +17,7 @@ from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, read_
 
 
 class Format(NamedTuple):
-    """A format that is understood."""
+    """A format and its reader."""
 
     description: str
     reader: Callable[[Path], tuple[dict[str, Any], dict[str, Any]]]
@@ -35,7 +35,7 @@ FORMATS = {
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TENSORFLOW_NETWORK = b"dnnlib.tflib.network"
 _START = 4096
-"""The bytes that are looked at: a pickle names the class of its first network before any of its arrays."""
+"""Number of bytes read for detection. A pickle names the class of its first network before any of its arrays."""
 
 
 def convert_file(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -54,7 +54,7 @@ def convert_file(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def describe_format(path: str | Path) -> str:
-    """The format of a file or folder in words.
+    """Name the format of a file or folder, in words for a user.
 
     Raises:
         ConversionError: if the format is unknown, or the file cannot be read.

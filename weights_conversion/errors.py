@@ -2,7 +2,7 @@
 
 
 class ConversionError(ValueError):
-    """A source file is damaged, foreign, or holds other weights than the table of its format says."""
+    """A source file is damaged, has another format, or holds other arrays than its table says."""
 
 
 class ExportError(ValueError):

@@ -1,5 +1,8 @@
-"""Generators as a folder of open files: `config.json` (the format, its version, the config) and `model.safetensors`
-(the arrays in float32, a dot in a name for each level of the nested dict)."""
+"""Generators as a folder of two open files.
+
+`config.json` holds the format, its version and the config. `model.safetensors` holds the arrays in float32; each dot in
+a name stands for a level of the nested dict.
+"""
 
 import json
 import shutil
@@ -17,7 +20,7 @@ from weights_conversion.table import flatten, nest
 
 FORMAT = "jaxedit-stylegan"
 FORMAT_VERSION = 1
-"""Raised whenever older code could not read what newer code writes."""
+"""Increases whenever older code could not read what newer code writes."""
 
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
@@ -29,12 +32,12 @@ _LONGEST_NAME = 200
 def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str, Any]) -> Path:
     """Write a generator, replacing an older export under the same name.
 
-    The folder is written under a temporary name and renamed when whole.
+    The folder gets a temporary name while it is written, and its own name when it is complete.
 
     Args:
-        folder: where to. Parent folders are made.
-        config: that of a known family.
-        params: its arrays as a nested dict.
+        folder: the folder to write. Parent folders are created.
+        config: config of a known family.
+        params: nested dict of its arrays.
 
     Returns:
         The folder.

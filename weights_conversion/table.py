@@ -1,4 +1,4 @@
-"""Tables of (source name → target name, transform), and the checks and the tree of arrays that every reader shares."""
+"""Tables of (source name → target name, transform), and the array checks that every reader shares."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ def convert(source: Mapping[str, np.ndarray], table: Iterable[Row], *, name: str
         found = take(source, row.source, row.target, name=name)
         try:
             array = np.ascontiguousarray(row.transform(found))
-        except (IndexError, ValueError):  # the transform takes an array of more dimensions
+        except (IndexError, ValueError):  # the transform expects more dimensions
             array = found
         if array.shape != row.shape:
             raise ConversionError(
@@ -62,14 +62,14 @@ def take(arrays: Mapping[str, np.ndarray], source: str, target: str, *, name: st
 
 
 def float32(array: Any, *, where: str) -> np.ndarray:
-    """Floating-point numbers of any width as float32. What is too large for it becomes infinite.
+    """Floating-point numbers of any width as float32. Numbers outside its range become infinite.
 
     Args:
         array: of NumPy or alike.
         where: file and array, for an error.
 
     Raises:
-        ConversionError: if the array holds other than floating-point numbers.
+        ConversionError: if the array holds numbers of another kind.
     """
     array = np.asarray(array)
     if array.dtype.kind != "f":
@@ -89,7 +89,7 @@ def check_finite(array: np.ndarray, *, where: str) -> None:
 
 
 def nest(flat: Mapping[str, np.ndarray], *, name: str) -> dict[str, Any]:
-    """One level of dotted paths as a nested dict.
+    """Turn a dict of dotted paths into a nested dict.
 
     Raises:
         ConversionError: if a path is also the start of another, or a part of it is empty.
@@ -109,7 +109,7 @@ def nest(flat: Mapping[str, np.ndarray], *, name: str) -> dict[str, Any]:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dict as one level of dotted paths."""
+    """Turn a nested dict into a dict of dotted paths."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):

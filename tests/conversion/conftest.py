@@ -1,1 +1,1 @@
-"""Its place makes the modules beside it importable from the tests in the folders below."""
+"""This file makes the modules beside it importable from the tests in the folders below."""

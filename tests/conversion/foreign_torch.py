@@ -29,7 +29,7 @@ FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32) / 64
 
 
 class View(NamedTuple):
-    """A tensor that says of itself what it likes."""
+    """A tensor with any size, stride and offset, valid or not."""
 
     data: np.ndarray
     """The storage."""
@@ -199,7 +199,7 @@ def official_module(
         options: those of the generator: `z_dim`, `c_dim`, `w_dim`, `img_resolution`, `img_channels`,
             `num_mapping_layers`, `architecture`, and perhaps `conv_clamp` and `lr_multiplier`.
         source: the code that each module carries.
-        change: path of a module → attributes that are other than they would be. None takes one away.
+        change: path of a module → attributes to replace. None removes one.
     """
     states: dict[str, dict[str, Any]] = {"": _state()}
     for name, array in params.items():

@@ -1,5 +1,6 @@
-"""Damages valid files in many ways: a reader must read each result or raise a `ConversionError`, soon and in little
-memory.
+"""Fuzzing of the readers with damaged copies of valid files.
+
+A reader must read each copy or raise a `ConversionError`, within seconds and in little memory.
 
     python -m tests.conversion.fuzz --files 10000 --seed 0 --format official
 """
@@ -43,7 +44,7 @@ MEGABYTES = 256
 
 
 class Format(NamedTuple):
-    """What is damaged, and what reads it."""
+    """A valid file to damage, and its reader."""
 
     make: Callable[[], bytes]
     """A valid file."""
@@ -86,7 +87,7 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
 
 
 def _position(data: bytes, chance: random.Random) -> int:
-    """Anywhere, but more often where files have their structure: at both ends."""
+    """A random position, more often near both ends, where files have their structure."""
     if not data:
         return 0
     kind = chance.random()
@@ -112,7 +113,7 @@ def _change_byte(data: bytes, chance: random.Random) -> bytes:
 
 
 def _change_opcode(data: bytes, chance: random.Random) -> bytes:
-    """One operation of a pickle for another, where there is one by its looks."""
+    """Replaces a byte that looks like an operation of a pickle by another operation."""
     position = _position(data, chance)
     for offset in range(position, min(position + 64, len(data))):
         if data[offset] in _OPCODES:
@@ -127,7 +128,7 @@ def _change_size(data: bytes, chance: random.Random) -> bytes:
 
 
 def _change_number(data: bytes, chance: random.Random) -> bytes:
-    """A number that is there, by a little."""
+    """Changes a number in the file by a little."""
     position = _position(data, chance)
     width = chance.choice([1, 2, 4, 8])
     number = int.from_bytes(data[position : position + width], "little") + chance.choice([-2, -1, 1, 2])
@@ -144,7 +145,7 @@ def _truncate(data: bytes, chance: random.Random) -> bytes:
 
 
 def _splice(data: bytes, chance: random.Random) -> bytes:
-    """A part of the file over or into another part."""
+    """Copies a part of the file over or into another part."""
     start, target = _position(data, chance), _position(data, chance)
     part = data[start : start + chance.choice([1, 4, 16, 64, 256, 1024])]
     if chance.random() < 0.5:
@@ -177,7 +178,7 @@ def _ring(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _outcome(form: Format, data: bytes) -> tuple[str, str]:
-    """What came of reading a file: "read", "refused" or a failure, and the details of a failure."""
+    """Result of reading a file: "read", "refused" or a failure, and the details of a failure."""
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         config, params = form.read(data)
@@ -207,7 +208,7 @@ def _virtual_bytes() -> int:
 
 
 def fuzz(name: str, files: int, seed: int, *, keep: Path | None = None) -> bool:
-    """Read damaged files of one format, and print what came of it.
+    """Read damaged files of one format, and print a summary.
 
     Args:
         name: of the format.

@@ -1,4 +1,4 @@
-"""The reference generators: their parameters under the official names, and what these become."""
+"""Reference generators: their parameters under the official names, and their converted arrays."""
 
 import functools
 import json

@@ -1,4 +1,4 @@
-"""Small valid files of the formats that are not PyTorch's, and their readers, for the damage in `fuzz`."""
+"""Small valid files of the formats other than PyTorch's, and their readers, for `fuzz`."""
 
 import io
 import tempfile

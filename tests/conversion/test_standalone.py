@@ -1,4 +1,4 @@
-"""The package needs neither JAX nor jaxedit, and importing it alone is quick."""
+"""The package works without JAX and jaxedit, and its import loads no reader."""
 
 import subprocess
 import sys

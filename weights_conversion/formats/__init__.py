@@ -1,1 +1,1 @@
-"""How foreign files are read: their bytes in, plain Python objects and NumPy arrays out."""
+"""Readers of file formats: bytes in, plain Python objects and NumPy arrays out."""

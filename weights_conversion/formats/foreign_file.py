@@ -1,18 +1,21 @@
-"""The bytes of a foreign file, and what to call it in an error."""
+"""Content and display name of a foreign file."""
 
 from pathlib import Path
 
 from weights_conversion.errors import ConversionError
 
 LARGEST_RATIO = 4
-"""Weights are noise to a compressor: a file that declares more than this many times its size is not of weights."""
+"""Largest ratio of declared to actual size. Weights hardly compress, so a larger ratio means a hostile file."""
 
 
 def read_source(source: str | Path | bytes) -> tuple[bytes, str]:
-    """The content of a file, given by its path or as it is.
+    """Read a file.
+
+    Args:
+        source: path of the file, or its content.
 
     Returns:
-        The bytes and the name.
+        The content, and the name of the file in errors.
 
     Raises:
         ConversionError: if the file cannot be read.

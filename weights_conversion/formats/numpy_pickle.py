@@ -1,4 +1,7 @@
-"""NumPy arrays and scalars inside pickles, for `safe_pickle`: what NumPy's own constructors are told, checked."""
+"""NumPy arrays and scalars inside pickles, for `safe_pickle`.
+
+The factories here stand for NumPy's own constructors and check every argument.
+"""
 
 import math
 from collections.abc import Callable
@@ -17,7 +20,7 @@ _NUMBERS = {
 
 
 class StoredType:
-    """What a pickle says of a `numpy.dtype`: of numbers alone."""
+    """A `numpy.dtype` as a pickle stores it. Only types of numbers are accepted."""
 
     def __init__(self, code: Any = None, *_: Any) -> None:
         if not isinstance(code, str) or code not in _NUMBERS:
@@ -25,7 +28,7 @@ class StoredType:
         self.dtype = np.dtype(code)
 
     def setstate(self, state: Any) -> None:
-        """Takes the byte order, the one part of the state that numbers use."""
+        """Takes the byte order. Types of numbers use no other part of the state."""
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
         if order not in ("<", ">", "|", "="):
             raise ConversionError(f"expected the byte order of a type, found {describe(order)}")
@@ -33,20 +36,20 @@ class StoredType:
 
 
 class StoredArray:
-    """What a pickle says of a `numpy.ndarray`, or of a scalar of NumPy's."""
+    """A `numpy.ndarray` or NumPy scalar as a pickle stores it."""
 
     def __init__(self, *_: Any) -> None:
         self._parts: tuple[Any, Any, Any, Any] | None = None
 
     def setstate(self, state: Any) -> None:
-        """Takes (version, shape, type, whether in the order of Fortran, bytes)."""
+        """Takes (version, shape, type, is Fortran order, bytes); the version may be absent."""
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise ConversionError("expected the state of an array, found something else")
         shape, dtype, fortran, data = state[-4:]
         self._parts = (shape, dtype, "F" if fortran else "C", data)
 
     def array(self) -> np.ndarray:
-        """The array itself, which shares the memory of the pickle's bytes.
+        """The array. It shares memory with the bytes of the pickle.
 
         Raises:
             ConversionError: if type, shape and bytes do not fit each other.
@@ -77,7 +80,7 @@ def _scalar(dtype: Any = None, data: Any = None) -> StoredArray:
 def _from_buffer(
     data: Any = None, dtype: Any = None, shape: Any = None, order: Any = None, *_: Any
 ) -> StoredArray:
-    """Protocol 5 gives the bytes to a constructor instead of a state."""
+    """Array of protocol 5, which passes the bytes to a constructor instead of a state."""
     if order not in ("C", "F"):
         raise ConversionError(f"expected an array in the order of C or Fortran, found {describe(order)}")
     array = StoredArray()
@@ -86,7 +89,7 @@ def _from_buffer(
 
 
 def _encoded(text: Any = None, encoding: Any = None) -> bytes:
-    """Protocols before 3 have no bytes: they write them as text of the same numbers."""
+    """Bytes of protocols before 3, which write them as latin-1 text."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise ConversionError("expected bytes written as text in latin1, found something else")
     try:

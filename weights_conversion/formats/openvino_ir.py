@@ -1,7 +1,7 @@
-"""Reader of OpenVINO intermediate representation, version 10: the constants of a graph, by layer name.
+"""Constants of a model in OpenVINO intermediate representation, version 10.
 
-The `.xml` half of a model lists its layers; a `Const` layer says where in the `.bin` half its numbers stand. Nothing
-of the graph is executed.
+The `.xml` file of a model lists its layers. A `Const` layer gives the position of its numbers in the `.bin` file. No
+part of the graph is executed.
 """
 
 import math
@@ -21,7 +21,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 
 
 def read_constants(xml: bytes, binary: bytes, *, name: str) -> dict[str, np.ndarray]:
-    """The `Const` layers of a model.
+    """Read the `Const` layers of a model.
 
     Args:
         xml: the `.xml` file.
@@ -29,7 +29,7 @@ def read_constants(xml: bytes, binary: bytes, *, name: str) -> dict[str, np.ndar
         name: what to call the model in an error.
 
     Returns:
-        layer name → array of the stored shape and type.
+        Layer name → array of the stored shape and type.
 
     Raises:
         ConversionError: if the XML is not an IR of version 10, or a constant lies outside the `.bin`.

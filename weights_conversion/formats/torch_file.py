@@ -1,7 +1,7 @@
-"""Tensors in the files of PyTorch, as NumPy arrays and without PyTorch.
+"""PyTorch files as NumPy arrays, without PyTorch.
 
-Three serialisations: the zip archive (since 1.6), the stream of several pickles followed by the storages (before, and
-inside other pickles), and tensors in a plain pickle, each with its storage as a stream of its own.
+PyTorch has three serializations: the zip archive (since 1.6), the stream of several pickles followed by the storages
+(before 1.6, and inside other pickles), and the plain pickle, in which each tensor carries its storage as a stream.
 """
 
 import io
@@ -27,7 +27,7 @@ from weights_conversion.formats.torch_tensor import STORAGE_TYPES, TENSOR_CONSTR
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 _STREAM_PROTOCOL = 1001
 _NESTED_OPERATIONS = 1000
-"""Of the stream with one storage that a tensor in a plain pickle carries: it takes some dozens."""
+"""Limit for the stream with one storage that a tensor in a plain pickle carries. It takes some dozens."""
 _MAX_KEY_LENGTH = 1024
 
 
@@ -47,7 +47,7 @@ TORCH_CONSTRUCTORS: Mapping[str, Callable[..., Any] | None] = {
 
 
 def is_torch_file(data: bytes) -> bool:
-    """Whether bytes begin as the zip archive or the stream does: what `load_torch` reads."""
+    """Whether bytes begin like a file that `load_torch` reads: a zip archive or a stream."""
     return data.startswith(b"PK\x03\x04") or STREAM_MAGIC.to_bytes(10, "little") in data[:32]
 
 
@@ -79,7 +79,7 @@ def load_torch(
 
 
 def _reference(reference: Any, name: str) -> tuple[str, tuple[str, str], str, int, Any]:
-    """What a pickle says of a storage outside it: (class, (type, code), key, count, view)."""
+    """Parts of a reference to a storage outside the pickle: (class, (type, code), key, count, view)."""
     if type(reference) is not tuple or len(reference) not in (5, 6) or reference[0] != "storage":
         kind = reference[0] if type(reference) is tuple and reference else reference
         raise ConversionError(f"{name}: expected a reference to a storage, found {describe(kind)}")
@@ -114,7 +114,7 @@ def _load_archive(
 
 
 class _Archive:
-    """The members of the zip archive, all below one folder of any name and none of them compressed."""
+    """Members of the zip archive. All lie below one folder of any name, and none is compressed."""
 
     def __init__(self, data: bytes, name: str) -> None:
         self.size = len(data)
@@ -196,7 +196,7 @@ def _load_stream(
     for key in keys:
         kind_name, count = counts[key]
         size = count * np.dtype(STORAGE_TYPES[kind_name][1]).itemsize
-        # each is preceded by the number of its elements
+        # the number of elements precedes each storage
         if view[position : position + 8] != struct.pack("<q", count):
             raise ConversionError(f"{name}: expected a storage of {count} elements, it is damaged")
         position += 8

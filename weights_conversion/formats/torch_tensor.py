@@ -1,6 +1,6 @@
-"""What a pickle says of PyTorch's tensors, and the NumPy arrays that these are.
+"""PyTorch tensors as a pickle stores them, and their conversion to NumPy arrays.
 
-The bytes of a tensor are only looked at when its array is asked for.
+The bytes of a tensor are read only when its array is requested.
 """
 
 import math
@@ -14,7 +14,7 @@ from weights_conversion.formats.safe_pickle import PLAIN_CONSTRUCTORS, Global, d
 
 _MAX_RANK = 8
 _MAX_REPEATED = 2**20
-"""Elements of a tensor that repeats those of a smaller storage."""
+"""Largest number of elements of a tensor that repeats those of a smaller storage."""
 
 _TYPES = {
     "Float": ("float32", "<f4"),
@@ -48,11 +48,11 @@ class Storage(NamedTuple):
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Size in bytes."""
         return self.numel * self.dtype.itemsize
 
     def resolve(self, where: str) -> "Storage":
-        """Itself."""
+        """The storage itself."""
         return self
 
 
@@ -60,7 +60,7 @@ class NestedStorage(NamedTuple):
     """A storage that is a file of its own within the pickle."""
 
     size: int
-    """Of that file, in bytes."""
+    """Size of that file in bytes."""
     load: Callable[[str], Any]
     """Reads that file. Takes what to call it in an error."""
 
@@ -73,17 +73,17 @@ class NestedStorage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A tensor as the file describes it: nothing of it is checked before `array`."""
+    """A tensor as the file describes it. `array` checks it."""
 
     storage: Any
     offset: Any
     size: Any
     stride: Any
     dtype: Any = None
-    """Where it is not that of the storage."""
+    """Type of its elements; None for the type of the storage."""
 
     def array(self, *, where: str) -> np.ndarray:
-        """The tensor in memory of its own. bfloat16 becomes float32.
+        """Copy the tensor to a NumPy array. bfloat16 becomes float32.
 
         Args:
             where: file and parameter, for an error.
@@ -122,9 +122,9 @@ class Tensor(NamedTuple):
 
 
 class Allowance:
-    """Reads the tensors of one file, and refuses when they take more bytes than a file of its size can hold.
+    """Limit on the bytes of all tensors of one file, in proportion to the size of the file.
 
-    Tensors may share a storage. Those of a generator do not; those of a file that wants to exhaust memory or time may.
+    Tensors may share a storage. Those of a generator do not; a hostile file can use it to exhaust memory or time.
     """
 
     def __init__(self, file_size: int, *, name: str) -> None:
@@ -198,7 +198,7 @@ def _size(items: Any = ()) -> Any:
 
 
 def _device(*_: Any) -> None:
-    """Where a tensor was does not matter."""
+    """The device of a tensor is ignored."""
 
 
 TENSOR_CONSTRUCTORS: Mapping[str, Callable[..., Any] | None] = {

@@ -1,1 +1,1 @@
-"""For each model, the table of its arrays: foreign name, name in the converted tree, transform."""
+"""One conversion table for each model: foreign name, name in the converted tree, transform."""

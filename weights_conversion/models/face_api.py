@@ -1,9 +1,7 @@
 """The face networks of the npm package `@vladmandic/face-api` (MIT), from its tarball.
 
-The package ships each network as a TensorFlow.js weights manifest (`*-weights_manifest.json`: names,
-shapes and quantisation, in the order of the bytes) and one `.bin`. Quantised tensors are `q · scale +
-min`. Layouts are those of TensorFlow (HWIO filters), so that all a transform does is to drop axes of
-length one.
+The package ships each network as a weights manifest of TensorFlow.js (`*-weights_manifest.json`) and one `.bin`. The
+arrays have the layouts of TensorFlow (HWIO filters), so the transforms only drop axes of length one.
 """
 
 from pathlib import Path
@@ -138,7 +136,7 @@ def convert_face_api(tarball: str | Path) -> tuple[dict[str, Any], dict[str, Any
         tarball: what `npm pack @vladmandic/face-api@1.7.15` makes.
 
     Returns:
-        A JSON-serialisable config (`package`, `version`, `mean_rgb` in 0…255, `expressions` and `genders`:
+        A JSON-serializable config (`package`, `version`, `mean_rgb` in 0…255, `expressions` and `genders`:
         the names of the outputs, `detector`: its own `mean_rgb`, and `anchors`, width and height in cells of
         its grid), and `{network: nested dict of arrays}` under the target names of `TABLES`.
 

@@ -1,4 +1,4 @@
-"""The families of generators that an export can hold: the config and the arrays that each has."""
+"""Families of generators that an export can hold, with the config and the arrays of each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,10 +17,10 @@ _STYLEGAN2_KEYS = {
 
 
 def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, name: str) -> dict[str, Any]:
-    """Refuse what is no generator of a known family.
+    """Check that config and arrays are a generator of a known family.
 
     Args:
-        config: with the `family`.
+        config: the config, which holds the `family`.
         params: nested dict of arrays, of NumPy or alike.
         name: what to call the source in an error.
 
@@ -56,7 +56,7 @@ def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name
     layout.check_config(config, name=name)
 
     def width(layer: str) -> int:
-        """Outputs of a layer, which the config does not say; where the array does not, its check will complain."""
+        """Outputs of a layer. The config does not hold them; a missing or odd array fails its own check later."""
         weight = arrays.get(f"mapping_network.{layer}.weight")
         return weight.shape[1] if weight is not None and weight.ndim == 2 else config["w_dim"]
 

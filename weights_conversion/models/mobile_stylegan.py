@@ -1,8 +1,8 @@
-"""MobileStyleGAN (Belousov, arXiv 2104.04767), FFHQ 1024², out of the `random-face` wheel.
+"""MobileStyleGAN (Belousov, arXiv 2104.04767), FFHQ 1024², from the `random-face` wheel.
 
 The wheel holds two models as OpenVINO IR. Weights with a name of their own keep it there. The exporter folded the
-others (pointwise weights × demodulation; noise × its strength) and numbered them in the order of the graph, so the
-table computes those names: they are as fixed as the file, whose hash is pinned by whoever fetches it.
+others (pointwise weights × demodulation; noise × its strength) and numbered them in the order of the graph. The table
+computes these names. They are constant, because whoever fetches the wheel checks its hash.
 """
 
 import itertools
@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
     "resolution": 1024,
     "channels": [512, 512, 512, 512, 512, 256, 128, 64],
 }
-"""`channels[0]` is that of the constant and its convolution, `channels[1:]` those of the seven blocks."""
+"""`channels[0]` belongs to the constant and its convolution, `channels[1:]` to the seven blocks."""
 
 
 def _linear(weight: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def synthesis_table(config: dict[str, Any]) -> list[Row]:
 
 
 def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the generator out of the wheel.
+    """Read the generator of the wheel.
 
     Args:
         wheel: path of `random_face-2021.7.21.1-py3-none-any.whl`.

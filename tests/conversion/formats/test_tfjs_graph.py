@@ -66,7 +66,7 @@ def change(model, name, **attributes):
     return model, found
 
 
-def test_reads_a_graph_in_order_with_its_arrays_dequantised(model):
+def test_reads_a_graph_in_order_with_its_arrays_dequantized(model):
     graph, arrays = read_graph(model, {"toy.bin": DATA}, name="toy")
     assert (graph["input"], graph["input_shape"]) == ("x", [4, 4, 1])
     assert [node["name"] for node in graph["nodes"]] == ["conv", "mean", "probabilities", "end"]

@@ -50,15 +50,15 @@ def test_arrays_are_float32_and_finite(converted):
     assert all(leaf.dtype == np.float32 and np.isfinite(leaf).all() for leaf in leaves)
 
 
-def test_dequantises_as_the_manifest_says(tarball, converted):
+def test_dequantizes_as_the_manifest_says(tarball, converted):
     with tarfile.open(tarball) as archive:
         manifest = json.load(archive.extractfile("package/model/age_gender_model-weights_manifest.json"))
         data = archive.extractfile("package/model/age_gender_model.bin").read()
     first, second = manifest[0]["weights"][:2]
-    quantised = np.frombuffer(data, np.uint8, 864).reshape(3, 3, 3, 32)
+    quantized = np.frombuffer(data, np.uint8, 864).reshape(3, 3, 3, 32)
     scale, minimum = first["quantization"]["scale"], first["quantization"]["min"]
     np.testing.assert_allclose(
-        converted[1]["age_gender"]["conv_in"]["filters"], quantised * scale + minimum, atol=1e-7
+        converted[1]["age_gender"]["conv_in"]["filters"], quantized * scale + minimum, atol=1e-7
     )
     assert "quantization" not in second
     bias = np.frombuffer(data, np.float32, 32, 864)

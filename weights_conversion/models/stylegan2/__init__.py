@@ -1,1 +1,1 @@
-"""The sources of StyleGAN2 weights, each read to the layout of `layout.py`."""
+"""Readers of StyleGAN2 weights. Every reader returns the config and the arrays that `layout` defines."""

@@ -1,7 +1,7 @@
-"""The StyleGAN2 generators of the Flax library flaxmodels: HDF5 files (`.h5`).
+"""StyleGAN2 generators of the Flax library flaxmodels: HDF5 files (`.h5`).
 
 They hold the variables of NVIDIA's TensorFlow checkpoints under names of their own and with channels last. The
-format knows the architecture "skip" alone, and says nothing of `conv_clamp`: flaxmodels clamps nothing.
+architecture is always "skip". There is no `conv_clamp`, because flaxmodels does not clamp activations.
 """
 
 import io
@@ -49,7 +49,7 @@ def convert_flaxmodels(source: str | Path | bytes) -> tuple[dict[str, Any], dict
 
 
 class _WholeReads(io.BytesIO):
-    """A file that ends with an error: pyfive would go on with the numbers that it has, and others after them."""
+    """A file that raises an error at its end, where pyfive would continue with incomplete arrays."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)
@@ -111,9 +111,9 @@ class _Reader:
 
     def _array(self, group: Any, source: str, target: str, *, channels_first: bool = False) -> None:
         if source not in group:
-            return  # whoever needs it says that it is missing
+            return  # `convert_variables` reports a missing array
         where = f"{self.name}: {group.name}/{source}"
-        # Sizes are looked at before anything of the data is, its index included.
+        # Sizes are checked before any of the data is read, its index included.
         dataset = group.get_lazy_view(source)
         shape, dtype = getattr(dataset, "shape", None), getattr(dataset, "dtype", None)
         if not isinstance(shape, tuple) or not isinstance(dtype, np.dtype) or dtype.kind != "f":

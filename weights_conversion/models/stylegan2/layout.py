@@ -1,11 +1,11 @@
-"""What every reader of StyleGAN2 weights produces: a config, and arrays whose names and shapes follow from it.
+"""Converted form of a StyleGAN2: a config, and arrays whose names and shapes follow from it.
 
 The config, a plain dict: `family` ("stylegan2"), `z_dim`, `c_dim` (0 for an unconditional generator), `w_dim`,
 `mapping_layers`, `resolution`, `channels` (of the blocks at 4, 8, …, `resolution`), `architecture` ("skip", "resnet"
 or "orig") and `conv_clamp` (a number or None).
 
-The arrays are float32, dense weights [in, out], filters [3, 3, in, out], and what the equalised learning rate
-multiplies weights by is folded in; the 3×3 filters are those that the demodulation takes.
+The arrays are float32: dense weights [in, out], filters [3, 3, in, out]. The factors of the equalized learning rate are
+folded into the weights. The 3×3 filters may keep any constant factor, because the demodulation cancels it.
 """
 
 import itertools
@@ -24,7 +24,7 @@ MAX_CHANNELS = 8192
 
 
 class Entry(NamedTuple):
-    """Where the array of a target comes from."""
+    """One line of a reader's table. Unlike `table.Row`, it checks the shape before the transform."""
 
     source: str
     """The name in the foreign file."""
@@ -37,14 +37,14 @@ class Entry(NamedTuple):
 
 
 def check_config(config: Mapping[str, Any], *, name: str) -> None:
-    """Refuse a config that is no StyleGAN2.
+    """Check the config of a StyleGAN2.
 
     Args:
         config: the config.
         name: what to call the file in an error.
 
     Raises:
-        ConversionError: if a size is no number in its range, or the sizes do not fit each other.
+        ConversionError: if a size is not a whole number in its range, or the sizes do not fit each other.
     """
     limits = {
         "z_dim": (1, MAX_CHANNELS),
@@ -82,7 +82,7 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
 def target_shapes(
     config: Mapping[str, Any], *, embed: int | None = None, hidden: Sequence[int] | None = None
 ) -> dict[str, tuple[int, ...]]:
-    """The arrays of a StyleGAN2: dotted path → shape.
+    """Shapes of the arrays of a StyleGAN2: dotted path → shape.
 
     Args:
         config: the config.
@@ -127,7 +127,7 @@ def _layer(target: str, w_dim: int, inputs: int, outputs: int, size: int) -> dic
 
 
 def known_shape(arrays: Mapping[str, np.ndarray], source: str, rank: int, *, name: str) -> tuple[int, ...]:
-    """The shape of a foreign array from which sizes of the config follow.
+    """Shape of a foreign array that determines sizes of the config.
 
     Args:
         arrays: foreign name → array.
@@ -152,7 +152,7 @@ def convert_entries(
     *,
     name: str,
 ) -> dict[str, Any]:
-    """Apply a reader's table, after checks of what goes in, and check what comes out.
+    """Apply a reader's table, with checks of the arrays before and after.
 
     Args:
         arrays: foreign name → array.
@@ -174,7 +174,7 @@ def convert_entries(
             raise ConversionError(
                 f"{where}: expected shape {entry.shape} for {entry.target}, found {array.shape}"
             )
-        with np.errstate(all="ignore"):  # what comes of infinity or NaN is found in the end
+        with np.errstate(all="ignore"):  # `check_finite` finds infinity and NaN
             flat[entry.target] = entry.transform(array)
     return nest(_checked(flat, shapes, name=name), name=name)
 
@@ -182,7 +182,7 @@ def convert_entries(
 def check_params(
     params: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], *, name: str
 ) -> dict[str, Any]:
-    """The last look at what a reader produced.
+    """Check the arrays of a converted StyleGAN2.
 
     Args:
         params: the nested dict of arrays.

@@ -1,7 +1,7 @@
 """The pickles of NVIDIA's PyTorch code: StyleGAN2-ADA, and the StyleGAN2 of the StyleGAN3 repository.
 
 Such a pickle holds networks as trees of modules. Each module carries the source code of its class, which is never
-run: the sizes and the arithmetic come from what the modules say of themselves and from their arrays.
+run: the sizes and the arithmetic come from the attributes of the modules and from their arrays.
 """
 
 import math
@@ -24,7 +24,7 @@ _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 
 
 class Module:
-    """What a pickle stores of a module: the name of its class, and its state."""
+    """A module as a pickle stores it: the name of its class, and its state."""
 
     def __init__(self, meta: Any) -> None:
         state = meta.get("state") if type(meta) is dict else None
@@ -48,7 +48,7 @@ _CONSTRUCTORS = {
 
 
 def convert_official(source: str | Path | bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the generator out of a pickle: `G_ema`, the average over the training, where there are several.
+    """Read the generator of a pickle: `G_ema`, the average over the training, if there are several.
 
     Args:
         source: path of the `.pkl` file, or its content.
@@ -92,7 +92,7 @@ def _keys(networks: dict[Any, Any]) -> str:
 
 
 class _Reader:
-    """Collects config and arrays from the modules of a generator, checking that they compute what ours do."""
+    """Collects config and arrays of a generator, and checks that its modules compute what ours compute."""
 
     def __init__(self, generator: Module, allowance: Allowance, name: str) -> None:
         self.generator = generator
@@ -199,7 +199,7 @@ class _Reader:
             )
 
     def _dense(self, parent: Module, where: str, layer: str, *, activation: str) -> float:
-        """Takes its arrays. Returns its multiplier of the learning rate."""
+        """Collects the arrays of a dense layer; returns the multiplier of its learning rate."""
         module, where = self._module(parent, layer, "FullyConnectedLayer"), f"{where}.{layer}"
         self._expect(module, where, "activation", activation)
         weight = self._array(module, where, "weight")

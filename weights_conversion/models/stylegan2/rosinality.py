@@ -1,7 +1,7 @@
 """The checkpoints (`.pt`) of rosinality's stylegan2-pytorch: the state dict of its generator, and the mean of W.
 
-Nothing in them says what the sizes are: they come from the shapes. The architecture is always "skip", nothing is
-clamped, and there are no classes.
+The checkpoints do not hold the sizes: these come from the shapes of the arrays. The architecture is always "skip", no
+activations are clamped, and there are no classes.
 """
 
 import math
@@ -27,21 +27,21 @@ from weights_conversion.models.stylegan2.layout import (
 )
 
 _LR_MULTIPLIER = 0.01
-"""Of the mapping network."""
+"""Multiplier of the learning rate of the mapping network."""
 
 _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
 _FILTER_NAME = re.compile(r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel")
 
 
 class _Options:
-    """Stands for the command-line options that a checkpoint of a training holds, which are not looked at."""
+    """Stands for the command-line options in a checkpoint of a training. They are ignored."""
 
     def setstate(self, state: Any) -> None:
         """Drops them."""
 
 
 def convert_rosinality(source: str | Path | bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the generator out of a checkpoint: `g_ema`, the average over the training, else `g`, else a bare state dict.
+    """Read the generator of a checkpoint: `g_ema`, the average over the training, else `g`, else a bare state dict.
 
     Args:
         source: path of the `.pt` file, or its content.
@@ -111,7 +111,7 @@ def _config(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
 
 
 def _check_rest(arrays: Mapping[str, np.ndarray], entries: list[Entry], name: str) -> None:
-    """Filters must be the one that is supported, and there must be nothing else."""
+    """Refuse other resampling filters than the supported one, and any other array that the table does not use."""
     for key in sorted(arrays.keys() - {entry.source for entry in entries}):
         if not _FILTER_NAME.fullmatch(key):
             raise ConversionError(

@@ -1,4 +1,4 @@
-"""A StyleGAN2 under the parameter names of NVIDIA's PyTorch code (`synthesis.b8.conv0.weight`, …), converted."""
+"""StyleGAN2 arrays under the parameter names of NVIDIA's PyTorch code (`synthesis.b8.conv0.weight`, …)."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -25,19 +25,20 @@ def convert_state_dict(
     lr_multiplier: float = MAPPING_LR_MULTIPLIER,
     name: str,
 ) -> dict[str, Any]:
-    """Bring the arrays of a generator to the converted form.
+    """Convert the arrays of a generator.
 
     Args:
-        arrays: name below the generator → array. What is not part of the converted form is not looked at.
+        arrays: name below the generator → array. Arrays that the converted form does not need are ignored.
         config: its config.
-        lr_multiplier: of the mapping layers.
+        lr_multiplier: multiplier of the learning rate of the mapping layers.
         name: what to call the file in an error.
 
     Returns:
         The nested dict of float32 arrays.
 
     Raises:
-        ConversionError: if the config is none, or an array is missing, of another shape, or not finite.
+        ConversionError: if the config is not that of a StyleGAN2, or an array is missing, of another shape, or not
+            finite.
     """
     check_config(config, name=name)
     embed = None

@@ -24,7 +24,7 @@ _REQUIRED: dict[str, Any] = {
     "normalize_latents": True,
     "resample_kernel": [1, 3, 3, 1],
 }
-"""Options that may differ in TensorFlow, and must have these values, which are their defaults, here."""
+"""Options with a single supported value, which is their default."""
 
 _SIZES = {
     "latent_size": "z_dim",
@@ -33,11 +33,11 @@ _SIZES = {
     "mapping_layers": "mapping_layers",
     "resolution": "resolution",
 }
-"""Options that the shapes of the variables say too → their names in the config."""
+"""Options that also follow from the shapes of the variables → their names in the config."""
 
 
 class _Network:
-    """What a pickle stores of a `dnnlib.tflib.network.Network`."""
+    """A `dnnlib.tflib.network.Network` as a pickle stores it."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
@@ -63,7 +63,7 @@ _CONSTRUCTORS: dict[str, Callable[..., Any]] = {
 
 
 def convert_tensorflow(source: str | Path | bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the generator out of a pickle for TensorFlow: Gs, the average over the training, where there are several.
+    """Read the generator of a pickle for TensorFlow: Gs, the average over the training, if there are several.
 
     Args:
         source: the `.pkl` file, or its content.

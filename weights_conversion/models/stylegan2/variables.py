@@ -1,9 +1,9 @@
-"""The variables of NVIDIA's StyleGAN2 for TensorFlow, whatever file holds them, in the converted form.
+"""Variables of NVIDIA's StyleGAN2 for TensorFlow, from any file that holds them.
 
-The converted form follows NVIDIA's later PyTorch code. Of that, TensorFlow's variables differ in that the filters of
-upsampling convolutions are flipped, and that the bias of a style lies around 0, to which the network adds 1. The
-factor 1/√(9·in) by which TensorFlow multiplies the 3×3 filters is left out, as in the PyTorch code: the demodulation
-cancels every constant factor.
+The converted form follows NVIDIA's later PyTorch code. TensorFlow's variables differ from it in two ways: the filters
+of upsampling convolutions are flipped, and the bias of a style lies around 0, to which the network adds 1. TensorFlow
+also multiplies the 3×3 filters by 1/√(9·in). The conversion omits this factor, because the demodulation cancels every
+constant factor.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from weights_conversion.models.stylegan2.layout import (
 
 _BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/Conv1/weight")
 _UNUSED = re.compile(r"(synthesis/)?lod|synthesis/ToRGB_lod[1-9]\d?/(weight|bias|mod_weight|mod_bias)")
-"""What progressive growing leaves behind: with `lod` at 0, only the picture of the last block is looked at."""
+"""Variables that progressive growing leaves behind. With `lod` at 0, only the image of the last block counts."""
 
 
 def convert_variables(
@@ -35,7 +35,7 @@ def convert_variables(
     mapping_lrmul: float = 0.01,
     conv_clamp: float | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Bring the variables of a generator to the converted form.
+    """Convert the variables of a generator.
 
     Args:
         variables: name below the generator (`dlatent_avg`, `mapping/Dense0/weight`, `synthesis/4x4/Const/const`, …)
@@ -72,7 +72,7 @@ def convert_variables(
 
 
 def _end_growing(variables: dict[str, np.ndarray], name: str) -> None:
-    """Give the head of a network that has grown to the end the name that it has in the others."""
+    """Rename the head of a progressively grown network to its name in other networks."""
     for lod in ("lod", "synthesis/lod"):
         if lod in variables and np.any(variables[lod] != 0):
             raise ConversionError(
@@ -124,7 +124,7 @@ def _config(variables: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
 
 
 class _Widths(NamedTuple):
-    """What of the mapping network the config does not say."""
+    """Sizes of the mapping network that the config does not hold."""
 
     embed: int
     hidden: list[int]
@@ -209,7 +209,7 @@ def _layer(
     w_dim: int,
     channels: tuple[int, int],
 ) -> list[Entry]:
-    """Layer number `index` of the synthesis network. Gives it noise of strength 0 if it was built without."""
+    """Rows of layer `index` of the synthesis network. A layer without noise gets noise of strength 0."""
     noise, strength, size = f"synthesis/noise{index}", f"{source}/noise_strength", 4 * 2 ** ((index + 1) // 2)
     if noise not in variables and strength not in variables:
         variables[noise] = np.zeros((1, 1, size, size), np.float32)

@@ -16,7 +16,7 @@ ALL = ["stylegan2_ada_64", "stylegan2_ada_cond_32", "stylegan2_ada_resnet_32"]
 
 
 def small(*, arrays=None, change=None, options=None, source=""):
-    """A pickle of a small generator, with some arrays, attributes or options other than they would be."""
+    """A pickle of a small generator with some arrays, attributes or options replaced."""
     params, own = small_official()
     params = {name: array for name, array in params.items() if (arrays or {}).get(name, array) is not None}
     params |= {name: array for name, array in (arrays or {}).items() if array is not None}

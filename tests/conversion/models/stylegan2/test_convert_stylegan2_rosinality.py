@@ -15,7 +15,7 @@ from weights_conversion.table import flatten
 
 
 def small(**arrays):
-    """A small checkpoint in which some arrays of `g_ema` are others, or missing if they are None."""
+    """A small checkpoint with some arrays of `g_ema` replaced, or removed if they are None."""
     checkpoint = small_rosinality()
     state = checkpoint["g_ema"] | {name.replace("__", "."): array for name, array in arrays.items()}
     return checkpoint | {"g_ema": {name: array for name, array in state.items() if array is not None}}

@@ -10,7 +10,7 @@ NAMES = ["stylegan2_ada_64", "stylegan2_ada_cond_32", "stylegan2_ada_resnet_32"]
 
 
 def options(config):
-    """What training passes to a network: not the defaults alone."""
+    """Options that training passes to a network, more than the defaults."""
     return {
         "num_channels": 3,
         "resolution": config["resolution"],

@@ -19,13 +19,13 @@ def test_the_converted_arrays_compute_what_the_reference_computed(name):
     config, params = converted_fixture(name)
     mapping = params["mapping_network"]
 
-    def normalised(x):
+    def normalized(x):
         return x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-8)
 
-    x = normalised(z.astype(np.float64))
+    x = normalized(z.astype(np.float64))
     if config["c_dim"]:
         embedded = c @ mapping["embed"]["weight"] + mapping["embed"]["bias"]
-        x = np.concatenate([x, normalised(embedded)], axis=1)
+        x = np.concatenate([x, normalized(embedded)], axis=1)
     for i in range(config["mapping_layers"]):
         x = x @ mapping["layers"][str(i)]["weight"] + mapping["layers"][str(i)]["bias"]
         x = np.maximum(x, 0.2 * x) * np.sqrt(2)
@@ -46,7 +46,7 @@ def test_a_state_dict_must_hold_every_array():
                 convert_state_dict(rest, config, name="f")
 
 
-def test_the_last_look():
+def test_what_a_reader_returns_is_checked():
     config, params = converted_fixture("stylegan2_ada_resnet_32")
     shapes = target_shapes(config)
     assert_same(check_params(params, shapes, name="f"), params)
