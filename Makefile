@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # On Linux, memory in large pages: otherwise a third of the time of an image on a CPU goes into page faults.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: demo demo-photo test test-slow test-newest lint types check benchmark clean
+.PHONY: demo demo-photo test test-slow test-newest lint types docs check benchmark clean
 
 demo: $(VENV)/.demo
 	$(BIN)/jaxedit demo --out demo
@@ -38,14 +38,17 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-check: lint types test test-slow
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
+
+check: lint types docs test test-slow
 
 benchmark: $(VENV)/.benchmark
 	$(BIN)/python -m benchmarks.synthesis --json benchmarks/results/synthesis_cpu.json
 	$(BIN)/python -m benchmarks.latents --json benchmarks/results/latents_cpu.json
 	$(BIN)/python -m benchmarks.image_effects --json benchmarks/results/image_effects_cpu.json
 	$(BIN)/python -m benchmarks.axis_learning --json benchmarks/results/axis_learning_cpu.json
-	$(BIN)/python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/ablations.png --page docs/science.md
+	$(BIN)/python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/images/ablations.png --page docs/ablations.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("jaxedit needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.12 ..." % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
@@ -68,9 +71,13 @@ $(VENV)/.test: pyproject.toml $(VENV)/bin/python
 	.venv-newest/bin/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+$(VENV)/.docs: pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/.demo
+
 $(VENV)/.benchmark: pyproject.toml $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[test,benchmark]'
 	touch $@ $(VENV)/.demo $(VENV)/.test
 
 clean:
-	rm -rf $(VENV) .venv-newest demo demo-photo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest demo demo-photo site .pytest_cache .mypy_cache .ruff_cache

@@ -534,8 +534,8 @@ def main(
 
     Examples:
 
-        python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/ablations.png
-        --page docs/science.md
+        python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/images/ablations.png
+        --page docs/ablations.md
 
         python -m benchmarks.ablations --small --study linear_damping --out /tmp/try
 

@@ -193,7 +193,7 @@ def test_tables_and_pages(results):
         fill("<!-- table input_noise --> and no end", results)
 
 
-PAGE = (ROOT / "docs" / "science.md").read_text()
+PAGE = (ROOT / "docs" / "ablations.md").read_text()
 
 
 def test_the_page_says_what_the_numbers_say():
@@ -202,7 +202,7 @@ def test_the_page_says_what_the_numbers_say():
     for kind in ("table", "value"):
         for study in re.findall(rf"<!-- {kind} (\w+)", PAGE):
             assert study in found.studies
-    assert (ROOT / "docs" / "ablations.png").exists()
+    assert (ROOT / "docs" / "images" / "ablations.png").exists()
 
 
 def test_the_page_code_runs(capsys):

@@ -17,7 +17,7 @@ from tests.conversion.official_fixtures import fixture_params
 
 pytestmark = pytest.mark.slow
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "another_generator.md").read_text()
+GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "own_axes.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
