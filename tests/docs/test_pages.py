@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 import jaxedit
-from jaxedit.cli import app
+from jaxedit.cli.app import app
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, commands, name_of, python_code, shell_lines
 
 README = ROOT / "README.md"
