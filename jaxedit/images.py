@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,12 @@ from PIL import Image
 
 from jaxedit.errors import OutputError
 from jaxedit.storage.atomic import write_atomically
+
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 92},
+    # A sixth of the time of PNG's usual level 6, for files that are a tenth larger.
+    "PNG": {"compress_level": 2},
+}
 
 
 @jax.jit
@@ -43,6 +50,5 @@ def save_image(
     if image_format is None:
         raise OutputError(f"{path}: expected a file name that ends in an image format such as .png or .jpg")
     buffer = io.BytesIO()
-    options = {"quality": 92} if image_format == "JPEG" else {}
-    Image.fromarray(pixels).save(buffer, image_format, **options)
+    Image.fromarray(pixels).save(buffer, image_format, **_SAVE_OPTIONS.get(image_format, {}))
     return write_atomically(path, buffer.getvalue())

@@ -37,4 +37,4 @@ def test_a_conversion_for_the_cache_that_fails_is_an_error_of_this_library(tmp_p
 
     with pytest.raises(CheckpointError, match=r"^a\.whl: expected a wheel$"):
         cached_checkpoint("some-1-1", kind="generator", make=convert)
-    assert not (tmp_path / "checkpoints" / "some-1-1").exists()
+    assert not (tmp_path / "weights" / "some-1-1").exists()

@@ -189,7 +189,7 @@ def _write_sheets(
 
 def _cached_classifier() -> FaceAttributes | None:
     """The face networks, if they have been fetched before: the demo does without them."""
-    if not any((cache_dir() / "checkpoints").glob("face-api-*")):
+    if not any((cache_dir() / "weights").glob("face-api-*")):
         return None
     try:
         return FaceAttributes()

@@ -22,7 +22,7 @@ def describe_installation() -> str:
     lines += ["", f"{'devices':18}{', '.join(devices())}", f"{'generators':18}{', '.join(KNOWN_GENERATORS)}"]
     cache = cache_dir()
     lines += [f"{'cache':18}{cache}"]
-    kept = [entry for part in ("sources", "checkpoints") for entry in sorted((cache / part).glob("[!.]*"))]
+    kept = [entry for part in ("sources", "weights") for entry in sorted((cache / part).glob("[!.]*"))]
     lines += [f"  {_megabytes(entry):7.1f} MB  {entry.relative_to(cache)}" for entry in kept] or ["  (empty)"]
     return "\n".join(lines)
 

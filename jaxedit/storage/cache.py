@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def checkpoint_folder(name: str) -> Path:
     """Where the cache keeps a checkpoint. The name should change with whatever changes the content."""
-    return cache_dir() / "checkpoints" / name
+    return cache_dir() / "weights" / name
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def cached_checkpoint(
     def make_and_save(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with conversion_errors():
             config, arrays = make()
-        save_checkpoint(folder, kind=kind, config=config, arrays=arrays)
+        save_checkpoint(folder, kind=kind, config=config, arrays=arrays, file_format="npz")
         return config, arrays
 
     return cached(

@@ -1,8 +1,9 @@
-"""Checkpoint folders: what every model of this library is saved to and loaded from.
+"""Checkpoint folders: every model of this library is saved to one and loaded from one.
 
 A folder holds `metadata.json` (what is needed to rebuild the model: its kind, its config, the versions that wrote
-it) and `arrays/` (the weights, an Orbax checkpoint). It is written under a temporary name and renamed when whole, so
-that a folder which exists under its own name is complete.
+it) and the weights: `arrays/`, an Orbax checkpoint, or `arrays.npz`. Orbax is the format for users, who may read it
+with other tools. The cache holds `.npz`, which loads without Orbax and ten times as fast. A folder is written under a
+temporary name and renamed when whole, so that a folder which exists under its own name is complete.
 """
 
 import importlib.metadata
@@ -13,20 +14,27 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from jaxedit._version import __version__
-from jaxedit.errors import CheckpointError, JaxeditError, OutputError
+from jaxedit.errors import CheckpointError, InputError, JaxeditError, OutputError
+from jaxedit.storage.array_trees import read_array_tree, write_array_tree
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    import orbax.checkpoint as ocp
+
+# Orbax is imported where its folders are read or written: the import takes as long as an edit.
+
+FORMAT_VERSION = 2
 """Raised whenever older code could not read what newer code writes."""
 
+_FORMAT_VERSION_ORBAX = 1
 _METADATA = "metadata.json"
 _ARRAYS = "arrays"
+_ARRAYS_FILE = "arrays.npz"
 _FORMAT = "jaxedit-checkpoint"
 _RENAMED_KINDS = {"gaussianiser": "quantile_transform", "referees": "independent-networks"}
 """Kinds of earlier versions → their names of today."""
@@ -49,6 +57,8 @@ def _alone() -> dict[str, Any]:
 
     Otherwise Orbax waits for all processes of a run, at each step of what only one of them may be doing.
     """
+    import orbax.checkpoint as ocp
+
     if jax.process_count() == 1:
         return {}
     own = jax.process_index()
@@ -58,13 +68,22 @@ def _alone() -> dict[str, Any]:
     return {"multiprocessing_options": options}
 
 
-def _writer() -> ocp.StandardCheckpointer:
+def _writer() -> "ocp.StandardCheckpointer":
+    import orbax.checkpoint as ocp
+
     # Of one process alone Orbax makes folders only while it is waited for.
     at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
     return ocp.StandardCheckpointer(async_options=at_once, **_alone())
 
 
-def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], arrays: dict[str, Any]) -> Path:
+def save_checkpoint(
+    folder: str | Path,
+    *,
+    kind: str,
+    config: dict[str, Any],
+    arrays: dict[str, Any],
+    file_format: Literal["orbax", "npz"] = "orbax",
+) -> Path:
     """Write a checkpoint folder, replacing an older one under the same name.
 
     Args:
@@ -72,6 +91,7 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
         kind: what the folder holds ("generator", "pca", "axes", …); `load_checkpoint` checks it.
         config: JSON-serializable description from which the model is rebuilt.
         arrays: nested dict of arrays with string keys.
+        file_format: of the arrays.
 
     Raises:
         OutputError: if the folder cannot be written; nothing is left under its name then.
@@ -79,7 +99,7 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
     folder = Path(folder).absolute()
     metadata = {
         "format": _FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if file_format == "npz" else _FORMAT_VERSION_ORBAX,
         "kind": kind,
         "config": config,
         "versions": {"jaxedit": __version__}
@@ -94,8 +114,11 @@ def save_checkpoint(folder: str | Path, *, kind: str, config: dict[str, Any], ar
                 f"{folder}: expected a free name or an older checkpoint, found something else; not replaced"
             )
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-        with _quiet_orbax(), _writer() as checkpointer:
-            checkpointer.save(temporary / _ARRAYS, jax.tree.map(np.asarray, arrays))
+        if file_format == "npz":
+            write_array_tree(temporary / _ARRAYS_FILE, {}, arrays, kind=kind)
+        else:
+            with _quiet_orbax(), _writer() as checkpointer:
+                checkpointer.save(temporary / _ARRAYS, jax.tree.map(np.asarray, arrays))
         (temporary / _METADATA).write_text(text)
         temporary.chmod(0o755)
         if folder.exists():
@@ -165,16 +188,26 @@ def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], d
     found = _RENAMED_KINDS.get(metadata["kind"], metadata["kind"])
     if found != kind:
         raise CheckpointError(f"{folder}: expected a checkpoint of kind '{kind}', found '{metadata['kind']}'")
+    if (folder / _ARRAYS_FILE).is_file():
+        try:
+            return metadata["config"], read_array_tree(folder / _ARRAYS_FILE, kind=kind)[1]
+        except InputError as error:
+            raise CheckpointError(f"{folder}: damaged: {error}") from error
+    return metadata["config"], _read_orbax(folder)
+
+
+def _read_orbax(folder: Path) -> dict[str, Any]:
+    import orbax.checkpoint as ocp
+
     try:
         handler = ocp.PyTreeCheckpointHandler(**_alone())
         with _quiet_orbax(), ocp.Checkpointer(handler, **_alone()) as checkpointer:
             described = checkpointer.metadata(folder / _ARRAYS)
             tree = described.item_metadata.tree if hasattr(described, "item_metadata") else described
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-            arrays = checkpointer.restore(folder / _ARRAYS, restore_args=arguments)
+            return checkpointer.restore(folder / _ARRAYS, restore_args=arguments)
     except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
         raise CheckpointError(f"{folder / _ARRAYS}: damaged: {_last_part(error)}") from error
-    return metadata["config"], arrays
 
 
 def _last_part(error: Exception) -> str:

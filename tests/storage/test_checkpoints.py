@@ -67,6 +67,45 @@ def test_damaged_arrays(folder, lost):
         load_checkpoint(folder, kind="pca")
 
 
+def test_arrays_in_one_file(tmp_path):
+    arrays = {"a": {"0": np.arange(3, dtype=np.float32)}, "b": np.ones((2, 2), np.int32)}
+    options = {"kind": "pca", "config": {"k": 7}, "arrays": arrays, "file_format": "npz"}
+    folder = save_checkpoint(tmp_path / "model", **options)
+    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "metadata.json"]
+    config, found = load_checkpoint(folder, kind="pca")
+    assert config == {"k": 7}
+    np.testing.assert_array_equal(found["a"]["0"], [0, 1, 2])
+    assert found["b"].dtype == np.int32
+    with pytest.raises(CheckpointError, match="expected a checkpoint of kind 'axes', found 'pca'"):
+        load_checkpoint(folder, kind="axes")
+    save_checkpoint(folder, **options | {"file_format": "orbax"})
+    assert sorted(path.name for path in folder.iterdir()) == ["arrays", "metadata.json"]
+    save_checkpoint(folder, **options)
+    file = folder / "arrays.npz"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(CheckpointError, match=r"damaged.*arrays\.npz"):
+        load_checkpoint(folder, kind="pca")
+    file.unlink()
+    with pytest.raises(CheckpointError, match="arrays: damaged"):
+        load_checkpoint(folder, kind="pca")
+
+
+_WITHOUT_ORBAX = """
+import sys
+import numpy as np
+from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
+save_checkpoint(sys.argv[1], kind="x", config={}, arrays={"a": np.ones(1)}, file_format="npz")
+load_checkpoint(sys.argv[1], kind="x")
+assert not any(name.startswith("orbax") for name in sys.modules)
+"""
+
+
+def test_arrays_in_one_file_need_no_orbax(tmp_path):
+    command = [sys.executable, "-c", _WITHOUT_ORBAX, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="could not write"):
@@ -139,6 +178,6 @@ def test_two_processes_convert_together(tmp_path, monkeypatch):
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         assert out.strip() == "1024"
-    folders = [path for path in (home / "checkpoints").iterdir() if not path.name.endswith(".lock")]
+    folders = [path for path in (home / "weights").iterdir() if not path.name.endswith(".lock")]
     assert len(folders) == 1
     assert load_generator(folders[0]).num_ws == 16

@@ -90,7 +90,7 @@ def test_second_load_reads_the_checkpoint_and_a_damaged_one_is_made_anew(
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / source.name).symlink_to(source)
     load_face_networks()
-    (folder,) = [p for p in (cache_dir() / "checkpoints").iterdir() if p.is_dir()]
+    (folder,) = [p for p in (cache_dir() / "weights").iterdir() if p.is_dir()]
     assert read_metadata(folder)["kind"] == KIND
     again = load_face_networks(folder)
     np.testing.assert_allclose(again.identity(crops), networks.identity(crops), atol=1e-5)
