@@ -44,11 +44,11 @@ docs: $(VENV)/.docs
 check: lint types docs test test-slow
 
 benchmark: $(VENV)/.benchmark
-	$(BIN)/python -m benchmarks.synthesis --json benchmarks/results/synthesis_cpu.json
-	$(BIN)/python -m benchmarks.latents --json benchmarks/results/latents_cpu.json
-	$(BIN)/python -m benchmarks.image_effects --json benchmarks/results/image_effects_cpu.json
-	$(BIN)/python -m benchmarks.axis_learning --json benchmarks/results/axis_learning_cpu.json
-	$(BIN)/python -m benchmarks.ablations --json benchmarks/results/ablations_cpu.json --figure docs/images/ablations.png --page docs/ablations.md
+	$(BIN)/python -m benchmarks.speed.synthesis --json benchmarks/results/synthesis_cpu.json
+	$(BIN)/python -m benchmarks.speed.latents --json benchmarks/results/latents_cpu.json
+	$(BIN)/python -m benchmarks.quality.image_effects --json benchmarks/results/image_effects_cpu.json
+	$(BIN)/python -m benchmarks.speed.axis_learning --json benchmarks/results/axis_learning_cpu.json
+	$(BIN)/python -m benchmarks.quality.ablations --json benchmarks/results/ablations_cpu.json --figure docs/images/ablations.png --page docs/ablations.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("jaxedit needs Python 3.11 or newer; %s is %s. Try: make PYTHON=python3.12 ..." % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'

@@ -17,8 +17,8 @@ from benchmarks.baselines import (
     sefa,
     whitened,
 )
-from benchmarks.baselines.common import TrainingSplit, prepare
 from benchmarks.baselines.storage import load_method, save_method
+from benchmarks.baselines.training_labels import TrainingSplit, prepare
 from jaxedit.evaluation.methods import EditingMethod
 
 METHODS: dict[str, Callable[..., EditingMethod]] = {

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from benchmarks.baselines.common import TrainingSplit, scaled
+from benchmarks.baselines.training_labels import TrainingSplit, scaled
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.protocol import Generator
 

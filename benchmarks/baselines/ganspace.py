@@ -10,7 +10,7 @@ has the largest |correlation| with the label, its sign makes more of it more of 
 of the authors' published edit that is nearest to the attribute (`PUBLISHED_LAYERS`).
 """
 
-from benchmarks.baselines.common import TrainingSplit, in_layers, largest_correlation, scaled
+from benchmarks.baselines.training_labels import TrainingSplit, in_layers, largest_correlation, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.protocol import Generator

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from benchmarks.baselines.common import TrainingSplit, scaled
+from benchmarks.baselines.training_labels import TrainingSplit, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.protocol import Generator

@@ -31,7 +31,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from benchmarks.baselines.common import TrainingSplit
+from benchmarks.baselines.training_labels import TrainingSplit
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 

@@ -6,7 +6,7 @@ Its 150 epochs belong to a large dataset: on a few thousand labels they are a fe
 
 from pathlib import Path
 
-from benchmarks.baselines.common import TrainingSplit
+from benchmarks.baselines.training_labels import TrainingSplit
 from jaxedit.axes import AxesConfig, learn_axes
 from jaxedit.evaluation.methods import AxesMethod
 from jaxedit.generators.protocol import Generator

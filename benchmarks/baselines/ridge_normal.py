@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from benchmarks.baselines.common import TrainingSplit, scaled
 from benchmarks.baselines.covariance import covariance
+from benchmarks.baselines.training_labels import TrainingSplit, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.protocol import Generator

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from benchmarks.baselines.common import TrainingSplit, in_layers, largest_correlation, scaled
+from benchmarks.baselines.training_labels import TrainingSplit, in_layers, largest_correlation, scaled
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.baselines.common import TrainingSplit
 from benchmarks.baselines.latent_transformer import LatentTransformer
+from benchmarks.baselines.training_labels import TrainingSplit
 from jaxedit.axes import AttributeAxes
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.evaluation.methods import AxesMethod, EditingMethod, LinearDirections

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from benchmarks.baselines.common import TrainingSplit
+from benchmarks.baselines.training_labels import TrainingSplit
 from jaxedit.axes.autoencoder import ridge
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections

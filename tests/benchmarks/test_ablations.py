@@ -13,8 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import ablations
-from benchmarks.ablation_report import METRICS, Results, fill, markdown_table
+from benchmarks.quality import ablations
+from benchmarks.quality.ablation_report import METRICS, Results, fill, markdown_table
 from jaxedit.axes import AxesConfig, fit_pca, learn_axes
 from jaxedit.errors import InputError
 from jaxedit.labels.dataset import LabelledLatents
@@ -55,7 +55,7 @@ def results(dataset, pca, folder) -> Results:
 
 def test_help_has_examples():
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.ablations", "--help"],
+        [sys.executable, "-m", "benchmarks.quality.ablations", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,

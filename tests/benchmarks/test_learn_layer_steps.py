@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import learn_layer_steps
+from benchmarks.quality import learn_layer_steps
 from jaxedit.axes.layer_curves import load_layer_curves
 from jaxedit.latents.pca import fit_pca
 from jaxedit.pretrained.registry import load_labelled_latents

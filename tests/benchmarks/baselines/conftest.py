@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_world import NAMES, W_DIM, World
 
-from benchmarks.baselines.common import TrainingSplit, prepare
+from benchmarks.baselines.training_labels import TrainingSplit, prepare
 from jaxedit.axes import AxesConfig
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.labels.dataset import LabelledLatents

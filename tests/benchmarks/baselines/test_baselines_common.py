@@ -4,7 +4,7 @@ import pytest
 from known_world import TRANSFORMERS
 
 from benchmarks.baselines import METHODS
-from benchmarks.baselines.common import in_layers, largest_correlation, prepare, scaled
+from benchmarks.baselines.training_labels import in_layers, largest_correlation, prepare, scaled
 from jaxedit.axes import AxesConfig
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import EditingMethod

@@ -10,10 +10,10 @@ import pytest
 from flax import nnx
 from typer.testing import CliRunner
 
-from benchmarks import compare_methods
 from benchmarks.baselines import METHODS, load_method, save_method
 from benchmarks.baselines.latent_transformer import LatentTransformer
 from benchmarks.baselines.storage import fingerprint
+from benchmarks.quality import compare_methods
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.storage.checkpoints import save_checkpoint

@@ -1,4 +1,4 @@
-"""Tables, figure and page of the ablations (`benchmarks.ablations`), all from the same rows."""
+"""Tables, figure and page of the ablations (`benchmarks.quality.ablations`), all from the same rows."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from benchmarks.common import Rows, print_table
+from benchmarks.reporting import Rows, print_table
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.plots import save_figure
 

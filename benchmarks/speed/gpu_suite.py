@@ -1,12 +1,12 @@
 """All that an accelerator is for, in one call of under ten minutes.
 
-    python -m benchmarks.gpu_suite --json benchmarks/results/accelerator.json
-    python -m benchmarks.gpu_suite --small          # a few minutes on two CPU cores: does everything run?
+    python -m benchmarks.speed.gpu_suite --json benchmarks/results/accelerator.json
+    python -m benchmarks.speed.gpu_suite --small          # a few minutes on two CPU cores: does everything run?
 
 Synthesis at 1024² (float32, bfloat16) of the default generator and of StyleGAN2 config-f, labeling, the published
 recipe for 80,000 steps, a sweep of 32 configurations, the PCA of a million latents. Results are written after each
 part, so that a run that is cut short keeps what it has. On a machine without network copy the cache of another one and
-point JAXEDIT_HOME to it. StyleGAN2 beside the official code is `benchmarks.synthesis --peer`.
+point JAXEDIT_HOME to it. StyleGAN2 beside the official code is `benchmarks.speed.synthesis --peer`.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks.axis_learning import PLAIN, sweep
-from benchmarks.common import Rows, finish, measure
-from benchmarks.latents import edit_latency
+from benchmarks.reporting import Rows, finish, measure
+from benchmarks.speed.axis_learning import PLAIN, sweep
+from benchmarks.speed.latents import edit_latency
 from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
 from jaxedit.generators.protocol import Generator

@@ -1,6 +1,6 @@
 """Editing methods side by side, at equal change of the target in the image.
 
-    python -m benchmarks.compare_methods --help
+    python -m benchmarks.quality.compare_methods --help
 
 What each method is stands in `benchmarks/baselines`; all are fitted to the same labels. Fitted methods are kept in
 `OUT/methods`, what was read of each image in `OUT/evaluation`.
@@ -18,7 +18,7 @@ import typer
 
 from benchmarks.baselines import METHODS, TrainingSplit, load_method, prepare, save_method
 from benchmarks.baselines.storage import fingerprint
-from benchmarks.common import Rows, finish
+from benchmarks.reporting import Rows, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
 from jaxedit.attributes.independent.classifiers import (
     INDEPENDENT_COLUMNS,
@@ -263,11 +263,11 @@ def main(
     """Editing methods side by side, at equal change of the target in the image.
 
     \b
-    python -m benchmarks.compare_methods --out comparison --faces 200
-    python -m benchmarks.compare_methods --out comparison --faces 200 --methods jaxedit,interfacegan,whitened
-    python -m benchmarks.compare_methods --out comparison --axes my-axes --directions published.npz --rename pose=yaw
-    python -m benchmarks.compare_methods --out small --faces 8 --pilot 4 --attributes smile --methods covariance
-    python -m benchmarks.compare_methods --out comparison --fit-only
+    python -m benchmarks.quality.compare_methods --out comparison --faces 200
+    python -m benchmarks.quality.compare_methods --out comparison --faces 200 --methods jaxedit,interfacegan,whitened
+    python -m benchmarks.quality.compare_methods --out new --axes my-axes --directions other.npz --rename pose=yaw
+    python -m benchmarks.quality.compare_methods --out small --faces 8 --pilot 4 --attributes smile --methods covariance
+    python -m benchmarks.quality.compare_methods --out comparison --fit-only
 
     All are fitted to the labels that come with the default generator, or to --labels; "jaxedit" are the default axes.
     The faces are those of another seed. Whatever is stopped goes on where it was when it is started again with the

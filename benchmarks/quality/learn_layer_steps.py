@@ -1,8 +1,8 @@
 """The curves of the default axes, learnt through images.
 
-    python -m benchmarks.learn_layer_steps --out curves
-    python -m benchmarks.learn_layer_steps --out small --faces 8 --derivatives 3 --images 4 --calibration-faces 2 \\
-        --attributes age,smile
+    python -m benchmarks.quality.learn_layer_steps --out curves
+    python -m benchmarks.quality.learn_layer_steps --out small --faces 8 --derivatives 3 --images 4 \\
+        --calibration-faces 2 --attributes age,smile
 
 1. Small images of some faces are rendered as they are and read by all networks.
 2. Derivatives of what the networks read, at some of them: the metric of the descent, and the first steps.
@@ -491,8 +491,8 @@ def main(
     """Learn the curves of the default axes through images.
 
     \b
-    python -m benchmarks.learn_layer_steps --out curves
-    python -m benchmarks.learn_layer_steps --out some --attributes age,smile --images 320
+    python -m benchmarks.quality.learn_layer_steps --out curves
+    python -m benchmarks.quality.learn_layer_steps --out some --attributes age,smile --images 320
 
     An image of the descent takes 0.4 s on two CPU cores: about twenty minutes for four attributes. What is stopped
     goes on where it was when it is started again with the same --out.

@@ -1,7 +1,7 @@
 """Learning the axes: this library's compiled program against the same recipe as a PyTorch loop.
 
-    python -m benchmarks.axis_learning
-    python -m benchmarks.axis_learning --steps 100 --sweep-steps 50 --json results.json
+    python -m benchmarks.speed.axis_learning
+    python -m benchmarks.speed.axis_learning --steps 100 --sweep-steps 50 --json results.json
 
 Needs the extra `benchmark`. Both sides train on the shipped labels, from the same kind of initial weights, with the
 same losses, batches of the same size and Adam. Evaluation on held-out data is outside the measured time.
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks.common import Rows, finish
+from benchmarks.reporting import Rows, finish
 from jaxedit.axes import PCA, AxesConfig, fit_pca, learn_axes, learn_axes_sweep
 from jaxedit.axes.learning.learn import _split as split_dataset
 from jaxedit.axes.learning.training import Hyperparameters, Program, TrainingData, initialize, run_chunk

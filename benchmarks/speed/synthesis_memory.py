@@ -1,6 +1,6 @@
-"""One of two runtimes makes a batch of a StyleGAN2 twice: what `benchmarks.synthesis` measures the memory of.
+"""One of two runtimes makes a batch of a StyleGAN2 twice: what `benchmarks.speed.synthesis` measures the memory of.
 
-python -m benchmarks.synthesis_memory jaxedit path/to/stylegan2-ada-pytorch 1024 1
+python -m benchmarks.speed.synthesis_memory jaxedit path/to/stylegan2-ada-pytorch 1024 1
 """
 
 import sys
@@ -29,7 +29,7 @@ def main(runtime: str, folder: str, resolution: int, batch: int) -> None:
     else:
         import torch
 
-        from benchmarks import stylegan2_peer
+        from benchmarks.peers import stylegan2 as stylegan2_peer
 
         generator = stylegan2_peer.load(
             Path(folder),

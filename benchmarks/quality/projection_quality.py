@@ -1,8 +1,8 @@
 """How near a projection comes, and how well what it finds can be edited.
 
-    python -m benchmarks.projection_quality --out quality                     # two generated faces, W and W+
-    python -m benchmarks.projection_quality --out quality portrait.jpg ...    # and photographs (W+)
-    python -m benchmarks.projection_quality --out quality --faces 0 --tune portrait.jpg ...   # tuned too
+    python -m benchmarks.quality.projection_quality --out quality                     # two generated faces, W and W+
+    python -m benchmarks.quality.projection_quality --out quality portrait.jpg ...    # and photographs (W+)
+    python -m benchmarks.quality.projection_quality --out quality --faces 0 --tune portrait.jpg ...   # tuned too
 
 Generated faces are projected back, in W and in W+; their true latents are known, so edits of what was found stand
 beside edits of the truth. Distances are LPIPS (AlexNet, 256²), PSNR, and those of two face descriptors: that which the
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks.common import Rows, finish
+from benchmarks.reporting import Rows, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.attributes.independent.classifiers import IndependentIdentity
 from jaxedit.axes.leakage import leakage

@@ -1,7 +1,7 @@
 """What the default axes do in images: effects, leakage and identity, read by the face networks.
 
-    python -m benchmarks.image_effects
-    python -m benchmarks.image_effects --num-latents 60 --amount 1 --json results.json
+    python -m benchmarks.quality.image_effects
+    python -m benchmarks.quality.image_effects --num-latents 60 --amount 1 --json results.json
 
 The networks that gave the labels also give these marks, which flatters; latents are those of another seed.
 """
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks.common import Rows, finish
+from benchmarks.reporting import Rows, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
 from jaxedit.evaluation.effects import effect_matrix
 from jaxedit.latents.seed_stream import sample_z

@@ -1,8 +1,8 @@
 """Synthesis: this library against the originals, in the same process, taking turns.
 
-    python -m benchmarks.synthesis
-    python -m benchmarks.synthesis --batch-sizes 1 --repeats 15 --json results.json
-    python -m benchmarks.synthesis --peer path/to/stylegan2-ada-pytorch --batch-sizes 1 --batch-sizes 8
+    python -m benchmarks.speed.synthesis
+    python -m benchmarks.speed.synthesis --batch-sizes 1 --repeats 15 --json results.json
+    python -m benchmarks.speed.synthesis --peer path/to/stylegan2-ada-pytorch --batch-sizes 1 --batch-sizes 8
 
 MobileStyleGAN stands against OpenVINO, which runs the original files; its model takes one latent a call, so a batch is
 as many calls. With `--peer`, the folder of a clone of the official code, StyleGAN2 (config-f at 1024², and 256² with a
@@ -24,8 +24,8 @@ import numpy as np
 import typer
 from jaxtyping import DTypeLike
 
-from benchmarks import stylegan2_peer
-from benchmarks.common import Rows, finish, measure_side_by_side, peak_memory
+from benchmarks.peers import stylegan2 as stylegan2_peer
+from benchmarks.reporting import Rows, finish, measure_side_by_side, peak_memory
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.latents.seed_stream import sample_w, sample_z
 from jaxedit.pretrained.registry import load_generator
@@ -160,7 +160,9 @@ def run_memory(folder: Path, resolution: int, batch_sizes: list[int]) -> Rows:
     rows: Rows = []
     for batch in batch_sizes:
         peaks = {
-            name: peak_memory("benchmarks.synthesis_memory", name, str(folder), str(resolution), str(batch))
+            name: peak_memory(
+                "benchmarks.speed.synthesis_memory", name, str(folder), str(resolution), str(batch)
+            )
             for name in ("jaxedit", "official PyTorch")
         }
         for name, peak in peaks.items():

@@ -1,14 +1,14 @@
 """Projection: steps a second and images an hour; and latents onto the axes.
 
-    python -m benchmarks.projection                                          # the default generator, preset fast
-    python -m benchmarks.projection --preset quality --batch-sizes 1 --batch-sizes 8
-    python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 8
-    python -m benchmarks.projection --stylegan2 1024 --preset official --batch-sizes 1 --batch-sizes 8 \
+    python -m benchmarks.speed.projection                                          # the default generator, preset fast
+    python -m benchmarks.speed.projection --preset quality --batch-sizes 1 --batch-sizes 8
+    python -m benchmarks.speed.projection --stylegan2 1024 --preset official --batch-sizes 8
+    python -m benchmarks.speed.projection --stylegan2 1024 --preset official --batch-sizes 1 --batch-sizes 8 \
         --peer path/to/stylegan2-ada-pytorch                                 # beside the official projector
 
 The images are the generator's own. A few steps are measured, after a chunk that compiles, and extrapolated to the
 preset's number: all steps cost the same. The official projector takes one image at a time; its perceptual network may
-be given as `--vgg16 vgg16.pt`, and is otherwise ours in its form (`benchmarks/projector_peer.py`).
+be given as `--vgg16 vgg16.pt`, and is otherwise ours in its form (`benchmarks/peers/projector.py`).
 """
 
 import dataclasses
@@ -22,9 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks import projector_peer, stylegan2_peer
-from benchmarks.common import Rows, finish, measure
-from benchmarks.synthesis import _SIZES, converted
+from benchmarks.peers import projector as projector_peer
+from benchmarks.peers import stylegan2_peer
+from benchmarks.reporting import Rows, finish, measure
+from benchmarks.speed.synthesis import _SIZES, converted
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params

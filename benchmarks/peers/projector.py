@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from benchmarks import stylegan2_peer
+from benchmarks.peers import stylegan2 as stylegan2_peer
 from jaxedit.inversion.lpips import _NETWORKS, _SCALE, _SHIFT, LPIPS
 from jaxedit.inversion.lpips_pretrained import load_lpips
 

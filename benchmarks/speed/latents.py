@@ -1,7 +1,7 @@
 """The small tools: PCA against scikit-learn, quantile transform against a double loop, the latency of an edit.
 
-    python -m benchmarks.latents
-    python -m benchmarks.latents --json results.json
+    python -m benchmarks.speed.latents
+    python -m benchmarks.speed.latents --json results.json
 
 Needs the extra `benchmark`.
 """
@@ -17,7 +17,7 @@ import typer
 from scipy.stats import norm
 from sklearn import decomposition
 
-from benchmarks.common import Rows, finish, measure, measure_side_by_side
+from benchmarks.reporting import Rows, finish, measure, measure_side_by_side
 from jaxedit.axes import fit_pca
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.labels.quantile_transform import fit_quantile_transform

@@ -1,0 +1,1 @@
+"""Other projects' code, run beside ours."""

@@ -1,0 +1,1 @@
+"""How good: edits, axes and projections, measured in images."""

@@ -1,0 +1,141 @@
+"""What is measured of each training of the ablations, on held-out latents."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from benchmarks.reporting import Rows
+from jaxedit.axes import PCA, AttributeAxes, AxesConfig
+from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.leakage import leakage_of_effects
+from jaxedit.axes.learning.learn import _split as split_dataset
+from jaxedit.axes.learning.training import mean_off_diagonal
+from jaxedit.axes.report import fit_probes, held_out_report
+from jaxedit.evaluation.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
+from jaxedit.labels.dataset import LabelledLatents
+
+
+class Reference(NamedTuple):
+    """What every cell of one held-out split is measured with, in PCA coordinates.
+
+    Attributes:
+        training: all training latents.
+        labels: their quantile-transformed labels.
+        held_out: latents that no axes are learnt from.
+        held_out_labels: their labels, quantile-transformed alike.
+        probes: fitted on the training split, as in `AxesReport`.
+        fresh_probes: fitted on the held-out split: they share no label with the axes, whose own errors the others
+            have too.
+        explained_variance: λ of the PCA.
+    """
+
+    training: Array
+    labels: Array
+    held_out: Array
+    held_out_labels: Array
+    probes: Array
+    fresh_probes: Array
+    explained_variance: Array
+
+    @classmethod
+    def of(cls, dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> "Reference":
+        """From the split of this configuration, with all its training labels."""
+        split = split_dataset(dataset, pca, config)
+        training, held_out = split.w_pca, split.held_out_w_pca
+        labels, held_out_labels = split.data.labels, split.data.held_out_labels
+        variance = pca.explained_variance
+        probes, fresh = (
+            fit_probes(training, labels, variance),
+            fit_probes(held_out, held_out_labels, variance),
+        )
+        return cls(training, labels, held_out, held_out_labels, probes, fresh, variance)
+
+
+@functools.partial(jax.jit, static_argnames="k")
+def _measure(
+    autoencoder: AxisAutoencoder, reference: Reference, k: int
+) -> tuple[Array, dict[str, Array | np.ndarray]]:
+    """The held-out codes, and what needs the networks."""
+    with jax.default_matmul_precision("highest"):
+        report = held_out_report(
+            autoencoder, reference.held_out, reference.held_out_labels, reference.probes, k
+        )
+        codes = autoencoder.encode(reference.held_out[:, :k])
+        variance = reference.explained_variance[:k]
+        whitener = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
+
+        def effect(i: Array) -> tuple[Array, Array]:
+            """What an edit by one changes to fresh probes, and its length in whitened coordinates."""
+            move = jax.nn.one_hot(i, k)
+            change = 0.5 * (autoencoder.decode(codes + move) - autoencoder.decode(codes - move))
+            return change.mean(0) @ reference.fresh_probes[:k], jnp.linalg.norm(
+                change * whitener, axis=1
+            ).mean()
+
+        effects, lengths = jax.lax.map(effect, jnp.arange(reference.labels.shape[1]))
+        own = jnp.diagonal(effects)
+    return codes, {
+        "axis_label_correlation": report.axis_label_correlation.mean(),
+        "code_correlation": report.code_correlation,
+        "attribute_code_correlation": report.attribute_code_correlation,
+        "leakage": report.leakage.mean(),
+        "fresh_leakage": leakage_of_effects(effects).mean(),
+        "effect": own.mean(),
+        "move_length": (lengths / jnp.abs(own)).mean(),
+        "reconstruction_error": report.reconstruction_error,
+    }
+
+
+SCORES = ("disentanglement", "completeness", "informativeness", "mig", "sap")
+
+
+def scores(codes: Array | np.ndarray, labels: Array | np.ndarray) -> dict[str, float]:
+    """DCI, with regressions on the first half and informativeness on the second, MIG and SAP."""
+    middle = len(codes) // 2
+    found = dci(codes[:middle], labels[:middle], codes[middle:], labels[middle:])
+    gaps = mutual_information_gap(codes, labels), separated_attribute_predictability(codes, labels)
+    return dict(zip(SCORES, map(float, [*found[:3], *gaps]), strict=True))
+
+
+def measure(axes: AttributeAxes, reference: Reference) -> dict[str, float]:
+    """All metrics of one training but its seconds."""
+    codes, found = _measure(axes.autoencoder, reference, axes.pca.num_components)
+    numbers = {name: float(value) for name, value in found.items()}
+    if not np.isfinite(np.asarray(codes)).all():  # a training that diverged
+        return numbers | dict.fromkeys(SCORES, float("nan"))
+    return numbers | scores(codes, reference.held_out_labels)
+
+
+def references(reference: Reference, k: int) -> Rows:
+    """What the scores are for codes that need no training.
+
+    The labels themselves; the labels decorrelated, c = Σ^−½ y with Σ their correlations, so that y = Σ^½ c and a move
+    of one axis takes all correlated attributes along; principal components. Noise fills up the k columns.
+    """
+    labels = np.asarray(reference.held_out_labels)
+    labels = (labels - labels.mean(0)) / labels.std(0)
+    noise = np.random.RandomState(0).randn(len(labels), k - labels.shape[1]).astype(np.float32)
+    correlations = np.corrcoef(labels.T)
+    values, vectors = np.linalg.eigh(correlations)
+    root, inverse = ((vectors * values**power) @ vectors.T for power in (0.5, -0.5))
+
+    def row(label: str, codes: np.ndarray, effects: np.ndarray) -> dict[str, Any]:
+        known = {
+            "axis_label_correlation": np.diagonal(np.corrcoef(codes.T, labels.T), len(effects)).mean(),
+            "attribute_code_correlation": mean_off_diagonal(jnp.asarray(np.corrcoef(codes.T))),
+            "fresh_leakage": leakage_of_effects(effects.astype(np.float32)).mean(),
+        }
+        every = np.hstack([codes, noise]).astype(np.float32)
+        return (
+            {"label": label} | {name: float(value) for name, value in known.items()} | scores(every, labels)
+        )
+
+    return [
+        row("labels", labels, np.eye(labels.shape[1])),
+        row("labels, decorrelated", labels @ inverse, root),
+        {"label": "principal components"} | scores(reference.held_out[:, :k], labels),
+    ]

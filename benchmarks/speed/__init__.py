@@ -1,0 +1,1 @@
+"""How fast: ours and the peers' side by side, in one run."""
