@@ -23,7 +23,7 @@ import numpy as np
 import typer
 
 from benchmarks.peers import projector as projector_peer
-from benchmarks.peers import stylegan2_peer
+from benchmarks.peers import stylegan2 as stylegan2_peer
 from benchmarks.reporting import Rows, finish, measure
 from benchmarks.speed.synthesis import _SIZES, converted
 from jaxedit.generators.protocol import Generator

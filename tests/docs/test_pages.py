@@ -133,7 +133,15 @@ def test_files_that_pages_name_are_there():
 
 
 @pytest.mark.parametrize(
-    "name", ["synthesis", "axis_learning", "latents", "image_effects", "projection", "gpu_suite"]
+    "name",
+    [
+        "speed.synthesis",
+        "speed.axis_learning",
+        "speed.latents",
+        "speed.projection",
+        "speed.gpu_suite",
+        "quality.image_effects",
+    ],
 )
 def test_benchmarks_say_what_they_do(name):
     # Without their peers (an extra) they still parse; `synthesis` and `axis_learning` import those inside.
