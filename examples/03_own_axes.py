@@ -36,7 +36,8 @@ class Colors:
 
 # %%
 generator = jaxedit.load_generator(name)
-jaxedit.label(generator, Colors(), "labels", num_samples=num_samples, generator_name=name)
+request = jaxedit.LabelingConfig(num_samples)
+jaxedit.label(generator, Colors(), "labels", request, generator_name=name)
 dataset = jaxedit.load_labelled_latents("labels", generator)
 
 # %%

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jaxedit.inversion.config import ProjectionConfig, TuningConfig
     from jaxedit.inversion.project import ProjectionResult, project
     from jaxedit.inversion.tuning import GeneratorDelta, tune
+    from jaxedit.labels.config import LabelingConfig
     from jaxedit.labels.dataset import LabelledLatents
     from jaxedit.labels.labeling import label
     from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
@@ -43,6 +44,7 @@ _MODULE_OF_NAME = {
     "GeneratorDelta": "inversion.tuning",
     "InputError": "errors",
     "JaxeditError": "errors",
+    "LabelingConfig": "labels.config",
     "LabelledLatents": "labels.dataset",
     "OutputError": "errors",
     "PCA": "latents.pca",
@@ -83,6 +85,7 @@ __all__ = [
     "GeneratorDelta",
     "InputError",
     "JaxeditError",
+    "LabelingConfig",
     "LabelledLatents",
     "OutputError",
     "ProjectionConfig",

@@ -31,7 +31,7 @@ CONFIGS = {
     # It has batch norm on the code too, and no closed-form part that would be right without any training.
     "published": jaxedit.AxesConfig.paper(**_SMALL, num_epochs=None),
 }
-ARGUMENTS = {"num_samples": 90, "seed": 3, "batch_size": 8, "shard_size": 16, "generator_name": "small"}
+REQUEST = jaxedit.LabelingConfig(num_samples=90, seed=3, batch_size=8, shard_size=16)
 
 
 class Colors:
@@ -84,7 +84,7 @@ def check_explicit_synthesis(generator, mesh):
 
 
 def labelled(generator, out: Path, mesh=None):
-    return jaxedit.label(generator, Colors(), out, **ARGUMENTS, progress=False, mesh=mesh)
+    return jaxedit.label(generator, Colors(), out, REQUEST, generator_name="small", progress=False, mesh=mesh)
 
 
 def assert_same_labels(found, expected):
@@ -236,7 +236,9 @@ def check_failure(generator, mesh, folder):
 
     expected = ("failed in process 1", "expected finite values, got nan")[jax.process_index()]
     with pytest.raises(jaxedit.JaxeditError, match=expected):
-        jaxedit.label(generator, Broken(), folder / "broken", **ARGUMENTS, progress=False, mesh=mesh)
+        jaxedit.label(
+            generator, Broken(), folder / "broken", REQUEST, generator_name="small", progress=False, mesh=mesh
+        )
     assert not (folder / "broken" / "labels.npz").exists()
 
 

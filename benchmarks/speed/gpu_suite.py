@@ -29,6 +29,7 @@ from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labeling import label
 from jaxedit.latents.seed_stream import sample_w, z_batches
@@ -93,10 +94,7 @@ def labeling(num_samples: int, batch_size: int) -> Rows:
                 generator,
                 classifier,
                 Path(folder) / str(seed),
-                num_samples=num_samples,
-                seed=seed,
-                batch_size=batch_size,
-                shard_size=num_samples,
+                LabelingConfig(num_samples, seed, batch_size, shard_size=num_samples),
                 generator_name=_NAME,
                 progress=False,
             )

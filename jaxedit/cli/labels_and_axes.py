@@ -50,19 +50,18 @@ def label(
     from jaxedit.attributes.faces.face_attributes import FaceAttributes
     from jaxedit.attributes.user_classifier import load_classifier
     from jaxedit.labels import labeling
+    from jaxedit.labels.config import LabelingConfig
     from jaxedit.pretrained.registry import load_generator
 
     if distributed:
         parallel.initialize()
+    config = LabelingConfig(num_samples, seed, batch_size, shard_size)
     mesh = parallel.fitting_mesh(batch_size, devices)
     labels = labeling.label(
         load_generator(generator),
         FaceAttributes() if classifier is None else load_classifier(classifier),
         out,
-        num_samples=num_samples,
-        seed=seed,
-        batch_size=batch_size,
-        shard_size=shard_size,
+        config,
         generator_name=generator,
         mesh=mesh if mesh.size > 1 else None,
     )

@@ -1,5 +1,6 @@
 """Generator and classifier to labelled latents."""
 
+from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labeling import label
 from jaxedit.labels.labels_file import Labels, load_labels, save_labels
@@ -7,6 +8,7 @@ from jaxedit.labels.quantile_transform import QuantileTransform, fit_quantile_tr
 from jaxedit.labels.selection import predictable_attributes, ridge_correlations
 
 __all__ = [
+    "LabelingConfig",
     "LabelledLatents",
     "Labels",
     "QuantileTransform",

@@ -1,8 +1,6 @@
-"""The file of labels: attribute values, and the seed from which their latents are drawn again."""
+"""The file of labels: attribute values, and the seed that gives their latents again."""
 
 import dataclasses
-import io
-import zipfile
 from pathlib import Path
 
 import jax
@@ -13,7 +11,7 @@ from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
-from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.arrays import read_arrays, write_arrays
 
 _FORMAT = 1
 _TOLERANCE = 1e-2
@@ -81,26 +79,22 @@ class Labels:
 
 
 def save_labels(labels: Labels, path: str | Path) -> Path:
-    """Write labels as `.npz`. The same labels give the same bytes, and the file gets its name when it is whole.
+    """Write labels as `.npz`. The same labels give the same bytes, and the file appears only when it is whole.
 
     Raises:
         OutputError: if it cannot be written.
     """
-    path = Path(path)
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        format=np.int32(_FORMAT),
-        generator=np.asarray(labels.generator),
-        seed=np.uint32(labels.seed),
-        values=labels.values,
-        attribute_names=np.asarray(labels.attribute_names),
-        attribute_units=np.asarray(labels.attribute_units),
-        z_fingerprint=labels.z_fingerprint,
-        w_fingerprint=labels.w_fingerprint,
-    )
-    write_atomically(path, buffer.getvalue())
-    return path
+    arrays = {
+        "format": np.int32(_FORMAT),
+        "generator": labels.generator,
+        "seed": np.uint32(labels.seed),
+        "values": labels.values,
+        "attribute_names": labels.attribute_names,
+        "attribute_units": labels.attribute_units,
+        "z_fingerprint": labels.z_fingerprint,
+        "w_fingerprint": labels.w_fingerprint,
+    }
+    return write_arrays(path, arrays, kind="labels", compressed=True)
 
 
 def load_labels(path: str | Path) -> Labels:
@@ -109,14 +103,7 @@ def load_labels(path: str | Path) -> Labels:
     Raises:
         InputError: if the file is missing, damaged, or no file of labels.
     """
-    path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            stored = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a file of labels, found nothing") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected a file of labels, could not read it: {error}") from error
+    stored = read_arrays(path, kind="labels", expected="a file of labels").arrays
     missing = {"format", *(field.name for field in dataclasses.fields(Labels))} - stored.keys()
     if missing:
         raise InputError(f"{path}: expected a file of labels, found no {', '.join(sorted(missing))} in it")

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError, OutputError
+from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.labeling import label
 from jaxedit.labels.labels_file import load_labels, save_labels
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
@@ -25,19 +27,18 @@ class Lightness:
         return jnp.stack([images.mean((1, 2, 3)), images.std((1, 2, 3))], 1)
 
 
-ARGUMENTS = {
-    "num_samples": 10,
-    "seed": 5,
-    "batch_size": 2,
-    "shard_size": 4,
-    "generator_name": "mobile-stylegan-ffhq",
-}
+REQUEST = LabelingConfig(num_samples=10, seed=5, batch_size=2, shard_size=4)
+
+
+def label_into(out, generator, classifier, **changes):
+    request = dataclasses.replace(REQUEST, **changes)
+    return label(generator, classifier, out, request, generator_name="mobile-stylegan-ffhq", progress=False)
 
 
 @pytest.fixture(scope="module")
 def folder(generator, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("labels") / "whole"
-    label(generator, Lightness(), out, **ARGUMENTS, progress=False)
+    label_into(out, generator, Lightness())
     return out
 
 
@@ -69,14 +70,13 @@ def test_values_are_those_of_the_images(generator, folder):
 def test_killed_at_any_moment_it_ends_with_the_same_files(folder, tmp_path):
     code = """
 import sys
-from jaxedit.labels.labeling import label
 from jaxedit.pretrained.registry import load_generator
 sys.path.insert(0, sys.argv[2])
-from test_labeling import ARGUMENTS, Lightness
-label(load_generator("mobile-stylegan-ffhq"), Lightness(), sys.argv[1], **ARGUMENTS)
+from test_labeling import Lightness, label_into
+label_into(sys.argv[1], load_generator("mobile-stylegan-ffhq"), Lightness())
 """
     out = tmp_path / "killed"
-    for wanted in ("job.json", "shards/000000000.npz", "shards/000000004.npz"):
+    for wanted in ("run.json", "shards/000000000.npz", "shards/000000004.npz"):
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(out), str(Path(__file__).parent)],
             stderr=subprocess.PIPE,
@@ -102,27 +102,62 @@ label(load_generator("mobile-stylegan-ffhq"), Lightness(), sys.argv[1], **ARGUME
 
 def test_a_damaged_shard_is_made_again_and_a_folder_extended(generator, folder, tmp_path):
     out = tmp_path / "extended"
-    label(generator, Lightness(), out, **ARGUMENTS | {"num_samples": 5}, progress=False)
+    label_into(out, generator, Lightness(), num_samples=5)
     (out / "shards" / "000000000.npz").write_bytes(b"PK damaged")
-    label(generator, Lightness(), out, **ARGUMENTS, progress=False)
+    label_into(out, generator, Lightness())
     assert contents(out) == contents(folder)
 
 
-def test_other_jobs_and_folders_are_refused(generator, folder, tmp_path):
-    with pytest.raises(InputError, match="holds labels of another job: seed is 5, expected 6"):
-        label(generator, Lightness(), folder, **ARGUMENTS | {"seed": 6}, progress=False)
+def test_a_folder_of_an_earlier_version_is_read_and_extended(generator, folder, tmp_path):
+    out = tmp_path / "earlier"
+    label_into(out, generator, Lightness(), num_samples=8)
+    expected = load_labels(out / "labels.npz")
+    request = json.loads((out / "run.json").read_text())["request"]
+    (out / "run.json").unlink()
+    (out / "job.json").write_text(json.dumps(request, indent=2))
+    for path in (
+        *(out / "shards").iterdir(),
+        out / "labels.npz",
+    ):  # as they were before files named their kind
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files if name != "metadata"}
+        np.savez(path, **arrays)
+    for field, value in vars(load_labels(out / "labels.npz")).items():
+        np.testing.assert_array_equal(value, getattr(expected, field))
+    with pytest.raises(InputError, match="another seed: expected 6, found 5; give another folder"):
+        label_into(out, generator, Lightness(), seed=6)
+    kept = (out / "shards" / "000000004.npz").read_bytes()
+    label_into(out, generator, Lightness())
+    assert (out / "shards" / "000000004.npz").read_bytes() == kept
+    for name in ("labels.npz", "run.json"):
+        assert (out / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_other_requests_and_folders_are_refused(generator, folder, tmp_path):
+    with pytest.raises(InputError, match="holds a run of labels with another seed: expected 6, found 5"):
+        label_into(folder, generator, Lightness(), seed=6)
     (tmp_path / "other.txt").write_text("")
     with pytest.raises(InputError, match="expected a new or empty folder"):
-        label(generator, Lightness(), tmp_path, **ARGUMENTS, progress=False)
+        label_into(tmp_path, generator, Lightness())
     with pytest.raises(OutputError, match="could not write"):
-        label(generator, Lightness(), tmp_path / "other.txt" / "labels", **ARGUMENTS, progress=False)
-    with pytest.raises(InputError, match="shard_size: expected a multiple of the batch size 3, got 4"):
-        label(generator, Lightness(), tmp_path / "new", **ARGUMENTS | {"batch_size": 3}, progress=False)
-    with pytest.raises(InputError, match="num_samples"):
-        label(generator, Lightness(), tmp_path / "new", **ARGUMENTS | {"num_samples": 0}, progress=False)
+        label_into(tmp_path / "other.txt" / "labels", generator, Lightness())
+    assert json.loads((folder / "run.json").read_text())["request"]["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 3}, "shard_size: expected a multiple of the batch size 3, got 4"),
+        ({"num_samples": 0}, "num_samples: expected 1 or more, got 0"),
+        ({"batch_size": 0}, "batch_size: expected 1 or more, got 0"),
+        ({"seed": -1}, "seed: expected 0…4294967295, got -1"),
+    ],
+)
+def test_impossible_requests(changes, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(REQUEST, **changes)
     with pytest.raises(InputError, match="seed: expected"):
         sample_z(-1, 1, 8)
-    assert json.loads((folder / "job.json").read_text())["seed"] == 5
 
 
 def test_a_classifier_that_gives_nan(generator, tmp_path):
@@ -131,13 +166,11 @@ def test_a_classifier_that_gives_nan(generator, tmp_path):
             return super().__call__(images).at[1, 1].set(jnp.nan)
 
     with pytest.raises(InputError, match="expected finite values, got nan for contrast of latent 1"):
-        label(generator, Broken(), tmp_path / "out", **ARGUMENTS, progress=False)
+        label_into(tmp_path / "out", generator, Broken())
     assert not (tmp_path / "out" / "labels.npz").exists()
 
 
 def test_latents_that_were_not_labelled(generator, folder, tmp_path):
-    import dataclasses
-
     labels = load_labels(folder / "labels.npz")
     with pytest.raises(InputError, match="10 of 10 have another fingerprint"):
         dataclasses.replace(labels, seed=6).with_latents(generator)
