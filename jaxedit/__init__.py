@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jaxedit.inversion.align import align
     from jaxedit.inversion.config import ProjectionConfig, TuningConfig
     from jaxedit.inversion.project import ProjectionResult, project
+    from jaxedit.inversion.projection_problem import LatentPrior
     from jaxedit.inversion.tuning import GeneratorDelta, tune
     from jaxedit.labels.config import LabelingConfig
     from jaxedit.labels.dataset import LabelledLatents
@@ -46,6 +47,7 @@ _MODULE_OF_NAME = {
     "JaxeditError": "errors",
     "LabelingConfig": "labels.config",
     "LabelledLatents": "labels.dataset",
+    "LatentPrior": "inversion.projection_problem",
     "OutputError": "errors",
     "PCA": "latents.pca",
     "ProjectionConfig": "inversion.config",
@@ -87,6 +89,7 @@ __all__ = [
     "JaxeditError",
     "LabelingConfig",
     "LabelledLatents",
+    "LatentPrior",
     "OutputError",
     "ProjectionConfig",
     "ProjectionResult",

@@ -29,8 +29,9 @@ from benchmarks.speed.synthesis import _SIZES, converted
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
-from jaxedit.inversion import project as projection
 from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.projection_problem import prepare_problem
+from jaxedit.inversion.projection_steps import initial_state, take_steps
 from jaxedit.latents.pca import PCA
 from jaxedit.latents.seed_stream import sample_w
 from jaxedit.pretrained.registry import load_axes, load_generator
@@ -47,14 +48,14 @@ def steps(
     for batch in batch_sizes:
         images = np.clip(np.asarray(generator.synthesis(jnp.asarray(sample_w(generator, 3, batch)))), -1, 1)
         start = time.perf_counter()
-        job = projection.prepare(generator, jnp.asarray(images), short)
-        state = projection.initial_state(job, short)
+        problem = prepare_problem(generator, jnp.asarray(images), short)
+        state = initial_state(problem, short)
         jax.block_until_ready(state)
         prepared = time.perf_counter() - start
         seconds = []
         for _ in range(repeats + 1):
             start = time.perf_counter()
-            state, parts = projection._chunk(job, state, jnp.asarray(0), measured_steps)
+            state, parts = take_steps(problem, state, jnp.asarray(0), measured_steps)
             jax.block_until_ready(parts)
             seconds.append(time.perf_counter() - start)
         one = statistics.median(seconds[1:]) / measured_steps

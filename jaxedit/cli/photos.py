@@ -89,22 +89,20 @@ def project(
     from jaxedit.inversion.photo import list_photos
     from jaxedit.inversion.presets import preset as preset_of
     from jaxedit.inversion.presets import tuning_preset
-    from jaxedit.inversion.project_photos import project_photos
+    from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
     from jaxedit.inversion.reconstruction_quality import metrics_text
     from jaxedit.pretrained.registry import load_generator
 
-    config = preset_of(preset, num_steps=num_steps, seed=seed)
-    summary = project_photos(
-        list_photos(photos),
-        out,
-        load_generator(generator),
-        generator_name=generator,
-        config=config,
+    config = PhotoProjectionConfig(
+        projection=preset_of(preset, num_steps=num_steps, seed=seed),
         tuning=tuning_preset(preset, seed=seed) if tune else None,
         batch_size=batch_size,
         devices=devices,
         all_faces=all_faces,
         is_aligned=aligned,
+    )
+    summary = project_photos(
+        list_photos(photos), out, load_generator(generator), config, generator_name=generator
     )
     for folder, done in summary.metrics.items():
         tuned = f"; tuned: {metrics_text(done['tuned_metrics'])}" if "tuned_metrics" in done else ""

@@ -13,7 +13,7 @@ from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text,
 from jaxedit.images import save_image
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.photo import load_photo
-from jaxedit.inversion.project_photos import project_photos
+from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder, rendered
 from jaxedit.inversion.reconstruction_quality import metrics_text
 from jaxedit.latents.latent_files import load_latent_file
@@ -65,8 +65,8 @@ def run_demo_photo(
         [photo],
         out,
         generator,
+        PhotoProjectionConfig(config or ProjectionConfig.fast()),
         generator_name=generator_name,
-        config=config or ProjectionConfig.fast(),
         progress=progress,
     )
     for problem in summary.failures.values():

@@ -1,4 +1,4 @@
-"""The way in for real images: alignment of photographs, projection into W and W+."""
+"""Inversion: align a photograph, find its latent in W or W+, tune the generator to it."""
 
 from jaxedit.inversion.align import AlignedFace, align
 from jaxedit.inversion.align_folder import AlignmentSummary, align_photos, find_photos

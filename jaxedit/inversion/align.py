@@ -1,4 +1,4 @@
-"""From a photograph to FFHQ crops of its faces."""
+"""Alignment: FFHQ crops of the faces in a photograph."""
 
 import dataclasses
 from pathlib import Path
@@ -8,19 +8,21 @@ from jaxtyping import Float, UInt8
 
 from jaxedit.inversion.face_detection import Box, detect_faces
 from jaxedit.inversion.ffhq_crop import check_size, cut_quad, ffhq_quad
-from jaxedit.inversion.photo import load_photo
+from jaxedit.inversion.photo import Photo
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AlignedFace:
-    """The FFHQ crop of a face, and where it comes from. Coordinates are those of `Face`.
+    """The FFHQ crop of a face, and its place in the photograph.
+
+    Coordinates are (x, y) in pixels of the photograph, y downward, 0 at the outer edge of the first pixel.
 
     Attributes:
-        image: the crop.
-        quad: the crop's corners in the photograph: top left, bottom left, bottom right, top right.
-        landmarks: (x, y) of the iBUG scheme, in the photograph.
-        box: left, top, right, bottom, in the photograph.
-        score: how sure the detector is when it sees the face upright, 0…1.
+        image: the crop, RGB.
+        quad: corners of the crop: top left, bottom left, bottom right, top right.
+        landmarks: the 68 landmarks of the iBUG scheme.
+        box: the detector's box: left, top, right, bottom.
+        score: the detector's confidence in the upright face, 0…1.
     """
 
     image: UInt8[np.ndarray, "size size 3"]
@@ -31,23 +33,40 @@ class AlignedFace:
 
 
 def align(
-    photo: str | Path | UInt8[np.ndarray, "height width 3"], size: int = 1024, *, largest_only: bool = False
+    photo: str | Path | Photo | UInt8[np.ndarray, "height width 3"],
+    size: int = 1024,
+    *,
+    largest_only: bool = False,
 ) -> list[AlignedFace]:
-    """The FFHQ crops of all faces in a photograph, the largest first.
+    """Find the faces in a photograph and crop them as FFHQ is cropped, the largest first.
+
+    Karras, Laine, Aila, *A Style-Based Generator Architecture for Generative Adversarial Networks*, CVPR 2019,
+    appendix A: eyes and mouth come to fixed places, and parts beyond the edge of the photograph are mirrored.
 
     Args:
-        photo: a file, as `load_photo` reads it, or RGB.
+        photo: a file in any format of `jaxedit.inversion.load_photo`, or RGB pixels.
         size: pixels a side of the crops, 64 … 4096.
-        largest_only: only the largest one.
+        largest_only: return the largest face alone.
 
     Raises:
-        InputError: if the photograph cannot be read, is smaller than 64 pixels a side or shows no face, or the size
-            is impossible.
-        DownloadError, OutputError: if the networks cannot be fetched.
+        InputError: if the photograph cannot be read, is smaller than 64 pixels a side or shows no face, or if the size
+            is out of range.
+        DownloadError, OutputError: if the face networks cannot be fetched or stored.
+
+    Examples:
+        >>> import jaxedit, numpy as np
+        >>> generator = jaxedit.load_generator("mobile-stylegan-ffhq")
+        >>> photo = jaxedit.to_uint8(generator.synthesis(generator.mapping(np.zeros((1, 512)))))[0]
+        >>> (face,) = jaxedit.align(np.asarray(photo), size=256)
+        >>> face.image.shape, face.landmarks.shape
+        ((256, 256, 3), (68, 2))
     """
     check_size(size)
-    name = "photo" if isinstance(photo, np.ndarray) else str(photo)
-    pixels = photo if isinstance(photo, np.ndarray) else load_photo(photo)
+    if isinstance(photo, np.ndarray):
+        pixels, name = photo, "photo"
+    else:
+        photo = photo if isinstance(photo, Photo) else Photo(photo)
+        pixels, name = photo.pixels, str(photo.path)
     aligned = []
     for face in detect_faces(pixels, name=name)[: 1 if largest_only else None]:
         quad = ffhq_quad(face.landmarks)

@@ -1,7 +1,6 @@
-"""Many photographs to a folder of FFHQ crops; a run that was stopped goes on where it was."""
+"""Many photographs to a folder of FFHQ crops. Interrupted runs resume."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +12,17 @@ from jaxedit.errors import InputError, OutputError
 from jaxedit.images import save_image
 from jaxedit.inversion.align import AlignedFace, align
 from jaxedit.inversion.ffhq_crop import check_size
-from jaxedit.inversion.photo import list_photos, photo_hash
-from jaxedit.storage.atomic import write_atomically
+from jaxedit.inversion.photo import Photo, list_photos
+from jaxedit.inversion.records import read_record, write_record
 
 
 @dataclasses.dataclass(frozen=True)
 class AlignmentSummary:
-    """What came of it.
+    """Result of `align_photos`.
 
     Attributes:
-        crops: the images of all photographs that went well, made now or before.
-        failures: photograph → what was wrong with it.
+        crops: files of the crops, of this run and of earlier ones.
+        failures: photograph → why it gave no crop.
     """
 
     crops: tuple[Path, ...]
@@ -31,11 +30,11 @@ class AlignmentSummary:
 
 
 def find_photos(paths: Sequence[str | Path]) -> list[Path]:
-    """The photographs that are meant: files as they are, folders as all images directly in them, by name.
+    """List photographs to align: files as they are, folders as the images directly in them, sorted by name.
 
     Raises:
-        InputError: if a folder holds no images, nothing is there, or two photographs have the same name but for
-            folder and ending (their crops would have the same name).
+        InputError: if a path does not exist or a folder holds no images, or if the crops of two photographs would have
+            the same name because their names differ only in folder or ending.
     """
     photos = list_photos(paths)
     for photo in photos:
@@ -61,22 +60,22 @@ def align_photos(
 ) -> AlignmentSummary:
     """Write the FFHQ crops of photographs.
 
-    Of `NAME.jpg` the largest face becomes `NAME.png`, further ones `NAME_2.png`, …; `NAME.json` is written when they
-    are there and says of each its file, score, box, landmarks and quad (the crop's corners in the photograph). A
-    photograph whose `NAME.json` and crops are there is not done again, unless it or the options have changed. One
-    that cannot be read, or that shows no face, stops no other.
+    The largest face of `NAME.jpg` becomes `NAME.png`, the others `NAME_2.png`, …. `NAME.json` is written last; it lists
+    file, score, box, landmarks and quad (corners of the crop in the photograph) of each face. A photograph whose
+    `NAME.json` and crops exist is skipped, unless the photograph or the options have changed. A photograph that cannot
+    be read or shows no face does not stop the others.
 
     Args:
-        photos: as `find_photos` gives them.
-        out: the folder, new or to go on with.
+        photos: from `find_photos`.
+        out: the folder, new or of an earlier run.
         size: pixels a side of the crops, 64 … 4096.
-        largest_only: only the largest face of each.
-        progress: show a progress bar.
+        largest_only: crop the largest face of each photograph alone.
+        progress: whether to show a progress bar.
 
     Raises:
-        InputError: if the size is impossible, or the folder is that of a photograph.
+        InputError: if the size is out of range, or `out` is the folder of a photograph.
         OutputError: if the folder cannot be written.
-        DownloadError: if the networks cannot be fetched.
+        DownloadError: if the face networks cannot be fetched.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -89,44 +88,42 @@ def align_photos(
     names = {photo.stem.casefold() for photo in photos}
     crops: list[Path] = []
     failures: dict[Path, str] = {}
-    for photo in tqdm(photos, desc="aligning", unit="photo", disable=not progress, file=sys.stderr):
+    options = {"size": size, "largest_only": largest_only}
+    for path in tqdm(photos, desc="aligning", unit="photo", disable=not progress, file=sys.stderr):
+        photo = Photo(path)
         try:
-            job = {
-                "photo": photo.name,
-                "sha256": photo_hash(photo),
-                "size": size,
-                "largest_only": largest_only,
-            }
-            finished = _finished(out, photo, job)
-            crops += _align_one(photo, out, job, names) if finished is None else finished
+            request = {"photo": path.name, "sha256": photo.sha256, **options}
+            finished = _finished(out, path, request)
+            crops += _align_one(photo, out, request, names) if finished is None else finished
         except InputError as error:
-            failures[photo] = str(error)
+            failures[path] = str(error)
     return AlignmentSummary(tuple(crops), failures)
 
 
-def _finished(out: Path, photo: Path, job: dict[str, Any]) -> list[Path] | None:
-    """The crops of a photograph that an earlier run has done."""
+def _finished(out: Path, photo: Path, request: dict[str, Any]) -> list[Path] | None:
+    """The crops of a photograph, if an earlier run has finished it."""
+    record = read_record(out / f"{photo.stem}.json") or {}
     try:
-        record = json.loads((out / f"{photo.stem}.json").read_text())
         files = [out / Path(face["file"]).name for face in record["faces"]]
-        same = all(record[key] == value for key, value in job.items())
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: done anew
+        same = all(record[key] == value for key, value in request.items())
+    except (KeyError, TypeError):  # absent or damaged: aligned again
         return None
     return files if same and all(file.is_file() for file in files) else None
 
 
-def _align_one(photo: Path, out: Path, job: dict[str, Any], names: set[str]) -> list[Path]:
-    faces = align(photo, job["size"], largest_only=job["largest_only"])
-    files = [f"{photo.stem}.png"]
+def _align_one(photo: Photo, out: Path, request: dict[str, Any], names: set[str]) -> list[Path]:
+    faces = align(photo, request["size"], largest_only=request["largest_only"])
+    stem = photo.path.stem
+    files = [f"{stem}.png"]
     number = 2
     while len(files) < len(faces):
-        if f"{photo.stem}_{number}".casefold() not in names:  # it is not another photograph's name
-            files.append(f"{photo.stem}_{number}.png")
+        if f"{stem}_{number}".casefold() not in names:  # another photograph's name stays free
+            files.append(f"{stem}_{number}.png")
         number += 1
     for face, file in zip(faces, files, strict=True):
         save_image(face.image, out / file)
-    record = {**job, "faces": [_described(face, file) for face, file in zip(faces, files, strict=True)]}
-    write_atomically(out / f"{photo.stem}.json", (json.dumps(record, indent=1) + "\n").encode())
+    record = {**request, "faces": [_described(face, file) for face, file in zip(faces, files, strict=True)]}
+    write_record(out / f"{stem}.json", record)
     return [out / file for file in files]
 
 

@@ -1,4 +1,4 @@
-"""Projections that are kept in the user's cache, so that another edit of a photograph is quick."""
+"""Projections in the user's cache, so that another edit of a photograph is quick."""
 
 import dataclasses
 import hashlib
@@ -6,52 +6,62 @@ import json
 from pathlib import Path
 
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator, weights_fingerprint
+from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.config import ProjectionConfig
-from jaxedit.inversion.photo import photo_hash
-from jaxedit.inversion.project_photos import project_photos
-from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionJob
+from jaxedit.inversion.photo import Photo
+from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
+from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
+from jaxedit.inversion.records import earlier_names
 from jaxedit.storage.cache import locked
 from jaxedit.storage.download import cache_dir
 
 
 def project_cached(
-    photo: str | Path,
+    photo: str | Path | Photo,
     generator: Generator,
     *,
     generator_name: str,
     config: ProjectionConfig,
     progress: bool = True,
 ) -> PhotoFolder:
-    """The projection of the largest face of a photograph, sought where the cache has it not.
+    """The projection of the largest face in a photograph, from the cache or made now.
 
-    It is kept by what it depends on: the content of the file, the generator's weights and the settings.
+    The cache keeps it under the content of the file, the generator's weights and the settings.
 
     Args:
         photo: the file.
         generator: makes the images.
-        generator_name: its name or folder.
+        generator_name: its registered name or folder, which the files keep.
         config: the settings.
         progress: whether to show bars.
 
     Raises:
-        InputError: if the photograph cannot be read or shows no face, or the projection diverges.
+        InputError: if the photograph cannot be read or shows no face, or if the projection diverges.
         OutputError: if the cache cannot be written.
         DownloadError: if a network cannot be fetched.
     """
-    job = ProjectionJob(generator, generator_name, config, None, weights_fingerprint(generator))
-    depends = [photo_hash(Path(photo)), job.weights, dataclasses.asdict(config)]
-    key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:24]
-    out = cache_dir() / "projections" / key
+    photo = photo if isinstance(photo, Photo) else Photo(photo)
+    settings = ProjectionSettings.of(generator, generator_name, config)
+    out = cache_dir() / "projections" / _key(photo, settings)
     with locked(out):
-        for path in out.glob("*"):  # by the name that the photograph had then
+        for path in out.glob("*"):  # named after the photograph's name at that time
             folder = PhotoFolder(path)
-            if (done := folder.finished(job)) is not None and done["is_finite"]:
+            if (done := folder.finished(settings)) is not None and done["is_finite"]:
                 return folder
         summary = project_photos(
-            [photo], out, generator, generator_name=generator_name, config=config, progress=progress
+            [photo],
+            out,
+            generator,
+            PhotoProjectionConfig(config),
+            generator_name=generator_name,
+            progress=progress,
         )
     for problem in summary.failures.values():
         raise InputError(problem)
     (path,) = summary.metrics
     return PhotoFolder(path)
+
+
+def _key(photo: Photo, settings: ProjectionSettings) -> str:
+    depends = [photo.sha256, settings.weights, earlier_names(dataclasses.asdict(settings.config))]
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:24]

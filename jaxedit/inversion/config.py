@@ -1,4 +1,4 @@
-"""The settings of a projection and of a tuning."""
+"""Settings of projection and tuning."""
 
 import dataclasses
 from typing import Any, Literal
@@ -8,39 +8,51 @@ from jaxedit.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class ProjectionConfig:
-    """How an image is sought among the generator's.
+    """Settings of a projection.
 
-    The published projector (Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020,
-    appendix D) is `official()`. What goes beyond it: W+, a prior that keeps the latent where edits work, losses of
-    identity and of the face at higher resolution.
+    `official()` is the published projector (Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*,
+    CVPR 2020, appendix D). The other presets search W+, keep the latent where edits work by a prior, and add losses of
+    identity and of the face at a higher resolution. The loss is the sum of its terms, each times its weight.
 
     Attributes:
-        num_steps: of Adam, in all.
-        num_w_steps: so many of the first of them move all style inputs alike, and stay in W; the others move each by
-            itself, in W+.
-        learning_rate: its highest value. In 200 steps 0.1 comes nearer to a photograph than 0.05 (LPIPS 0.034 and
-            0.042, means of five), at latents whose edits do a tenth less.
-        rampup: share of the steps over which the learning rate rises from 0.
+        num_steps: number of Adam steps.
+        num_w_steps: number of the first steps that move all layers of W+ alike and so stay in W. The other steps move
+            each layer by itself.
+        learning_rate: its highest value. Over 200 steps, 0.1 reconstructs better than 0.05 (LPIPS 0.034 and 0.042,
+            means of five photographs), at latents whose edits have a tenth less effect.
+        rampup: share of the steps over which the learning rate rises from 0, linearly.
         rampdown: share of the steps over which it falls to 0, along a cosine.
-        latent_noise: noise on the latents, in standard deviations of W; it finds the right neighborhood.
-        latent_noise_ramp: share of the steps after which the noise is gone.
-        num_w_samples: latents for the mean and the standard deviation of W.
+        latent_noise: noise on the latents, in standard deviations of W. It makes the search find the right
+            neighborhood.
+        latent_noise_ramp: share of the steps after which that noise is gone.
+        num_w_samples: number of latents that mean, standard deviation and PCA of W are measured with.
         lpips: network of the perceptual loss.
-        lpips_size: pixels a side at which it compares.
-        lpips_weight: of that loss.
-        face_weight: of the same loss on the middle of the image (an FFHQ face) at twice the resolution.
-        pixel_weight: of the mean squared difference at `lpips_size`.
-        identity_weight: of the squared distance of the face descriptors; it needs faces aligned as FFHQ is.
-        spread_weight: of the mean squared distance of the style inputs' latents to their mean, in standard deviations
-            of W.
-        prior_weight: of the mean squared whitened coordinate in the PCA of W (the Mahalanobis length): the dial
-            between distortion (0) and editability (large).
-        optimize_noise: whether the generator's noise images are sought too.
-        noise_weight: of the noise regularization, which keeps an image out of the noise.
-        steps_per_chunk: steps of one compiled scan; between them progress is shown and the state is kept.
-        patience: an image stops early when its loss has not fallen by a hundredth over so many steps; 0 for never.
-        dtype: in which the perceptual network computes, "float32" or "bfloat16"; a generator has its own.
-        seed: of latent noise and noise images.
+        lpips_size: pixels a side at which LPIPS compares.
+        lpips_weight: weight of LPIPS.
+        face_weight: weight of LPIPS on the middle of the image, which is the face in an FFHQ image, at twice the
+            resolution.
+        pixel_weight: weight of the mean squared difference at `lpips_size`.
+        identity_weight: weight of the squared distance of face descriptors. It needs faces aligned as FFHQ is.
+        spread_weight: weight of the mean squared distance of the layers to their mean, in standard deviations of W.
+        prior_weight: weight of the mean squared whitened coordinate in the PCA of W (the Mahalanobis length). It
+            trades distortion (0) for editability (large).
+        optimize_noise: also search the generator's noise images.
+        noise_weight: weight of the noise regularization, which keeps the image out of the noise images.
+        steps_per_chunk: number of steps of one compiled scan. Progress is shown and the state kept between chunks.
+        patience: an image stops when its loss has not fallen by 1 % in so many steps; 0 for never.
+        dtype: number format of the perceptual network, "float32" or "bfloat16".
+        seed: seed of latent noise and noise images.
+
+    Raises:
+        InputError: if a setting is out of range.
+
+    Examples:
+        >>> from jaxedit import ProjectionConfig
+        >>> ProjectionConfig.fast().num_steps
+        200
+        >>> in_w = ProjectionConfig.fast(num_w_steps=200)   # every step: the result stays in W
+        >>> in_w.num_w_steps == in_w.num_steps
+        True
     """
 
     num_steps: int = 1000
@@ -95,7 +107,7 @@ class ProjectionConfig:
 
     @classmethod
     def fast(cls, **others: Any) -> "ProjectionConfig":
-        """A face in W+ within three minutes on two CPU cores."""
+        """200 steps with AlexNet's LPIPS: a face in W+ within three minutes on two CPU cores."""
         settings: dict[str, Any] = {
             "num_steps": 200,
             "num_w_steps": 40,
@@ -107,12 +119,12 @@ class ProjectionConfig:
 
     @classmethod
     def quality(cls, **others: Any) -> "ProjectionConfig":
-        """The default: a thousand steps with VGG16's LPIPS, for an accelerator."""
+        """The defaults: 1000 steps with VGG16's LPIPS, for an accelerator."""
         return cls(**others)
 
     @classmethod
     def official(cls, **others: Any) -> "ProjectionConfig":
-        """The published projector's settings, in W, with the noise images."""
+        """The published projector: 1000 steps in W, noise images optimized, LPIPS and noise regularization alone."""
         settings: dict[str, Any] = {
             "num_steps": 1000,
             "num_w_steps": 1000,
@@ -134,20 +146,25 @@ class ProjectionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TuningConfig:
-    """How the weights are tuned.
+    """Settings of a tuning.
 
     Attributes:
-        num_steps: of Adam.
+        num_steps: number of Adam steps.
         learning_rate: its highest value, from which it falls along a cosine; relative to the root mean square of each
             array of weights.
-        lpips_size: pixels a side at which the perceptual loss compares; the face counts at a higher resolution too.
-        pixel_weight: of the mean squared difference.
-        identity_weight: of the squared distance of the face descriptors; for faces aligned as FFHQ is.
-        locality_weight: of the same losses between tuned and untuned generator near the pivot.
-        locality_distance: how far from the pivot, in the length of latents (α of the paper).
-        locality_every: in each so-many-th step.
-        steps_per_chunk: steps of one compiled scan.
-        seed: of the latents near by.
+        lpips_size: pixels a side at which LPIPS compares. The middle of the image, the face, counts at twice the
+            resolution too.
+        pixel_weight: weight of the mean squared difference.
+        identity_weight: weight of the squared distance of face descriptors, for faces aligned as FFHQ is.
+        locality_weight: weight of the same losses between the tuned and the untuned generator near the pivot.
+        locality_distance: distance from the pivot at which they are compared, in the length of latents (α of the
+            paper).
+        locality_every: the locality loss is computed in every so-many-th step.
+        steps_per_chunk: number of steps of one compiled scan.
+        seed: seed of the latents near the pivot.
+
+    Raises:
+        InputError: if a setting is out of range.
     """
 
     num_steps: int = 350
@@ -173,5 +190,5 @@ class TuningConfig:
 
     @classmethod
     def fast(cls, **others: Any) -> "TuningConfig":
-        """Some minutes on two CPU cores with the default generator."""
+        """60 steps: some minutes on two CPU cores with the default generator."""
         return cls(**{"num_steps": 60, "learning_rate": 5e-4, **others})

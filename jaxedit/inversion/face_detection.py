@@ -1,7 +1,7 @@
-"""The faces of a photograph, and their landmarks.
+"""Face detection: the faces of a photograph and their landmarks.
 
-The small detector of face-api proposes boxes, its landmark network places 68 points in each. These are found anew in
-the upright crop that they make, and there the detector is asked a second time whether it is a face.
+The small detector of face-api proposes boxes, and its landmark network places 68 points in each. The landmarks are then
+refined in the upright crop that they define, and the detector must confirm the face in that crop.
 """
 
 import dataclasses
@@ -31,29 +31,29 @@ from jaxedit.inversion.photo import MIN_SIDE
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
-# The original's size is the second; the others are for faces that fill the photograph, or are small in it.
+# The second size is face-api's. The others are for faces that fill the photograph or are small in it.
 _DETECTOR_SIZES = (224, 416, 832)
-_PROPOSAL_THRESHOLD = 0.3  # low, as every proposal is looked at again
+_PROPOSAL_THRESHOLD = 0.3  # low: every proposal must be confirmed
 _LANDMARK_CROP = 160
 _REFINED_SIZE = 256  # pixels a side of the crops that landmarks are refined in
 _REFINEMENTS = 2  # after which the square moves by less than a hundredth of its side
 
-# So much higher, in square sides, the network places landmarks than dlib, with which FFHQ was cut: the mean over 30
-# generated faces, whose spread is 0.0025.
+# In square sides: the network places landmarks higher than dlib, with which FFHQ was cropped. Mean over 30 generated
+# faces, with a standard deviation of 0.0025.
 _LANDMARK_BIAS = 0.0077
 
-# Of the view in which a face is confirmed: pixels a side, and square sides that it shows.
+# The view in which a face is confirmed: pixels a side, and its extent in square sides.
 _CONFIRMED_SIZE, _CONFIRMED_EXTENT = 320, 2.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Face:
-    """A face in a photograph. Coordinates are pixels, y downward, 0 at the outer edge of the first pixel.
+    """A face in a photograph. Coordinates are in pixels, y downward, 0 at the outer edge of the first pixel.
 
     Attributes:
-        box: left, top, right, bottom.
-        score: how sure the detector is when it sees the face upright, 0…1.
-        landmarks: (x, y) of the iBUG scheme.
+        box: the detector's box: left, top, right, bottom.
+        score: the detector's confidence in the upright face, 0…1.
+        landmarks: (x, y) of the 68 landmarks of the iBUG scheme.
     """
 
     box: Box
@@ -62,15 +62,15 @@ class Face:
 
 
 def detect_faces(photo: UInt8[np.ndarray, "height width 3"], *, name: str = "photo") -> list[Face]:
-    """The faces of a photograph, the largest first.
+    """Detect the faces of a photograph, the largest first.
 
     Args:
         photo: RGB.
-        name: what to call the photograph in an error.
+        name: name of the photograph in errors.
 
     Raises:
-        InputError: if it is smaller than 64 pixels a side or shows no face.
-        DownloadError, OutputError: if the networks cannot be fetched.
+        InputError: if the photograph is smaller than 64 pixels a side or shows no face.
+        DownloadError, OutputError: if the face networks cannot be fetched or stored.
     """
     if min(photo.shape[:2]) < MIN_SIDE:
         raise InputError(f"{name}: expected {MIN_SIDE} pixels a side or more, got {photo.shape}")
@@ -84,7 +84,7 @@ def detect_faces(photo: UInt8[np.ndarray, "height width 3"], *, name: str = "pho
             landmarks = refine_landmarks(photo, landmarks)
             quad = ffhq_quad(landmarks)
             score = _confirm(photo, quad)
-        except InputError:  # landmarks that make no face: there is none
+        except InputError:  # landmarks that define no square: not a face
             continue
         if score > SCORE_THRESHOLD and not _is_taken(quad, taken):
             taken.append(_square_about(quad))
@@ -95,11 +95,14 @@ def detect_faces(photo: UInt8[np.ndarray, "height width 3"], *, name: str = "pho
 
 
 def find_boxes(photo: UInt8[np.ndarray, "height width 3"]) -> list[tuple[Box, float]]:
-    """Where faces may be, with the detector's scores, the surest first; some are none."""
+    """Boxes where faces may be, with the detector's scores, the highest first; some are not faces."""
     height, width = photo.shape[:2]
     side = max(height, width)
     smallest, *larger = _DETECTOR_SIZES
-    sizes = [smallest, *(size for size in larger if size < 2 * side)]  # more would only blow it up
+    sizes = [
+        smallest,
+        *(size for size in larger if size < 2 * side),
+    ]  # a larger one only enlarges the photograph
     found = []
     for size in sizes:
         # With antialiasing, as a browser draws it onto the canvas that the original reads; black at right and bottom.
@@ -114,8 +117,11 @@ def find_boxes(photo: UInt8[np.ndarray, "height width 3"]) -> list[tuple[Box, fl
 
 
 def find_landmarks(photo: UInt8[np.ndarray, "height width 3"], box: Box) -> Float[np.ndarray, "68 2"]:
-    """Landmarks of the face in a box of the detector, as the original finds them: from the box's whole pixels, padded
-    to a square with black.
+    """Landmarks of the face in a box, as face-api computes them: from the whole pixels of the box, padded with black to
+    a square.
+
+    Raises:
+        InputError: if the box does not overlap the photograph.
     """
     height, width = photo.shape[:2]
     x, y = max(box[0], 0.0), max(box[1], 0.0)
@@ -136,10 +142,10 @@ def find_landmarks(photo: UInt8[np.ndarray, "height width 3"], box: Box) -> Floa
 def refine_landmarks(
     photo: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "68 2"]
 ) -> Float[np.ndarray, "68 2"]:
-    """Landmarks found anew in the upright crop that the given ones make.
+    """Refine landmarks in the upright crop that they define.
 
-    The network then sees every face as it sees images of FFHQ, level and at one scale, however the head is tilted in
-    the photograph; and it sees the mirrored crop too, so that no side is preferred.
+    The network then sees every face level and at the scale of FFHQ, whatever the tilt of the head in the photograph. It
+    also sees the mirrored crop, so that neither side is preferred.
     """
     for _ in range(_REFINEMENTS):
         quad = ffhq_quad(landmarks)
@@ -151,9 +157,9 @@ def refine_landmarks(
 
 
 def _confirm(photo: UInt8[np.ndarray, "height width 3"], quad: Float[np.ndarray, "4 2"]) -> float:
-    """The detector's score of an upright view, at the place that the face then has; mean with the mirrored view.
+    """The detector's score of the face in an upright view, averaged with the mirrored view.
 
-    It tells faces (0.6 and more) from what is none (0.1 and less) better than the score of the first look.
+    It separates faces (0.6 and more) from anything else (0.1 and less) better than the score of the proposal.
     """
     center = quad.mean(0)
     view = cut_quad(photo, center + (quad - center) * _CONFIRMED_EXTENT, _CONFIRMED_SIZE)
@@ -167,7 +173,7 @@ def _confirm(photo: UInt8[np.ndarray, "height width 3"], quad: Float[np.ndarray,
 
 
 def _square_about(quad: Float[np.ndarray, "4 2"]) -> Box:
-    """The upright square of the same center and size: tilts do not matter to whether two faces are one."""
+    """The upright square of the same center and size: two faces are the same or not whatever their tilt."""
     x, y = quad.mean(0).tolist()
     half = _side(quad) / 2
     return (x - half, y - half, x + half, y + half)

@@ -1,7 +1,7 @@
-"""The crop of FFHQ: eyes and mouth at fixed places, whatever the pose of the head in the photograph.
+"""The FFHQ crop: eyes and mouth at fixed places, whatever the pose of the head in the photograph.
 
-The recipe is that of the dataset (Karras, Laine, Aila: A Style-Based Generator Architecture for Generative Adversarial
-Networks, CVPR 2019, appendix A). Coordinates are (x, y) in pixels, y downward, 0 at the outer edge of the first pixel.
+The recipe is the dataset's (Karras, Laine, Aila, *A Style-Based Generator Architecture for Generative Adversarial
+Networks*, CVPR 2019, appendix A). Coordinates are (x, y) in pixels, y downward, 0 at the outer edge of the first pixel.
 """
 
 import numpy as np
@@ -11,25 +11,25 @@ from PIL import Image, ImageFilter
 from jaxedit.errors import InputError
 
 MIN_SIZE, MAX_SIZE = 64, 4096
-"""Pixels a side that a crop can have."""
+"""Smallest and largest crop, in pixels a side."""
 
-_SUPERSAMPLING = 4  # the square is cut out at this multiple of its size, then shrunk: no jagged edges
-_MARGIN = 0.1  # of the square's side, kept around it
-_FADED_MARGIN = 0.3  # likewise, where the photograph ends too soon
-_BLUR = 0.02  # standard deviation in square sides, at the far end of what is made up
+_SUPERSAMPLING = 4  # the square is cut at this multiple of its size and then shrunk, against jagged edges
+_MARGIN = 0.1  # kept around the square, in square sides
+_FADED_MARGIN = 0.3  # likewise, where the photograph ends within it
+_BLUR = 0.02  # standard deviation of the blur at the outer end of the invented margin, in square sides
 
 
 def ffhq_quad(landmarks: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "4 2"]:
-    """Corners of the oriented square: top left, bottom left, bottom right, top right.
+    """Corners of the oriented square around a face: top left, bottom left, bottom right, top right.
 
     With e from one eye to the other and m from the middle of the eyes to that of the mouth, half the upper side has the
     direction of e − rot₉₀(m) and the length max(2 |e|, 1.8 |m|); the center lies m / 10 below the middle of the eyes.
 
     Args:
-        landmarks: of the iBUG scheme.
+        landmarks: (x, y) in pixels, of the iBUG scheme.
 
     Raises:
-        InputError: if they are not finite or span no face.
+        InputError: if the landmarks are not finite or span no face.
     """
     if not np.isfinite(landmarks).all():
         raise InputError("landmarks: expected finite numbers, found NaN or infinity")
@@ -50,15 +50,17 @@ def ffhq_quad(landmarks: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "4 2"]:
 def cut_quad(
     photo: UInt8[np.ndarray, "height width 3"], quad: Float[np.ndarray, "4 2"], size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
-    """A square of a photograph, upright. What lies outside is mirrored, ever more blurred, and fades to the median.
+    """Cut an oriented square out of a photograph.
+
+    Parts beyond the edge are mirrored, blurred with the distance from the edge, and faded to the median color.
 
     Args:
-        photo: the photograph.
-        quad: corners as `ffhq_quad` gives them; the center must lie in the photograph.
+        photo: RGB.
+        quad: corners from `ffhq_quad`; their center must lie in the photograph.
         size: pixels a side of the result, 64 … 4096.
 
     Raises:
-        InputError: if the size is impossible, or the square does not lie about the photograph.
+        InputError: if the size is out of range, or the square does not lie about the photograph.
     """
     check_size(size)
     height, width = photo.shape[:2]
@@ -66,7 +68,7 @@ def cut_quad(
     center = quad.mean(0)
     if not ((center >= 0) & (center <= [width, height])).all() or not 1 <= side <= 8 * max(width, height):
         raise InputError("quad: expected a square that lies about the photograph")
-    # Cut roughly first: only what is needed has to be shrunk.
+    # Cut roughly first, so that less has to be shrunk.
     low = np.maximum(np.floor(quad.min(0) - side * _FADED_MARGIN), 0).astype(int)
     high = np.minimum(np.ceil(quad.max(0) + side * _FADED_MARGIN), (width, height)).astype(int)
     image = Image.fromarray(photo[low[1] : high[1], low[0] : high[0]])
@@ -92,18 +94,18 @@ def align_face(
     """The FFHQ crop of one face.
 
     Args:
-        photo: the photograph.
-        landmarks: of the iBUG scheme, in pixels of the photograph.
+        photo: RGB.
+        landmarks: (x, y) in pixels of the photograph, of the iBUG scheme.
         size: pixels a side of the result, 64 … 4096.
 
     Raises:
-        InputError: if the landmarks are not finite, span no face or lie outside, or the size is impossible.
+        InputError: if the landmarks are not finite, span no face or lie outside, or if the size is out of range.
     """
     return cut_quad(photo, ffhq_quad(landmarks), size)
 
 
 def check_size(size: int) -> None:
-    """Raises InputError unless crops can have so many pixels a side."""
+    """Raise `InputError` if a crop cannot have so many pixels a side."""
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise InputError(f"size: expected {MIN_SIZE} … {MAX_SIZE}, got {size}")
 
@@ -115,7 +117,7 @@ def _quarter_turn(vector: Float[np.ndarray, "2"]) -> Float[np.ndarray, "2"]:
 def _surround(
     image: Image.Image, quad: Float[np.ndarray, "4 2"], side: float
 ) -> tuple[Image.Image, Float[np.ndarray, "4 2"]]:
-    """Cut the photograph to the square and a margin; where it ends too soon, go on with made-up surroundings."""
+    """Cut the photograph to the square and a margin; invent the margin where the photograph ends within it."""
     margin = max(round(side * _MARGIN), 3)
     low = np.floor(quad.min(0)).astype(int) - margin
     high = np.ceil(quad.max(0)).astype(int) + margin
@@ -144,7 +146,7 @@ def _fade(image: Image.Image, before: np.ndarray, after: np.ndarray, side: float
 
 
 def _depths(length: int, before: int, after: int) -> Float[np.ndarray, " length"]:
-    """1 at either end, 0 where the margin begins, negative inside."""
+    """Depth in the margins: 1 at either end, 0 where the margin begins, negative inside."""
     positions = np.arange(length, dtype=np.float32)
     start = 1 - positions / before
     end = 1 - (length - 1 - positions) / after

@@ -1,4 +1,4 @@
-"""Images for a projection: of the size at which losses compare, with derivatives that cost little."""
+"""Images at the size at which losses compare, with cheap derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxedit.generators.protocol import Generator
 from jaxedit.nn.resize import average_pool, shrink
 
 FACE_START, FACE_EXTENT = (0.125, 0.1875), 0.75
-"""The middle of an FFHQ image: the face from the hair line to the chin."""
+"""Left, top and side of the middle of an FFHQ image, in fractions of its side: from the hair line to the chin."""
 
 
 def render(
@@ -20,13 +20,13 @@ def render(
     *,
     is_cheap: bool,
 ) -> Float[Array, "batch height width 3"]:
-    """The generator's images, or for one that has them half-size images with cheap derivatives.
+    """Render latents, where the generator can at half size with cheap derivatives.
 
     Args:
         generator: makes the images.
         w_plus: latents.
-        noise: noise images of a StyleGAN2, of each image its own; None for its own.
-        is_cheap: whether half the size will do and only latents are derived by; pays on a CPU.
+        noise: noise images of a StyleGAN2 by layer, [batch, height, width]; None for the generator's own.
+        is_cheap: whether half the size and derivatives by latents alone suffice; faster on a CPU.
     """
     if is_cheap and isinstance(generator, MobileStyleGAN):
         return jax.lax.platform_dependent(
@@ -41,7 +41,7 @@ def render(
 def face_part(
     images: Float[Array, "batch height width channels"], size: int
 ) -> Float[Array, "batch _ _ channels"]:
-    """The middle of FFHQ-style images, at `size` pixels a side at most."""
+    """The middle of FFHQ-style images, shrunk to `size` pixels a side."""
     side = images.shape[1]
     left, top = (round(share * side) for share in FACE_START)
     extent = round(FACE_EXTENT * side)
@@ -50,5 +50,5 @@ def face_part(
 
 
 def clip_softly(images: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Clipped to [-1, 1] in value, with the gradient of the clipped part pulling it back: none is lost beyond."""
+    """Clip the values to [-1, 1] and pass the gradient unclipped, so that values beyond are pulled back."""
     return images + jax.lax.stop_gradient(jnp.clip(images, -1, 1) - images)

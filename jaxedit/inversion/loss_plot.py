@@ -1,4 +1,4 @@
-"""The course of a projection as curves."""
+"""Loss curves of a projection as a plot."""
 
 import io
 import math
@@ -14,10 +14,10 @@ _COLUMNS = 4
 
 
 def draw_losses(curves: Mapping[str, Float[np.ndarray, " num_steps"]]) -> bytes:
-    """A panel for each part of the loss over the steps, as PNG. Parts that are zero throughout are left out.
+    """Plot loss terms over the steps, a panel for each, as PNG. Terms that are zero throughout are left out.
 
     Args:
-        curves: values by name.
+        curves: values by name of the term.
     """
     shown = {name: values for name, values in curves.items() if np.any(values != 0)}
     columns = min(_COLUMNS, max(len(shown), 1))

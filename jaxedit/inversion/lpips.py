@@ -1,16 +1,17 @@
-"""LPIPS, the learned perceptual distance of two images (Zhang et al., CVPR 2018), with AlexNet or VGG16.
+"""LPIPS, the learned perceptual distance of two images, with AlexNet or VGG16.
 
-Both images go through a network that was trained to classify; at five layers l, the features f of each pixel are
-brought to unit length, and their squared differences are weighted by channel (weights w ≥ 0, learnt from human
-judgements) and averaged over the layer:
+Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric*, CVPR 2018. Both images go
+through a network that was trained to classify. At five layers l, the features f of each pixel are brought to unit
+length, and their squared differences are weighted by channel (weights w ≥ 0, learnt from human judgements) and
+averaged:
 
     d(a, b) = Σ_l mean_pixels Σ_c w_lc (f_lc(a) / ‖f_l(a)‖ − f_lc(b) / ‖f_l(b)‖)²
 
-`LPIPS.features` gives √w · f / ‖f‖, so that the distance is a squared Euclidean one: for a target that stays the same,
-features are computed once.
+`LPIPS.features` returns √w · f / ‖f‖, so that the distance is a squared Euclidean one and the features of a target are
+computed once.
 
-Windows are pooled by maxima of pairs: with XLA on CPU, the gradient of `reduce_window` takes six to thirty times as
-long.
+Windows are pooled by maxima of pairs, because the gradient of `reduce_window` takes six to thirty times as long with
+XLA on a CPU.
 """
 
 import dataclasses
@@ -27,20 +28,20 @@ from jaxedit.nn.convolution import conv_2d
 from jaxedit.nn.parameters import Params
 
 Features = tuple[Float[Array, "#batch _ _ _"], ...]
-"""Of each compared layer: √w · f / ‖f‖, [batch, height, width, channels]."""
+"""√w · f / ‖f‖ of each compared layer, [batch, height, width, channels]."""
 
 MIN_SIZE = 32
-"""Smaller images have no pixel left at the last layer."""
+"""Smallest side of an image, in pixels: smaller images have no pixel left at the last layer."""
 
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
-# Added to ‖f‖² where the original adds 1e-10 to ‖f‖: the same at once for every feature that matters, and its gradient
-# exists where all features of a pixel are 0.
+# Added to ‖f‖², where the original adds 1e-10 to ‖f‖: equal for every feature that matters, with a gradient where all
+# features of a pixel are 0.
 _TINY = 1e-20
 
 
 def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Maximum over 2×2 windows; an odd last row or column is left out."""
+    """Maximum over 2×2 windows; an odd last row or column is dropped."""
     b, h, w, c = x.shape[0], x.shape[1] // 2, x.shape[2] // 2, x.shape[3]
     rows = x[:, : 2 * h, : 2 * w].reshape(b, h, 2, 2 * w, c)
     columns = jnp.maximum(rows[:, :, 0], rows[:, :, 1]).reshape(b, h, w, 2, c)
@@ -67,9 +68,9 @@ def _max_of_three(x: Array, axis: int) -> Array:
 @dataclasses.dataclass(frozen=True)
 class _Network:
     convs: tuple[int, ...]
-    """How many convolutions each compared layer ends."""
+    """Number of convolutions before each compared layer."""
     pooled: tuple[bool, ...]
-    """Before which of these groups the size is halved."""
+    """Whether the size is halved before each of these groups."""
     pool: Callable[[Array], Array]
 
 
@@ -83,7 +84,7 @@ NETWORKS = tuple(_NETWORKS)
 
 
 class ConvReLU(nnx.Module):
-    """Convolution with bias, then ReLU. Windows of 11×11 go by four pixels, others keep the size."""
+    """Convolution with bias, then ReLU. The stride is 4 for windows of 11×11, else 1, which keeps the size."""
 
     def __init__(self, params: Params, *, dtype: DTypeLike) -> None:
         self.weight = nnx.Param(jnp.asarray(params["weight"], dtype))
@@ -99,15 +100,15 @@ class ConvReLU(nnx.Module):
 
 
 class LPIPS(nnx.Module):
-    """The distance, for images [batch, height, width, 3] in [-1, 1] of any size from 32 on.
+    """LPIPS of images [batch, height, width, 3] in [-1, 1] of 32 pixels a side or more.
 
     Args:
         config: `network`, one of `NETWORKS`. AlexNet takes about a twentieth of the time of VGG16.
         params: `convs.{i}.weight`, `convs.{i}.bias` and `heads.{i}`.
-        dtype: in which the network computes: float32 or bfloat16. Lengths and distances are float32.
+        dtype: number format of the network: float32 or bfloat16. Lengths and distances are float32.
 
     Raises:
-        InputError: if the dtype is another.
+        InputError: if the dtype is neither.
         KeyError: if the network is unknown or an array is missing.
     """
 
@@ -130,18 +131,18 @@ class LPIPS(nnx.Module):
         b: Float[Array, "batch height width 3"],
         mask: Float[Array, "#batch mask_height mask_width"] | None = None,
     ) -> Float[Array, " batch"]:
-        """The distance of each pair; `mask` as in `distance`.
+        """The distance of each pair of images; `mask` as in `distance`.
 
         Raises:
-            InputError: as `features` and `distance` do.
+            InputError: as `features` and `distance`.
         """
         return self.distance(self.features(a), self.features(b), mask)
 
     def features(self, images: Float[Array, "batch height width channels"]) -> Features:
-        """What is compared of images in [-1, 1], to be kept for a target that stays the same.
+        """The features of images in [-1, 1] that `distance` compares.
 
         Raises:
-            InputError: if the images are smaller than 32, have not three channels, or are no floats.
+            InputError: if the images are smaller than 32 pixels a side, do not have three channels, or are not floats.
         """
         if images.ndim != 4 or images.shape[3] != 3 or min(images.shape[1:3]) < MIN_SIZE:
             raise InputError(
@@ -169,16 +170,16 @@ class LPIPS(nnx.Module):
         b: Features,
         mask: Float[Array, "#batch mask_height mask_width"] | None = None,
     ) -> Float[Array, " batch"]:
-        """The distance of images by their `features`; one target against many images will do.
+        """The distance of images by their `features`.
 
         Args:
             a: features of images.
-            b: features of as many, or of one.
-            mask: weights of the pixels, at least 0, of any resolution: each layer takes its mean over pixels weighted
-                by the mask in the layer's own resolution. The distance under a mask of zeros is 0.
+            b: features of as many images, or of one, which is compared with all.
+            mask: weights of the pixels, at least 0, of any resolution. The mean over each layer is weighted by the mask
+                at the layer's resolution. The distance under a mask of zeros is 0.
 
         Raises:
-            InputError: if the features are not of images of one size and one network, or of unequal numbers.
+            InputError: if the features belong to images of different sizes or numbers, or to different networks.
         """
         if [x.shape[1:] for x in a] != [x.shape[1:] for x in b]:
             raise InputError("features: expected those of images of one size, by one network")

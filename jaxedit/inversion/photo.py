@@ -1,5 +1,6 @@
-"""Photographs from files: whatever the camera or the program wrote, as upright 8-bit RGB."""
+"""Photographs from files, as upright 8-bit RGB in sRGB whatever the camera or program wrote."""
 
+import functools
 import hashlib
 import io
 import warnings
@@ -16,10 +17,13 @@ MIN_SIDE = 64
 """Smallest side of a photograph in pixels."""
 
 MAX_PIXELS = 80_000_000
-"""Largest photograph in pixels: its float copies then still fit a small machine. Pillow's own limit holds too."""
+"""Largest photograph in pixels: its float copies still fit a small machine. Pillow's own limit holds too."""
+
+MAX_BYTES = 2 * 10**9
+"""Largest file: `MAX_PIXELS` of four floats each are 1.3 GB."""
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-# Not all that Pillow reads: PostScript, for one, it has another program run.
+# Not everything that Pillow reads: for PostScript it runs another program.
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -31,7 +35,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""Orientation of the EXIF standard → what makes the image upright."""
+"""EXIF orientation → the transposition that makes the image upright."""
 
 
 def photo_endings() -> set[str]:
@@ -41,33 +45,77 @@ def photo_endings() -> set[str]:
     }
 
 
-def load_photo(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
-    """A photograph as upright RGB in sRGB.
+class Photo:
+    """A photograph in a file. The file is read once, when its hash or its pixels are first asked for.
 
-    The orientation of its EXIF data and its color profile are applied, transparency is laid over white, gray,
-    palette, CMYK and 16-bit images are converted, and of an animation the first frame is taken. Floating-point
-    images must lie in 0…1 or in 0…255.
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file, in hexadecimal.
+
+        Raises:
+            InputError: if the file is missing, cannot be read or is larger than 2 GB.
+        """
+        return hashlib.sha256(self._content).hexdigest()
+
+    @functools.cached_property
+    def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The pixels as `load_photo` describes them.
+
+        Raises:
+            InputError: as `load_photo` does.
+        """
+        return _decoded(self._content, self.path)
+
+    @functools.cached_property
+    def _content(self) -> bytes:
+        try:
+            size = self.path.stat().st_size
+            if size > MAX_BYTES:
+                raise InputError(
+                    f"{self.path}: expected an image of {MAX_BYTES / 1e9:.0f} GB at most, found {size / 1e9:.1f} GB"
+                )
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            raise InputError(f"{self.path}: expected an image, found nothing") from None
+        except OSError as error:
+            raise InputError(f"{self.path}: expected an image that can be read: {error}") from error
+
+
+def load_photo(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
+    """Read a photograph as upright RGB in sRGB.
+
+    The orientation of its EXIF data and its color profile are applied, transparency is laid over white, and gray,
+    palette, CMYK and 16-bit images are converted. Of an animation the first frame is taken. Floating-point images must
+    lie in 0…1 or in 0…255.
 
     Args:
         path: AVIF, BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TGA, TIFF or WebP.
 
     Raises:
-        InputError: if the file is missing, damaged, no image, smaller than 64 pixels a side, larger than 80 million
-            pixels or Pillow's limit, or holds numbers that are no colors.
+        InputError: if the file is missing, damaged or no image, is smaller than 64 pixels a side, is larger than 80
+            million pixels, 2 GB or Pillow's own limit, or holds numbers that are no colors.
     """
-    path = Path(path)
+    return Photo(path).pixels
+
+
+def _decoded(content: bytes, path: Path) -> UInt8[np.ndarray, "height width 3"]:
     try:
-        # What Pillow only warns of is half the size that it calls an attack: as unwelcome here.
+        # Pillow warns at half the size that it calls an attack: an error here too.
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_known_formats()) as image:
+            with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
                 _check_size(image, path)
                 image.load()
                 return np.array(_as_rgb(_upright(image), path))
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected an image, found nothing") from None
     except UnidentifiedImageError:
         raise InputError(
             f"{path}: expected an image, found a file that is none or of an unknown format"
@@ -97,7 +145,9 @@ def _check_size(image: Image.Image, path: Path) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # damaged EXIF data make no image unreadable, and the parser raises nearly anything
+    except (
+        Exception
+    ):  # the parser raises nearly anything at damaged EXIF data; the image is readable all the same
         orientation = None
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
@@ -117,7 +167,7 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
 
 
 def _as_bytes(values: np.ndarray, path: Path) -> UInt8[np.ndarray, "height width"]:
-    """Gray values of more than eight bits as bytes."""
+    """Gray values of more than eight bits, scaled to bytes."""
     if not np.isfinite(values).all():
         raise InputError(f"{path}: expected finite gray values, found NaN or infinity")
     low, high = values.min(), values.max()
@@ -132,7 +182,7 @@ def _as_bytes(values: np.ndarray, path: Path) -> UInt8[np.ndarray, "height width
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """From the color space of an embedded profile; a damaged or foreign profile is left out of account."""
+    """Convert from the color space of an embedded profile; a damaged or unsuitable profile is ignored."""
     if not profile:
         return image
     try:
@@ -144,7 +194,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def list_photos(paths: Sequence[str | Path]) -> list[Path]:
-    """Files as they are, folders as all images directly in them, by name; what is named twice comes once.
+    """List photographs: files as they are, folders as the images directly in them, sorted by name; each file once.
 
     Raises:
         InputError: if a folder holds no images.
@@ -160,18 +210,3 @@ def list_photos(paths: Sequence[str | Path]) -> list[Path]:
         for photo in inside:
             photos.setdefault(photo.absolute(), photo)
     return list(photos.values())
-
-
-def photo_hash(photo: Path) -> str:
-    """SHA-256 of a photograph's file.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    try:
-        with photo.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise InputError(f"{photo}: expected an image, found nothing") from None
-    except OSError as error:
-        raise InputError(f"{photo}: expected an image that can be read: {error}") from error

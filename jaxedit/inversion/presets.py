@@ -1,4 +1,4 @@
-"""Settings by name, and those that suit the device where none is given."""
+"""Settings by name, and the default settings of the device."""
 
 import dataclasses
 
@@ -9,15 +9,15 @@ from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 
 
 def preset(name: str | None, *, num_steps: int | None = None, seed: int = 0) -> ProjectionConfig:
-    """The settings of a name.
+    """Projection settings by name.
 
     Args:
         name: "fast", "quality" or "official"; None for "fast" on a CPU and "quality" elsewhere.
-        num_steps: instead of the preset's; the share of them that stays in W is kept.
-        seed: of the projection.
+        num_steps: number of steps instead of the preset's; the share of the steps in W stays the same.
+        seed: seed of the projection, 0 … 2³² − 1.
 
     Raises:
-        InputError: if the name is another, or a number is impossible.
+        InputError: if the name is unknown, or a number is out of range.
     """
     name = name or _default()
     presets = {
@@ -37,7 +37,7 @@ def preset(name: str | None, *, num_steps: int | None = None, seed: int = 0) -> 
 
 
 def tuning_preset(name: str | None, *, seed: int = 0) -> TuningConfig:
-    """The settings of the tuning that go with a projection's preset."""
+    """Tuning settings that go with a projection preset."""
     return TuningConfig.fast(seed=seed) if (name or _default()) == "fast" else TuningConfig(seed=seed)
 
 

@@ -1,16 +1,17 @@
-"""What a projection makes small: pure functions of latents, images and noise."""
+"""Regularizations of a projection: pure functions of latents and noise images."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxedit.latents.pca import PCA
+from jaxedit.nn.resize import average_pool
 
 
 def spread(w_plus: Float[Array, "batch num_ws w_dim"], w_std: Float[Array, ""]) -> Float[Array, " batch"]:
-    """Mean squared distance of the style inputs' latents to their mean, in standard deviations of W.
+    """Mean squared distance of the layers of W+ to their mean, in standard deviations of W; 0 in W.
 
-    0 in W. In the spirit of the delta loss of Tov et al., *Designing an Encoder for StyleGAN Image Manipulation*,
-    SIGGRAPH 2021: the nearer W+ is to W, the better edits work.
+    After the delta loss of Tov et al., *Designing an Encoder for StyleGAN Image Manipulation*, SIGGRAPH 2021: the
+    nearer W+ is to W, the better edits work.
     """
     difference = w_plus - w_plus.mean(1, keepdims=True)
     return jnp.square(difference).sum(2).mean(1) / w_std**2
@@ -25,10 +26,10 @@ def prior(w_plus: Float[Array, "batch num_ws w_dim"], pca: PCA) -> Float[Array, 
 
 
 def noise_regularity(noise: dict[str, Array]) -> Float[Array, " batch"]:
-    """Correlation of noise images with themselves shifted by a pixel, squared, at all scales from 8 pixels on.
+    """Squared correlation of noise images with themselves shifted by a pixel, summed over all scales down to 8 pixels.
 
     Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, CVPR 2020, appendix D: noise that stays
-    white holds no image. Images of 4×4 count at their one scale.
+    white holds no image. Noise images of 4×4 count at their one scale.
     """
     total = jnp.zeros(())
     for image in noise.values():
@@ -37,13 +38,12 @@ def noise_regularity(noise: dict[str, Array]) -> Float[Array, " batch"]:
                 total = total + jnp.square((image * jnp.roll(image, 1, axis)).mean((1, 2)))
             if image.shape[1] <= 8:
                 break
-            rows = image[:, ::2] + image[:, 1::2]
-            image = 0.25 * (rows[:, :, ::2] + rows[:, :, 1::2])
+            image = average_pool(image[..., None], 2)[..., 0]
     return total
 
 
 def white(noise: dict[str, Array]) -> dict[str, Array]:
-    """Noise images brought back to mean 0 and mean square 1."""
+    """Noise images normalized to mean 0 and mean square 1."""
 
     def one(image: Array) -> Array:
         image = image - image.mean((1, 2), keepdims=True)

@@ -1,11 +1,11 @@
-"""One projected photograph as a folder: the crop, its latent, the reconstruction, and how near it comes.
+"""One projected face as a folder: crop, latent, reconstruction and reconstruction quality.
 
-Its files are written in an order that tells how far a run has come: `photo.json` when the crop is there, `latent.npz`
-when it has been projected, `metrics.json` when all is done.
+The folder is the product that users look at, so its files have plain names and formats. The order in which they are
+written says how far a run has come: `photo.json` after the crop, `latent.npz` after the projection, `metrics.json` when
+everything is done.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxedit.errors import InputError, OutputError
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
@@ -23,6 +23,7 @@ from jaxedit.inversion.loss_plot import draw_losses
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project import ProjectionResult
 from jaxedit.inversion.reconstruction_quality import compare
+from jaxedit.inversion.records import current_names, read_record, write_record
 from jaxedit.inversion.tuning import GeneratorDelta, tune
 from jaxedit.latents.latent_files import (
     DELTA_FILE,
@@ -40,15 +41,15 @@ COMPARISON, LOSS = "comparison.png", "loss.png"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ProjectionJob:
-    """What becomes of a crop: all that a projection depends on but the crop.
+class ProjectionSettings:
+    """Everything that the projection of a crop depends on, but the crop.
 
     Attributes:
         generator: makes the images.
-        generator_name: its name or folder, which the files keep.
+        generator_name: its registered name or folder, which the files keep.
         config: settings of the projection.
         tuning: settings of the tuning; None for none.
-        weights: fingerprint of the generator, from `weights_fingerprint`.
+        weights: fingerprint of the generator's weights.
     """
 
     generator: Generator
@@ -56,6 +57,17 @@ class ProjectionJob:
     config: ProjectionConfig
     tuning: TuningConfig | None
     weights: str
+
+    @classmethod
+    def of(
+        cls,
+        generator: Generator,
+        generator_name: str,
+        config: ProjectionConfig,
+        tuning: TuningConfig | None = None,
+    ) -> "ProjectionSettings":
+        """The settings, with the fingerprint of the generator."""
+        return cls(generator, generator_name, config, tuning, weights_fingerprint(generator))
 
     def describe(self) -> dict[str, Any]:
         """The settings of the projection, without the tuning; JSON-serializable."""
@@ -73,12 +85,12 @@ class PhotoFolder:
     path: Path
 
     def write_crop(self, face: AlignedFace, photo: dict[str, Any]) -> None:
-        """Keep the crop, and where it comes from. What was made of another crop is done with.
+        """Write the crop and its place in the photograph. Results of another crop are removed.
 
         Args:
             face: the crop.
-            photo: what is known of the photograph, JSON-serializable: "sha256" of the file, "face", the number among
-                its faces, and whatever else is to be kept.
+            photo: JSON-serializable description of the photograph: "sha256" of the file, "face", the number among its
+                faces, and anything else worth keeping.
 
         Raises:
             OutputError: if it cannot be written.
@@ -89,17 +101,17 @@ class PhotoFolder:
             or known["quad"] != face.quad.tolist()
             or not np.array_equal(self.crop(), face.image)
         ):
-            # Whose folder it is stands in it before anything else does.
-            self._write_json(PHOTO_FILE, photo)
-            for name in (METRICS_FILE, LATENT_FILE):  # they are of an earlier crop
+            # The owner first: from here on the folder belongs to this face.
+            write_record(self.path / PHOTO_FILE, photo)
+            for name in (METRICS_FILE, LATENT_FILE):  # of an earlier crop
                 self._remove(name)
             save_image(face.image, self.path / ALIGNED)
         landmarks = face.landmarks.tolist() if np.isfinite(face.landmarks).all() else None
         place = {"score": face.score, "box": face.box, "quad": face.quad.tolist(), "landmarks": landmarks}
-        self._write_json(PHOTO_FILE, {**photo, **place})
+        write_record(self.path / PHOTO_FILE, {**photo, **place})
 
     def is_free(self) -> bool:
-        """Whether nothing is there that could be anybody's."""
+        """Whether the folder does not exist or is empty."""
         try:
             return not any(not path.name.endswith(".partial") for path in self.path.iterdir())
         except FileNotFoundError:
@@ -108,13 +120,13 @@ class PhotoFolder:
             return False
 
     def owner(self) -> tuple[Any, Any]:
-        """SHA-256 of the photograph and number of the face, as `write_crop` was given them."""
-        photo = self._read_json(PHOTO_FILE) or {}
+        """SHA-256 of the photograph and number of the face, from `write_crop`; None where unknown."""
+        photo = read_record(self.path / PHOTO_FILE) or {}
         return photo.get("sha256"), photo.get("face")
 
     def photo(self) -> dict[str, Any] | None:
-        """What `write_crop` kept; None if there is no crop, or a damaged one."""
-        photo = self._read_json(PHOTO_FILE)
+        """The description that `write_crop` wrote; None if there is no crop, or a damaged one."""
+        photo = read_record(self.path / PHOTO_FILE)
         try:
             quad = np.asarray((photo or {}).get("quad"), np.float64)
             self.crop()
@@ -130,13 +142,13 @@ class PhotoFolder:
         """
         return load_photo(self.path / ALIGNED)
 
-    def write_projection(self, job: ProjectionJob, result: ProjectionResult, index: int) -> None:
-        """Keep what a projection found.
+    def write_projection(self, settings: ProjectionSettings, result: ProjectionResult, index: int) -> None:
+        """Write latent, reconstruction, comparison and loss curves.
 
         Args:
-            job: what was asked for.
-            result: what was found.
-            index: which image of the result it is.
+            settings: those of the projection.
+            result: of a batch.
+            index: place of the image in the batch.
 
         Raises:
             InputError: if the crop is missing or damaged.
@@ -156,8 +168,8 @@ class PhotoFolder:
         curves = {name: values[index, :steps] for name, values in result.loss_history.items()}
         write_atomically(self.path / LOSS, draw_losses(curves))
         about = {
-            "generator": job.generator_name,
-            "projection": job.describe(),
+            "generator": settings.generator_name,
+            "projection": settings.describe(),
             "steps": steps,
             "is_finite": bool(result.is_finite[index]),
         }
@@ -165,69 +177,65 @@ class PhotoFolder:
         quad = np.asarray(photo["quad"], np.float64)
         save_latent_file(self.path / LATENT_FILE, result.w_plus[index], about=about, quad=quad, noise=noise)
 
-    def latent(self, job: ProjectionJob) -> SavedLatent | None:
-        """The latent, if the crop has been projected with these settings."""
+    def latent(self, settings: ProjectionSettings) -> SavedLatent | None:
+        """The latent, if the crop has been projected with these settings; else None."""
         try:
             latent = load_latent_file(self.path)
-            latent.of(job.generator)
+            latent.of(settings.generator)
         except InputError:
             return None
+        latent = dataclasses.replace(latent, about=current_names(latent.about))
         whole = all((self.path / name).is_file() for name in (RECONSTRUCTION, COMPARISON, LOSS))
-        return latent if whole and latent.about.get("projection") == job.describe() else None
+        return latent if whole and latent.about.get("projection") == settings.describe() else None
 
-    def finish(self, job: ProjectionJob, *, progress: bool = True) -> dict[str, Any]:
-        """Tune if that is asked for, measure, and write the metrics: the photograph is done.
+    def finish(self, settings: ProjectionSettings, *, progress: bool = True) -> dict[str, Any]:
+        """Tune if the settings ask for it, measure the reconstruction quality, and write the metrics.
 
         Returns:
-            The metrics, as the file has them.
+            The content of the metrics file.
 
         Raises:
             InputError: if there is no projection with these settings.
             OutputError: if a file cannot be written.
             DownloadError: if a network cannot be fetched.
         """
-        latent = self.latent(job)
+        latent = self.latent(settings)
         if latent is None:
             raise InputError(f"{self.path}: expected a projection with these settings, found none")
         crop, shown = self.crop(), load_photo(self.path / RECONSTRUCTION)
         metrics: dict[str, Any] = {
-            "projection": job.describe(),
-            "generator": job.generator_name,
+            "projection": settings.describe(),
+            "generator": settings.generator_name,
             "steps": latent.about.get("steps"),
             "is_finite": latent.about.get("is_finite"),
             "metrics": compare(crop, shown),
         }
-        if job.tuning is not None:
-            delta = tune(job.generator, crop, np.asarray(latent.w[0]), job.tuning, progress=progress)
-            rendering = rendered(delta.apply(job.generator), latent.of(job.generator))
-            # The delta last, as it is what an edit looks for.
+        if settings.tuning is not None:
+            delta = tune(
+                settings.generator, crop, np.asarray(latent.w[0]), settings.tuning, progress=progress
+            )
+            rendering = rendered(delta.apply(settings.generator), latent.of(settings.generator))
+            # The delta last: edits look for it.
             save_image(side_by_side(crop, shown, rendering), self.path / COMPARISON)
             save_image(rendering, self.path / TUNED)
             delta.save(self.path / DELTA_FILE)
-            metrics |= {"tuning": dataclasses.asdict(job.tuning), "tuned_metrics": compare(crop, rendering)}
-        self._write_json(METRICS_FILE, metrics)
+            metrics |= {
+                "tuning": dataclasses.asdict(settings.tuning),
+                "tuned_metrics": compare(crop, rendering),
+            }
+        write_record(self.path / METRICS_FILE, metrics)
         return metrics
 
-    def finished(self, job: ProjectionJob) -> dict[str, Any] | None:
-        """The metrics, if all that is asked for has been done with these settings; a tuning beyond it does no harm."""
-        metrics = self._read_json(METRICS_FILE)
-        if metrics is None or not isinstance(metrics.get("metrics"), dict) or self.latent(job) is None:
+    def finished(self, settings: ProjectionSettings) -> dict[str, Any] | None:
+        """The metrics, if everything has been done with these settings; else None. A tuning more does no harm."""
+        metrics = read_record(self.path / METRICS_FILE)
+        if metrics is None or not isinstance(metrics.get("metrics"), dict) or self.latent(settings) is None:
             return None
-        if job.tuning is not None:
-            same = metrics.get("tuning") == dataclasses.asdict(job.tuning)
+        if settings.tuning is not None:
+            same = metrics.get("tuning") == dataclasses.asdict(settings.tuning)
             if not same or not (self.path / DELTA_FILE).is_file() or not (self.path / TUNED).is_file():
                 return None
-        return metrics if metrics.get("projection") == job.describe() else None
-
-    def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        write_atomically(self.path / name, (json.dumps(content, indent=1) + "\n").encode())
-
-    def _read_json(self, name: str) -> dict[str, Any] | None:
-        try:
-            content = json.loads((self.path / name).read_text())
-        except (OSError, ValueError):  # absent or damaged: done anew
-            return None
-        return content if isinstance(content, dict) else None
+        return metrics if metrics.get("projection") == settings.describe() else None
 
     def _remove(self, name: str) -> None:
         try:
@@ -237,14 +245,20 @@ class PhotoFolder:
 
 
 def rendered(generator: Any, w: Any, noise: Any = None) -> UInt8[np.ndarray, "height width 3"]:
-    """The image of one latent of W or W+ [1, …], with noise images or the generator's own."""
+    """Render one latent of W or W+.
+
+    Args:
+        generator: makes the image.
+        w: [1, w_dim] or [1, num_ws, w_dim].
+        noise: noise images by layer; None for the generator's own.
+    """
     return np.asarray(
         to_uint8(generator.synthesis(w) if noise is None else generator.synthesis(w, noise=noise))
     )[0]
 
 
 def load_delta(latent: SavedLatent) -> GeneratorDelta | None:
-    """The tuning that belongs to a latent, if there is one.
+    """Load the tuning that belongs to a latent; None if there is none.
 
     Raises:
         CheckpointError: if its file is damaged.

@@ -1,4 +1,4 @@
-"""How near a reconstruction comes to its original."""
+"""Reconstruction quality: perceptual, pixel and identity distance of an image to its original."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ from jaxedit.inversion.lpips_pretrained import load_lpips
 from jaxedit.nn.resize import shrink
 
 SIZE = 256
-"""Pixels a side at which the perceptual distance compares, and the first of the two PSNRs."""
+"""Pixels a side at which LPIPS and `psnr_256` compare."""
 
 _MIN_SIDE = 32  # of the perceptual network
 _MIN_IDENTITY_SIDE = 128  # of the face descriptor
@@ -28,7 +28,22 @@ def compare(
     original: Float[Array | np.ndarray, "side side 3"] | UInt8[Array | np.ndarray, "side side 3"],
     reconstruction: Float[Array | np.ndarray, "size size 3"] | UInt8[Array | np.ndarray, "size size 3"],
 ) -> dict[str, float]:
-    """The distances of `compare_batch` of one image."""
+    """Measure the reconstruction quality of one image: the numbers of `compare_batch`.
+
+    Args:
+        original: float, clipped to [-1, 1], or uint8; 32 pixels a side or more.
+        reconstruction: likewise.
+
+    Raises:
+        InputError, DownloadError, OutputError: as `compare_batch`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from jaxedit.inversion.reconstruction_quality import compare
+        >>> image = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+        >>> sorted(compare(image, image))
+        ['lpips', 'psnr', 'psnr_256']
+    """
     return {
         name: float(values[0]) for name, values in compare_batch(original[None], reconstruction[None]).items()
     }
@@ -40,19 +55,19 @@ def compare_batch(
     reconstructions: Float[Array | np.ndarray, "batch size size 3"]
     | UInt8[Array | np.ndarray, "batch size size 3"],
 ) -> dict[str, Float[np.ndarray, " batch"]]:
-    """Distances of images to their originals.
+    """Measure the reconstruction quality of a batch of images.
 
     Args:
         originals: float, clipped to [-1, 1], or uint8; 32 pixels a side or more.
-        reconstructions: likewise. The larger of the two are shrunk to the smaller ones.
+        reconstructions: likewise. The larger of the two are shrunk to the size of the smaller.
 
     Returns:
-        "lpips": LPIPS with AlexNet at 256 pixels a side. "psnr_256" and "psnr": the peak signal-to-noise ratio in dB at
-        256 pixels a side and at full size, at most 106. "identity": the Euclidean distance of the face descriptors
-        (below about 0.6 is the same person), for faces aligned as FFHQ is; absent below 128 pixels a side.
+        "lpips": LPIPS with AlexNet at 256 pixels a side. "psnr_256" and "psnr": peak signal-to-noise ratio in dB at 256
+        pixels a side and at full size, at most 106. "identity": Euclidean distance of the face descriptors, for faces
+        aligned as FFHQ is: below about 0.6 it is the same person. Absent below 128 pixels a side.
 
     Raises:
-        InputError: if images are smaller, or not finite.
+        InputError: if the images are smaller than 32 pixels a side, or not finite.
         DownloadError, OutputError: if the networks cannot be fetched.
     """
     side = min(originals.shape[1], reconstructions.shape[1])
@@ -68,7 +83,7 @@ def compare_batch(
 
 
 def metrics_text(metrics: dict[str, float]) -> str:
-    """Metrics as a viewer reads them: "LPIPS 0.21, PSNR 19.3 dB, identity 0.41"."""
+    """Metrics as text: "LPIPS 0.21, PSNR 19.3 dB, identity 0.41"."""
     parts = [f"LPIPS {metrics['lpips']:.2f}", f"PSNR {metrics['psnr_256']:.1f} dB"]
     if "identity" in metrics:
         parts.append(f"identity {metrics['identity']:.2f}")

@@ -1,25 +1,22 @@
-"""Pivotal tuning: the generator's own weights moved a little, so that one latent shows one image.
+"""Pivotal tuning: change the generator's weights a little, so that one latent shows one image.
 
-Roich, Mokady, Bermano and Cohen-Or, *Pivotal Tuning for Latent-based Editing of Real Images*, ACM TOG 2022. A latent of
-a projection is the pivot; the weights of the synthesis network are trained to render the image from it, while a
-locality term holds what they render from latents near by where the untuned generator had it, so that edits still work.
+Roich, Mokady, Bermano and Cohen-Or, *Pivotal Tuning for Latent-based Editing of Real Images*, ACM TOG 2022. The pivot
+is the latent of a projection. The weights of the synthesis network are trained to render the image from it. A locality
+loss compares the images of nearby latents with those of the untuned generator, so that edits still work.
 """
 
 import dataclasses
 import functools
-import io
 import json
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, UInt8
-from tqdm import tqdm
+from jaxtyping import Array, Bool, Float, UInt8
 
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import CheckpointError, InputError
@@ -28,30 +25,34 @@ from jaxedit.inversion.config import TuningConfig
 from jaxedit.inversion.loss_images import clip_softly, face_part
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.lpips_pretrained import load_lpips
-from jaxedit.inversion.project import checked_images
+from jaxedit.inversion.projection_problem import checked_images
+from jaxedit.nn.chunked_loop import ChunkedLoop, run_chunks
 from jaxedit.nn.resize import shrink
-from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.arrays import read_arrays, write_arrays
 
-_FORMAT = "jaxedit-generator-delta"
+_KIND = "generator delta"
+_EXPECTED = "a delta of a generator"
+_EARLIER_METADATA = "__about__"
+"""Name of the metadata in files of earlier versions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorDelta:
-    """What tuning added to the weights of a synthesis network.
+    """Difference between the tuned and the untuned weights of a synthesis network.
 
     Attributes:
         generator: `describe()` of the generator that it belongs to.
-        arrays: dotted name of a weight → difference, float16.
+        arrays: differences, float16, by dotted name of the weight.
     """
 
     generator: dict[str, Any]
     arrays: dict[str, np.ndarray]
 
     def apply(self, generator: Generator) -> Any:
-        """The tuned generator; the given one stays as it is.
+        """Return the tuned generator. The given one stays as it is.
 
         Raises:
-            InputError: if the delta is of another generator.
+            InputError: if the delta belongs to another generator.
         """
         if json.dumps(generator.describe(), sort_keys=True) != json.dumps(self.generator, sort_keys=True):
             raise InputError(
@@ -70,44 +71,50 @@ class GeneratorDelta:
         return nnx.merge(graph, nnx.from_flat_state(list(moved.items())), rest)
 
     def save(self, path: str | Path) -> Path:
-        """Write it to an `.npz`.
+        """Write the delta to a compressed `.npz`.
 
         Raises:
-            OutputError: if that fails.
+            OutputError: if the file cannot be written.
         """
-        buffer = io.BytesIO()
-        described = json.dumps({"format": _FORMAT, "generator": self.generator})
-        arrays: dict[str, Any] = {"__about__": np.asarray(described), **self.arrays}
-        np.savez_compressed(buffer, **arrays)
-        return write_atomically(path, buffer.getvalue())
+        return write_arrays(path, self.arrays, {"generator": self.generator}, kind=_KIND, compressed=True)
 
     @classmethod
     def load(cls, path: str | Path) -> "GeneratorDelta":
-        """Read what `save` wrote.
+        """Read a file of `save`, of this version or an earlier one.
 
         Raises:
             CheckpointError: if the file is missing, damaged, or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                about = json.loads(str(file["__about__"]))
-                arrays = {name: file[name] for name in file.files if name != "__about__"}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise CheckpointError(f"{path}: expected a delta of a generator: {error}") from error
-        if not isinstance(about, dict) or about.get("format") != _FORMAT:
-            raise CheckpointError(f"{path}: expected a delta of a generator, found another file")
+            arrays, metadata = read_arrays(path, kind=_KIND, expected=_EXPECTED)
+            if _EARLIER_METADATA in arrays:
+                metadata = json.loads(str(arrays.pop(_EARLIER_METADATA)))
+        except (InputError, ValueError) as error:
+            raise CheckpointError(str(error)) from error
+        if not isinstance(metadata, dict) or "generator" not in metadata:
+            raise CheckpointError(f"{path}: expected {_EXPECTED}, found another file")
         if not all(array.dtype == np.float16 and np.isfinite(array).all() for array in arrays.values()):
             raise CheckpointError(f"{path}: damaged: expected finite float16 numbers")
-        return cls(about["generator"], arrays)
+        return cls(metadata["generator"], arrays)
 
 
 def _is_tuned(path: tuple[Any, ...], value: Any) -> bool:
-    """Weights of the synthesis network."""
+    """Whether a variable is a weight of the synthesis network."""
     return isinstance(value, nnx.Param) and path[0] != "mapping_network"
 
 
 def _dotted(path: tuple[Any, ...]) -> str:
     return ".".join(map(str, path))
+
+
+class TuningState(NamedTuple):
+    """State of a tuning."""
+
+    weights: Any
+    """Weights of the synthesis network, an NNX state."""
+    moments: Any
+    """Of Adam."""
+    is_finite: Bool[Array, ""]
 
 
 @functools.partial(
@@ -116,19 +123,33 @@ def _dotted(path: tuple[Any, ...]) -> str:
     meta_fields=["graph"],
 )
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class TuningProblem:
+    """Everything that a step of a tuning reads and no step changes; a pytree.
+
+    Attributes:
+        graph: structure of the generator.
+        weights: untuned weights of the synthesis network.
+        rest: the generator's other arrays.
+        lpips: the perceptual network.
+        identity: the face descriptor; None without an identity loss.
+        w_plus: the pivot.
+        small: the target at the size at which LPIPS compares.
+        face: the middle of the target, likewise.
+        descriptor: face descriptor of the target.
+        key: key data of the random latents near the pivot.
+    """
+
     __no_type_check__ = True
 
     graph: Any
     weights: Any
-    """Untuned."""
     rest: Any
     lpips: LPIPS
     identity: FaceIdentity | None
-    w_plus: Array
-    small: Array
-    face: Any
-    descriptor: Array | None
+    w_plus: Float[Array, "1 num_ws w_dim"]
+    small: Float[Array, "1 side side 3"]
+    face: Float[Array, "1 face_side face_side 3"]
+    descriptor: Float[Array, "1 features"] | None
     key: Array
 
 
@@ -141,21 +162,36 @@ def tune(
     *,
     progress: bool = True,
 ) -> GeneratorDelta:
-    """Tune the synthesis network to one image.
+    """Tune the synthesis network so that one latent shows one image (pivotal tuning).
 
     Args:
-        generator: which; it stays as it is.
-        image: what it shall show, as for `project`.
-        w_plus: the pivot, a projection of the image.
-        config: the settings.
+        generator: the generator, which stays as it is.
+        image: the target, square RGB of 64 pixels a side or more, float in [-1, 1] or uint8.
+        w_plus: the pivot: a projection of the image.
+        config: the settings; None for `TuningConfig()`.
         progress: whether to show a bar with the loss.
 
     Returns:
-        The difference of the weights; a run that does not stay finite ends at the last weights that were.
+        The difference of the weights. A run that does not stay finite ends at the last finite weights.
 
     Raises:
         InputError: if image or pivot have another shape or are not finite.
         DownloadError: if the perceptual network or the face descriptor cannot be fetched.
+
+    Examples:
+        >>> import jax, jaxedit
+        >>> from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+        >>> from jaxedit.generators.stylegan2.initial import initial_params
+        >>> shape = StyleGAN2Config.of_size(
+        ...     64, channel_base=512, channel_max=16, z_dim=12, w_dim=16, mapping_layers=2
+        ... )
+        >>> generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0)))
+        >>> w_plus = jax.numpy.repeat(generator.mapping(jax.random.normal(jax.random.key(1), (1, 12))), 10, axis=0)
+        >>> image = 0.8 * generator.synthesis(w_plus[None])[0].clip(-1, 1)
+        >>> config = jaxedit.TuningConfig(num_steps=4, lpips_size=64, identity_weight=0, locality_weight=0)
+        >>> delta = jaxedit.tune(generator, image, w_plus, config, progress=False)
+        >>> delta.apply(generator).synthesis(w_plus[None]).shape
+        (1, 64, 64, 3)
     """
     config = config or TuningConfig()
     target = checked_images(image)
@@ -165,16 +201,15 @@ def tune(
         raise InputError(
             f"w_plus: expected finite numbers [{generator.num_ws}, {generator.w_dim}], got shape {list(w_plus.shape)}"
         )
-    lpips = load_lpips("alex")
     identity = FaceIdentity() if config.identity_weight > 0 else None
     graph, *states = nnx.split(generator, _is_tuned, ...)
     weights, rest = states
     size = config.lpips_size
-    job = _Job(
+    problem = TuningProblem(
         graph=graph,
         weights=weights,
         rest=rest,
-        lpips=lpips,
+        lpips=load_lpips("alex"),
         identity=identity,
         w_plus=jnp.asarray(w_plus, jnp.float32)[None],
         small=shrink(target, size),
@@ -182,21 +217,33 @@ def tune(
         descriptor=None if identity is None else identity(shrink(target, 2 * size)),
         key=jax.random.key_data(jax.random.key(config.seed)),
     )
-    state = (weights, _adam(config).init(weights), jnp.asarray(True))
-    with tqdm(total=config.num_steps, desc="tuning", unit="step", disable=not progress) as bar:
-        for first in range(0, config.num_steps, config.steps_per_chunk):
-            state, losses = _chunk(job, state, jnp.asarray(first), config)
-            done = min(config.steps_per_chunk, config.num_steps - first)
-            bar.update(done)
-            bar.set_postfix(loss=f"{float(losses[done - 1]):.4f}")
-            if not state[2]:
-                break
-    difference = jax.tree.map(lambda new, old: new - old, state[0], weights)
+    tuned = _run(problem, config, progress).weights
+    difference = jax.tree.map(lambda new, old: new - old, tuned, weights)
     arrays = {
         _dotted(path): np.asarray(variable[...], np.float16)
         for path, variable in nnx.to_flat_state(difference)
     }
     return GeneratorDelta(json.loads(json.dumps(generator.describe())), arrays)
+
+
+def _run(problem: TuningProblem, config: TuningConfig, progress: bool) -> TuningState:
+    full_length = min(config.steps_per_chunk, config.num_steps)
+
+    def chunk(state: TuningState, first: int, length: int) -> tuple[TuningState, dict[str, Array]]:
+        # Always a full chunk, so that only one program is compiled; steps beyond the last change nothing.
+        state, losses = _chunk(problem, state, jnp.asarray(first), config)
+        return state, {"loss": losses[:length]}
+
+    loop = ChunkedLoop(
+        num_steps=config.num_steps,
+        steps_per_chunk=full_length,
+        name="tuning",
+        progress=progress,
+        describe=lambda curves: {"loss": f"{curves['loss'][-1]:.4f}"},
+        goes_on=lambda state, step: bool(state.is_finite),
+    )
+    start = TuningState(problem.weights, _adam(config).init(problem.weights), jnp.asarray(True))
+    return run_chunks(chunk, start, loop)[0]
 
 
 def _adam(config: TuningConfig) -> optax.GradientTransformation:
@@ -208,33 +255,35 @@ def _adam(config: TuningConfig) -> optax.GradientTransformation:
     )
 
 
-def _distance(job: _Job, a: Array, b_small: Array, b_face: Array, config: TuningConfig) -> Array:
-    """Perceptual and pixel distance of one image to another, which comes as it is compared."""
-    small, face = shrink(a, config.lpips_size), face_part(a, config.lpips_size)
-    total = job.lpips(small, b_small) + 0.5 * job.lpips(face, b_face)
-    return (total + config.pixel_weight * jnp.square(small - b_small).mean((1, 2, 3))).sum()
+def _distance(
+    problem: TuningProblem, images: Array, small: Array, face: Array, config: TuningConfig
+) -> Float[Array, ""]:
+    """Perceptual and pixel distance of images to targets, which are given at the size at which they are compared."""
+    seen, seen_face = shrink(images, config.lpips_size), face_part(images, config.lpips_size)
+    total = problem.lpips(seen, small) + 0.5 * problem.lpips(seen_face, face)
+    return (total + config.pixel_weight * jnp.square(seen - small).mean((1, 2, 3))).sum()
 
 
-def _loss(weights: Any, job: _Job, step: Array, config: TuningConfig) -> Array:
+def _loss(weights: Any, problem: TuningProblem, step: Array, config: TuningConfig) -> Float[Array, ""]:
     def images(weights: Any, w_plus: Array) -> Array:
-        return clip_softly(nnx.merge(job.graph, weights, job.rest).synthesis(w_plus))
+        return clip_softly(nnx.merge(problem.graph, weights, problem.rest).synthesis(w_plus))
 
-    shown = images(weights, job.w_plus)
-    loss = _distance(job, shown, job.small, job.face, config)
-    if job.identity is not None and job.descriptor is not None:
-        seen = job.identity(shrink(shown, 2 * config.lpips_size))
-        loss = loss + config.identity_weight * jnp.square(seen - job.descriptor).sum()
+    shown = images(weights, problem.w_plus)
+    loss = _distance(problem, shown, problem.small, problem.face, config)
+    if problem.identity is not None and problem.descriptor is not None:
+        seen = problem.identity(shrink(shown, 2 * config.lpips_size))
+        loss = loss + config.identity_weight * jnp.square(seen - problem.descriptor).sum()
 
     def locality(weights: Any) -> Array:
-        generator = nnx.merge(job.graph, job.weights, job.rest)
-        key = jax.random.fold_in(jax.random.wrap_key_data(job.key), step)
+        generator = nnx.merge(problem.graph, problem.weights, problem.rest)
+        key = jax.random.fold_in(jax.random.wrap_key_data(problem.key), step)
         w = generator.mapping(jax.random.normal(key, (1, generator.z_dim)))[:, None]
-        away = w - job.w_plus
+        away = w - problem.w_plus
         length = jnp.sqrt(jnp.square(away).sum(2, keepdims=True) + 1e-12)
-        near = job.w_plus + config.locality_distance * away / length
+        near = problem.w_plus + config.locality_distance * away / length
         untuned = jax.lax.stop_gradient(clip_softly(generator.synthesis(near)))
         small, face = shrink(untuned, config.lpips_size), face_part(untuned, config.lpips_size)
-        return _distance(job, images(weights, near), small, face, config)
+        return _distance(problem, images(weights, near), small, face, config)
 
     if config.locality_weight > 0:
         is_due = step % config.locality_every == config.locality_every - 1
@@ -244,19 +293,21 @@ def _loss(weights: Any, job: _Job, step: Array, config: TuningConfig) -> Array:
 
 
 @functools.partial(jax.jit, static_argnames=("config",))
-def _chunk(job: _Job, state: Any, first: Array, config: TuningConfig) -> tuple[Any, Array]:
-    def one(state: Any, step: Array) -> tuple[Any, Array]:
-        weights, moments, is_finite = state
-        loss, gradient = jax.value_and_grad(_loss)(weights, job, step, config)
-        update, after = _adam(config).update(gradient, moments, weights)
-        moved = optax.apply_updates(weights, update)
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((moved, loss))]
-        is_finite = is_finite & functools.reduce(jnp.logical_and, finite)
+def _chunk(
+    problem: TuningProblem, state: TuningState, first: Array, config: TuningConfig
+) -> tuple[TuningState, Array]:
+    """Several steps, compiled, from the step `first`. Returns the state and the losses."""
+
+    def one(state: TuningState, step: Array) -> tuple[TuningState, Array]:
+        loss, gradient = jax.value_and_grad(_loss)(state.weights, problem, step, config)
+        update, moments = _adam(config).update(gradient, state.moments, state.weights)
+        weights = optax.apply_updates(state.weights, update)
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((weights, loss))]
+        is_finite = state.is_finite & functools.reduce(jnp.logical_and, finite)
         goes_on = is_finite & (step < config.num_steps)
-        chosen = jax.tree.map(
-            lambda new, old: jnp.where(goes_on, new, old), (moved, after), (weights, moments)
-        )
-        return (*chosen, is_finite), loss
+        moved = TuningState(weights, moments, is_finite)
+        after = jax.tree.map(lambda new, old: jnp.where(goes_on, new, old), moved, state)
+        return after._replace(is_finite=is_finite), loss
 
     steps = first + jnp.arange(min(config.steps_per_chunk, config.num_steps))
     return jax.lax.scan(one, state, steps)

@@ -61,7 +61,7 @@ def test_folder_and_resume(run, face, pair, tmp_path, monkeypatch):
     done = []
     real = align_folder.align
     monkeypatch.setattr(
-        align_folder, "align", lambda photo, *a, **k: done.append(photo.name) or real(photo, *a, **k)
+        align_folder, "align", lambda photo, *a, **k: done.append(photo.path.name) or real(photo, *a, **k)
     )
     assert run(*command)[:2] == (0, printed)
     assert done == []

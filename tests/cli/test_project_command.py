@@ -12,6 +12,7 @@ from jaxedit import cli
 from jaxedit.inversion import cached_projection, project, project_photos, projection_folder
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.latents.latent_files import load_latent_file
+from jaxedit.nn.chunked_loop import CheckpointKeeper
 from tests.inversion.small_generator import delta_of
 
 # All runs have these settings: each others would be compiled anew, which takes half a minute.
@@ -76,22 +77,22 @@ def arguments(photos, tmp_path_factory):
 def projected(arguments):
     """The folder, after a run that was killed in the first photograph and another that went on."""
     out = arguments[-1]
-    save, chunks, chunk = project._save, [], project._chunk
+    save, chunks, chunk = CheckpointKeeper.save, [], project.take_steps
 
-    def killed(*state):
-        save(*state)
+    def killed(keeper, snapshot):
+        save(keeper, snapshot)
         raise KeyboardInterrupt
 
-    def counted(job, state, first, config):
+    def counted(problem, state, first, length):
         chunks.append(int(first))
-        return chunk(job, state, first, config)
+        return chunk(problem, state, first, length)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(project, "_save", killed)
+        patch.setattr(CheckpointKeeper, "save", killed)
         assert command(*arguments) == 130
     assert (out / "astronaut" / ".unfinished").is_dir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(project, "_chunk", counted)
+        patch.setattr(project, "take_steps", counted)
         assert command(*arguments) == 2
     assert chunks == [2, 0, 2]  # the first photograph went on after its first two steps
     return out

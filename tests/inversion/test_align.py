@@ -217,7 +217,7 @@ def test_aligned_images_stay_as_they_are(images):
     assert np.abs(centers.mean(0)).max() < 0.004
 
 
-def test_too_small_a_image():
+def test_an_image_that_is_too_small():
     with pytest.raises(InputError, match="64 pixels"):
         detect_faces(np.zeros((63, 200, 3), np.uint8))
 

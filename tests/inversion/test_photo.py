@@ -1,3 +1,4 @@
+import hashlib
 import warnings
 
 import numpy as np
@@ -7,7 +8,8 @@ from PIL import Image, ImageCms
 
 from jaxedit.errors import InputError
 from jaxedit.inversion import load_photo
-from jaxedit.inversion.photo import photo_endings
+from jaxedit.inversion import photo as module
+from jaxedit.inversion.photo import Photo, photo_endings
 
 ORIENTATION = 0x0112
 
@@ -226,10 +228,29 @@ def test_damaged_bytes_never_escape_as_another_error(drawing, tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n"]
 )
-def test_not_a_image(tmp_path, content):
+def test_not_an_image(tmp_path, content):
     (tmp_path / "x.jpg").write_bytes(content)
     with pytest.raises(InputError, match=r"x\.jpg: expected an image"):
         load_photo(tmp_path / "x.jpg")
+
+
+def test_the_file_is_read_once(tmp_path):
+    path = tmp_path / "me.png"
+    pixels = np.random.RandomState(0).randint(0, 256, (70, 80, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    content = path.read_bytes()
+    photo = Photo(path)
+    assert photo.sha256 == hashlib.sha256(content).hexdigest()
+    path.unlink()
+    np.testing.assert_array_equal(photo.pixels, pixels)
+    assert photo.pixels is photo.pixels
+
+
+def test_a_file_that_is_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES", 10)
+    (tmp_path / "film.mp4").write_bytes(bytes(11))
+    with pytest.raises(InputError, match=r"film\.mp4: expected an image of 0 GB at most, found 0\.0 GB"):
+        Photo(tmp_path / "film.mp4").sha256  # noqa: B018
 
 
 def test_nothing_or_a_folder(tmp_path):

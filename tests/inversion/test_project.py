@@ -14,6 +14,7 @@ from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.inversion import project as module
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.project import project
+from jaxedit.inversion.projection_problem import TERMS, LatentPrior
 
 SHAPE = StyleGAN2Config.of_size(64, channel_base=512, channel_max=16, z_dim=12, w_dim=16, mapping_layers=2)
 CONFIG = ProjectionConfig(
@@ -81,11 +82,11 @@ def test_images_of_the_generator_are_found_again(small, w, targets, result):
     assert (away < 0.5 * before).all()
     assert result.is_finite.all()
     assert (result.steps == 60).all()
-    weighted = sum(getattr(CONFIG, f"{name}_weight") * history[name] for name in module.TERMS[1:])
+    weighted = sum(getattr(CONFIG, f"{name}_weight") * history[name] for name in TERMS[1:])
     np.testing.assert_allclose(history["total"], weighted, rtol=1e-4)
 
 
-def test_first_all_style_inputs_move_alike_and_then_each(result):
+def test_first_all_layers_move_alike_and_then_each_by_itself(result):
     assert np.abs(result.loss_history["spread"][:, :40]).max() < 1e-8
     assert (result.loss_history["spread"][:, -1] > 0).all()
 
@@ -104,10 +105,10 @@ def test_an_image_alone_and_the_same_again(small, targets, result):
 
 
 def test_no_recompilation_for_other_images_of_the_same_shape_and_other_numbers(small, targets, result):
-    compiled = module._chunk._cache_size()
+    compiled = module.take_steps._cache_size()
     other = dataclasses.replace(CONFIG, prior_weight=0.05, learning_rate=0.05, num_steps=50, rampup=0.1)
     found = project(small, targets[::-1], other, progress=False)
-    assert module._chunk._cache_size() == compiled
+    assert module.take_steps._cache_size() == compiled
     assert found.loss_history["total"].shape == (2, 50)
 
 
@@ -117,36 +118,39 @@ def test_a_killed_run_goes_on_to_the_same_result(small, targets, result, tmp_pat
     class KilledError(Exception):
         pass
 
-    run = module._chunk
+    run = module.take_steps
 
-    def run_once_more(job, state, first, length):
+    def run_once_more(problem, state, first, length):
         if int(first) >= 20:
             raise KilledError
-        return run(job, state, first, length)
+        return run(problem, state, first, length)
 
-    monkeypatch.setattr(module, "_chunk", run_once_more)
+    monkeypatch.setattr(module, "take_steps", run_once_more)
     with pytest.raises(KilledError):
         project(small, targets, CONFIG, checkpoint_dir=folder, progress=False)
-    monkeypatch.setattr(module, "_chunk", run)
+    monkeypatch.setattr(module, "take_steps", run)
     begun = []
     monkeypatch.setattr(
         module,
-        "_chunk",
-        lambda job, state, first, length: begun.append(int(first)) or run(job, state, first, length),
+        "take_steps",
+        lambda problem, state, first, length: begun.append(int(first)) or run(problem, state, first, length),
     )
     resumed = project(small, targets, CONFIG, checkpoint_dir=folder, progress=False)
     assert begun == [20, 40]
     np.testing.assert_array_equal(resumed.w_plus, result.w_plus)
     np.testing.assert_array_equal(resumed.loss_history["total"], result.loss_history["total"])
-    with pytest.raises(CheckpointError, match="expected the state of this run, found that of another"):
+    with pytest.raises(CheckpointError, match="holds a run with another image: expected"):
         project(small, targets[::-1], CONFIG, checkpoint_dir=folder, progress=False)
+    slower = dataclasses.replace(CONFIG, learning_rate=0.05)
+    with pytest.raises(CheckpointError, match=r"another learning_rate: expected 0.05, found 0.1"):
+        project(small, targets, slower, checkpoint_dir=folder, progress=False)
 
 
 def test_a_run_that_diverges_ends_with_its_last_good_latent(small, targets):
     # The second image starts where its image overflows; the first is not disturbed.
     start = np.zeros((2, 16), np.float32)
     start[1] = 1e30
-    found = project(small, targets, CONFIG, initial=start, progress=False)
+    found = project(small, targets, CONFIG, prior=LatentPrior(initial=start), progress=False)
     assert found.is_finite.tolist() == [True, False]
     assert found.steps.tolist() == [60, 0]
     np.testing.assert_allclose(found.w_plus[1], np.full((10, 16), 1e30, np.float32))
@@ -180,7 +184,7 @@ def test_a_mask_leaves_out_what_may_be_anything(small, targets):
     assert masked < unmasked
 
 
-def test_a_image_that_no_longer_improves_is_left_alone(small, targets):
+def test_an_image_that_no_longer_improves_is_left_alone(small, targets):
     config = dataclasses.replace(CONFIG, patience=5, learning_rate=1e-9)
     stopped = project(small, targets, config, progress=False)
     assert (stopped.steps <= 10).all()
@@ -219,13 +223,15 @@ def project(*arguments, mesh, **options):
     sizes.append(1 if mesh is None else mesh.size)
     return jaxedit.project(*arguments, mesh=mesh, **options)
 photos.project = project
-settings = {"generator_name": "small", "config": config, "is_aligned": True, "progress": False}
-summary = photos.project_photos(files, folder / "out", small, batch_size=2, **settings)
+settings = photos.PhotoProjectionConfig(config, batch_size=2, is_aligned=True)
+options = {"generator_name": "small", "progress": False}
+summary = photos.project_photos(files, folder / "out", small, settings, **options)
 assert not summary.failures and sizes == [2, 1], (summary.failures, sizes)
 found = [np.load(folder / "out" / name / "latent.npz")["w_plus"] for name in names]
 np.testing.assert_allclose(found[2], found[0], atol=5e-4)
 try:
-    photos.project_photos(files, folder / "out", small, batch_size=2, devices=3, **settings)
+    settings = photos.PhotoProjectionConfig(config, batch_size=2, devices=3, is_aligned=True)
+    photos.project_photos(files, folder / "out", small, settings, **options)
 except jaxedit.InputError as error:
     assert str(error) == "devices: expected one of 1, 2 for batches of 2 (2 are there), got 3"
 else:
@@ -265,7 +271,7 @@ def test_bad_input(small, generator, targets):
     with pytest.raises(InputError, match="masks: expected one for each of 2 images, got 1"):
         project(small, targets, CONFIG, masks=np.ones((1, 8, 8), np.float32))
     with pytest.raises(InputError, match=r"initial: expected shape \(2, 16\) or \(2, 10, 16\), got"):
-        project(small, targets, CONFIG, initial=np.zeros((2, 15), np.float32))
+        project(small, targets, CONFIG, prior=LatentPrior(np.zeros((2, 15), np.float32)))
     for name, value, expected in (
         ("num_steps", 0, "1 or more"),
         ("num_w_steps", 61, "0 to num_steps = 60"),
@@ -281,6 +287,6 @@ def test_memory_that_does_not_suffice(small, targets, monkeypatch):
     def exhausted(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
 
-    monkeypatch.setattr(module, "_chunk", exhausted)
+    monkeypatch.setattr(module, "take_steps", exhausted)
     with pytest.raises(InputError, match="the memory does not suffice for 2 at once: project 1 at once"):
         project(small, targets, CONFIG, progress=False)

@@ -11,8 +11,9 @@ from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import list_photos
 from jaxedit.inversion.presets import preset, tuning_preset
-from jaxedit.inversion.project import TERMS, ProjectionResult
-from jaxedit.inversion.project_photos import project_photos
+from jaxedit.inversion.project import ProjectionResult
+from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
+from jaxedit.inversion.projection_problem import TERMS
 from tests.inversion.small_generator import small_generator
 
 CONFIG = ProjectionConfig(num_steps=4, num_w_steps=2)
@@ -25,11 +26,11 @@ class StandIn:
         self.aligned, self.batches, self.diverging, self.killed = [], [], set(), False
 
     def align(self, photo, size=1024, *, largest_only=False):
-        self.aligned.append(photo.name)
-        pixels = module.load_photo(photo)
+        self.aligned.append(photo.path.name)
+        pixels = photo.pixels
         count = int(pixels[0, 0, 0])
         if not count:
-            raise InputError(f"{photo}: no face found")
+            raise InputError(f"{photo.path}: no face found")
         quad = np.asarray([[0, 0], [0, 64], [64, 64], [64, 0]], np.float64)
         face = (quad, np.zeros((68, 2)), (0.0, 0.0, 64.0, 64.0), 0.9)
         faces = [AlignedFace(pixels[:64, :64] + np.uint8(10 * i), *face) for i in range(count)]
@@ -73,8 +74,8 @@ def small():
 @pytest.fixture
 def run(small, tmp_path):
     def run(*photos, **options):
-        options = {"config": CONFIG, "progress": False, "generator_name": "cats"} | options
-        return project_photos(photos, tmp_path / "out", small, **options)
+        config = PhotoProjectionConfig(**{"projection": CONFIG} | options)
+        return project_photos(photos, tmp_path / "out", small, config, generator_name="cats", progress=False)
 
     return run
 
@@ -196,7 +197,7 @@ def test_state_of_other_settings_is_given_up(run, stand_in, tmp_path):
         run(me)
     stand_in.killed = False
     other = ProjectionConfig(num_steps=5, num_w_steps=2)
-    assert names(run(me, config=other)) == ["me"]
+    assert names(run(me, projection=other)) == ["me"]
     assert not list(tmp_path.rglob("state"))
 
 
@@ -204,10 +205,10 @@ def test_killed_while_the_files_are_written(run, stand_in, tmp_path, monkeypatch
     photos = [photo(tmp_path / f"{i}.png", 1, other=i) for i in range(2)]
     write = module.PhotoFolder.write_projection
 
-    def killed(folder, job, result, index):
+    def killed(folder, settings, result, index):
         if index == 0:
             raise KeyboardInterrupt
-        write(folder, job, result, index)
+        write(folder, settings, result, index)
 
     with monkeypatch.context() as patch:
         patch.setattr(module.PhotoFolder, "write_projection", killed)

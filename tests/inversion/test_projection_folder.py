@@ -12,14 +12,15 @@ from jaxedit.images import to_uint8
 from jaxedit.inversion import projection_folder as module
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
-from jaxedit.inversion.project import TERMS, ProjectionResult
+from jaxedit.inversion.project import ProjectionResult
 from jaxedit.inversion.projection_folder import (
     PhotoFolder,
-    ProjectionJob,
+    ProjectionSettings,
     load_delta,
     rendered,
     side_by_side,
 )
+from jaxedit.inversion.projection_problem import TERMS
 from jaxedit.latents.latent_files import load_latent_file
 from tests.inversion.small_generator import delta_of, small_generator
 
@@ -33,10 +34,8 @@ def small():
 
 
 @pytest.fixture(scope="module")
-def job(small):
-    return ProjectionJob(
-        small, "cats", ProjectionConfig(num_steps=6, num_w_steps=2), None, weights_fingerprint(small)
-    )
+def settings(small):
+    return ProjectionSettings.of(small, "cats", ProjectionConfig(num_steps=6, num_w_steps=2))
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +61,10 @@ def result(small):
 
 
 @pytest.fixture
-def projected(tmp_path, job, face, result):
+def projected(tmp_path, settings, face, result):
     folder = PhotoFolder(tmp_path / "me")
     folder.write_crop(face, PHOTO)
-    folder.write_projection(job, result, 0)
+    folder.write_projection(settings, result, 0)
     return folder
 
 
@@ -99,11 +98,11 @@ def test_a_folder_is_owned_before_its_crop_is_there(tmp_path, face, monkeypatch)
     assert folder.photo() is None
 
 
-def test_all_files_of_a_projection(projected, job, result, small):
+def test_all_files_of_a_projection(projected, settings, result, small):
     names = {"aligned.png", "photo.json", "reconstruction.png", "comparison.png", "loss.png", "latent.npz"}
     assert files(projected) == names
-    assert projected.finished(job) is None
-    latent = projected.latent(job)
+    assert projected.finished(settings) is None
+    latent = projected.latent(settings)
     np.testing.assert_array_equal(latent.of(small)[0], result.w_plus[0])
     assert latent.generator == "cats"
     with np.load(projected.path / "latent.npz") as file:
@@ -114,14 +113,14 @@ def test_all_files_of_a_projection(projected, job, result, small):
         assert image.size == (128, 64)  # at the size of the smaller one
         np.testing.assert_array_equal(np.asarray(image)[:, 64:], to_uint8(jnp.asarray(result.image[0])))
 
-    metrics = projected.finish(job, progress=False)
+    metrics = projected.finish(settings, progress=False)
     assert files(projected) == names | {"metrics.json"}
-    assert metrics == projected.finished(job)
+    assert metrics == projected.finished(settings)
     assert metrics["metrics"].keys() == {"lpips", "psnr", "psnr_256"}
     assert (metrics["is_finite"], metrics["steps"]) == (True, 6)
 
 
-def test_noise_images_are_kept_and_shown(tmp_path, job, face, result, small):
+def test_noise_images_are_kept_and_shown(tmp_path, settings, face, result, small):
     random = np.random.RandomState(2)
     noise = {
         name: random.randn(2, *image.shape).astype(np.float32) for name, image in small.const_noise().items()
@@ -131,37 +130,70 @@ def test_noise_images_are_kept_and_shown(tmp_path, job, face, result, small):
     assert float(jnp.abs(images - result.image).mean()) > 0.01
     folder = PhotoFolder(tmp_path / "me")
     folder.write_crop(face, PHOTO)
-    folder.write_projection(job, dataclasses.replace(result, noise=noise, image=np.asarray(images)), 1)
-    latent = folder.latent(job)
+    folder.write_projection(settings, dataclasses.replace(result, noise=noise, image=np.asarray(images)), 1)
+    latent = folder.latent(settings)
     shown = rendered(small, latent.of(small), latent.noise_of(small)).astype(int)
     with Image.open(tmp_path / "me" / "reconstruction.png") as image:
         np.testing.assert_allclose(np.asarray(image), shown, atol=1)
 
 
-def test_a_diverged_one_says_so(tmp_path, job, face, result):
+def in_earlier_form(folder):
+    """A folder as versions wrote it that said is_good and optimise_noise."""
+    with np.load(folder.path / "latent.npz") as file:
+        arrays = dict(file)
+    latent = load_latent_file(folder.path)
+    about = dict(latent.about)
+    about["is_good"] = about.pop("is_finite")
+    metrics = json.loads((folder.path / "metrics.json").read_text())
+    metrics["is_good"] = metrics.pop("is_finite")
+    for described in (about, metrics):
+        config = described["projection"]["config"]
+        config["optimise_noise"] = config.pop("optimize_noise")
+    np.savez(
+        folder.path / "latent.npz",
+        w_plus=arrays["w_plus"],
+        quad=arrays["quad"],
+        about=np.asarray(json.dumps(about)),
+    )
+    (folder.path / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_a_folder_of_an_earlier_version_is_finished(projected, settings):
+    metrics = projected.finish(settings, progress=False)
+    in_earlier_form(projected)
+    assert "is_finite" not in (projected.path / "metrics.json").read_text()
+    assert projected.finished(settings) == metrics
+    other = dataclasses.replace(settings, config=dataclasses.replace(settings.config, optimize_noise=True))
+    assert projected.finished(other) is None
+    # Killed before its metrics were written.
+    (projected.path / "metrics.json").unlink()
+    assert projected.finish(settings, progress=False)["is_finite"] is True
+
+
+def test_a_diverged_one_says_so(tmp_path, settings, face, result):
     folder = PhotoFolder(tmp_path / "me")
     folder.write_crop(face, PHOTO)
-    folder.write_projection(job, result, 1)
-    metrics = folder.finish(job, progress=False)
+    folder.write_projection(settings, result, 1)
+    metrics = folder.finish(settings, progress=False)
     assert (metrics["is_finite"], metrics["steps"]) == (False, 3)
 
 
 @pytest.mark.parametrize("change", ["config", "weights"])
-def test_other_settings_are_not_done(projected, job, change):
-    projected.finish(job, progress=False)
+def test_other_settings_are_not_done(projected, settings, change):
+    projected.finish(settings, progress=False)
     other = {"config": ProjectionConfig(num_steps=7, num_w_steps=2), "weights": "0"}[change]
-    other_job = dataclasses.replace(job, **{change: other})
-    assert projected.latent(other_job) is None
-    assert projected.finished(other_job) is None
+    other_settings = dataclasses.replace(settings, **{change: other})
+    assert projected.latent(other_settings) is None
+    assert projected.finished(other_settings) is None
     with pytest.raises(InputError, match="projection with these settings"):
-        projected.finish(other_job, progress=False)
+        projected.finish(other_settings, progress=False)
 
 
 @pytest.mark.parametrize("name", ["latent.npz", "metrics.json", "reconstruction.png", "comparison.png"])
-def test_a_missing_file_is_not_done(projected, job, name):
-    projected.finish(job, progress=False)
+def test_a_missing_file_is_not_done(projected, settings, name):
+    projected.finish(settings, progress=False)
     (projected.path / name).unlink()
-    assert projected.finished(job) is None
+    assert projected.finished(settings) is None
 
 
 @pytest.mark.parametrize("name", ["photo.json", "aligned.png"])
@@ -172,22 +204,22 @@ def test_a_damaged_crop_counts_as_none(projected, name, content):
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"metrics": 1}'])
-def test_damaged_metrics_are_not_done(projected, job, content):
+def test_damaged_metrics_are_not_done(projected, settings, content):
     (projected.path / "metrics.json").write_bytes(content)
-    assert projected.finished(job) is None
+    assert projected.finished(settings) is None
 
 
-def test_only_another_crop_puts_an_end_to_latent_and_metrics(projected, job, face):
-    projected.finish(job, progress=False)
+def test_only_another_crop_puts_an_end_to_latent_and_metrics(projected, settings, face):
+    projected.finish(settings, progress=False)
     projected.write_crop(face, PHOTO | {"num_faces": 2})
-    assert projected.finished(job) is not None
+    assert projected.finished(settings) is not None
     assert projected.photo()["num_faces"] == 2
     projected.write_crop(dataclasses.replace(face, image=255 - face.image), PHOTO)
-    assert projected.latent(job) is None
-    assert projected.finished(job) is None
+    assert projected.latent(settings) is None
+    assert projected.finished(settings) is None
 
 
-def test_a_tuning_is_kept_until_the_next_projection(projected, job, small, result, face, monkeypatch):
+def test_a_tuning_is_kept_until_the_next_projection(projected, settings, small, result, face, monkeypatch):
     given = {}
 
     def tune(generator, image, w_plus, config, *, progress):
@@ -195,22 +227,22 @@ def test_a_tuning_is_kept_until_the_next_projection(projected, job, small, resul
         return delta_of(generator)
 
     monkeypatch.setattr(module, "tune", tune)
-    tuned_job = dataclasses.replace(job, tuning=TuningConfig(num_steps=3))
-    projected.finish(job, progress=False)
-    assert projected.finished(tuned_job) is None
-    metrics = projected.finish(tuned_job, progress=False)
+    tuned_settings = dataclasses.replace(settings, tuning=TuningConfig(num_steps=3))
+    projected.finish(settings, progress=False)
+    assert projected.finished(tuned_settings) is None
+    metrics = projected.finish(tuned_settings, progress=False)
     np.testing.assert_array_equal(given["image"], face.image)
     np.testing.assert_array_equal(given["w_plus"], result.w_plus[0])
     assert metrics["tuned_metrics"] != metrics["metrics"]
-    assert projected.finished(tuned_job) == metrics
-    assert projected.finished(job) == metrics  # more than was asked for
+    assert projected.finished(tuned_settings) == metrics
+    assert projected.finished(settings) == metrics  # more than was asked for
     latent = load_latent_file(projected.path)
     tuned = load_delta(latent).apply(small)
     with Image.open(projected.path / "tuned.png") as image:
         np.testing.assert_array_equal(np.asarray(image), rendered(tuned, latent.of(small)))
     with Image.open(projected.path / "comparison.png") as image:
         assert image.size == (192, 64)
-    projected.write_projection(job, result, 1)
+    projected.write_projection(settings, result, 1)
     assert not files(projected) & {"delta.npz", "tuned.png", "metrics.json"}
     assert load_delta(load_latent_file(projected.path)) is None
 

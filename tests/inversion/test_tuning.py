@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +78,15 @@ def test_a_delta_is_a_small_file(small, pivot, delta, tmp_path):
     )
     weights = sum(array.size for array in delta.arrays.values())
     assert path.stat().st_size < 2.3 * weights + 20_000
+
+
+def test_a_delta_of_an_earlier_version(small, delta, tmp_path):
+    about = json.dumps({"format": "jaxedit-generator-delta", "generator": delta.generator})
+    np.savez_compressed(tmp_path / "delta.npz", __about__=np.asarray(about), **delta.arrays)
+    again = GeneratorDelta.load(tmp_path / "delta.npz")
+    assert again.generator == delta.generator
+    assert again.arrays.keys() == delta.arrays.keys()
+    again.apply(small)
 
 
 def test_bad_input(small, generator, pivot, target, delta, tmp_path):

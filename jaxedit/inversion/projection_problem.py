@@ -1,0 +1,234 @@
+"""The problem that a projection solves: models that all images share, and the target of each image."""
+
+import dataclasses
+import functools
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, UInt8
+
+from jaxedit.attributes.faces.face_attributes import FaceIdentity
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator, broadcast_w, weights_fingerprint
+from jaxedit.images import from_pixels
+from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.loss_images import face_part
+from jaxedit.inversion.lpips import LPIPS
+from jaxedit.inversion.lpips_pretrained import load_lpips
+from jaxedit.latents.pca import PCA, fit_pca
+from jaxedit.nn.resize import shrink
+from jaxedit.parallel import replicate, shard_batch
+
+TERMS = ("total", "lpips", "face", "pixel", "identity", "spread", "prior", "noise")
+"""The loss, and its parts before they are weighted."""
+
+MIN_SIDE = 64
+"""Smallest side of a target image, in pixels."""
+
+_W_SEED = 123  # of the latents that W is measured with: the published projector's
+
+_SCHEDULE = (
+    "num_steps",
+    "num_w_steps",
+    "learning_rate",
+    "rampup",
+    "rampdown",
+    "latent_noise",
+    "latent_noise_ramp",
+    "patience",
+)
+_SHARED = ("generator", "lpips", "identity", "pca", "w_std", "schedule", "weights")
+_PER_IMAGE = ("start", "keys", "targets")
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentPrior:
+    """What is known of the latents before the search.
+
+    Attributes:
+        initial: where to start, [batch, w_dim] of W or [batch, num_ws, w_dim] of W+; None for the mean of W.
+        pca: PCA of W for the prior loss; None for one that is fitted to `ProjectionConfig.num_w_samples` latents.
+    """
+
+    initial: Float[Array | np.ndarray, "batch *num_ws w_dim"] | None = None
+    pca: PCA | None = None
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=[*_SHARED, *_PER_IMAGE], meta_fields=["lpips_size"]
+)
+@dataclasses.dataclass(frozen=True)
+class ProjectionProblem:
+    """Everything that a step reads and no step changes; a pytree.
+
+    Only settings that shape the program are static. Loss weights and the schedule are arrays, so that another run with
+    other values compiles nothing.
+
+    Attributes:
+        generator: makes the images.
+        lpips: the perceptual network.
+        identity: the face descriptor; None without an identity loss.
+        pca: PCA of W, for the prior loss.
+        w_std: standard deviation of W: the root mean squared distance of latents to their mean.
+        schedule: the settings of learning rate, latent noise and patience, by name.
+        weights: weight of each term that is computed, by name.
+        start: the first latents.
+        keys: key data of the random numbers of each image.
+        targets: what the losses compare with: "pixels" and, where used, "features", "face", "identity", "mask"; the
+            batch comes first in each array.
+        lpips_size: pixels a side at which LPIPS compares.
+    """
+
+    __no_type_check__ = True
+
+    generator: Any
+    lpips: LPIPS
+    identity: FaceIdentity | None
+    pca: PCA
+    w_std: Float[Array, ""]
+    schedule: dict[str, Float[Array, ""]]
+    weights: dict[str, Float[Array, ""]]
+    start: Float[Array, "batch num_ws w_dim"]
+    keys: Array
+    targets: dict[str, Any]
+    lpips_size: int
+
+    def on(self, mesh: Mesh) -> "ProjectionProblem":
+        """The problem on the devices of a mesh: models on every device, each image on one."""
+        shared = {name: replicate(getattr(self, name), mesh) for name in _SHARED}
+        per_image = {name: shard_batch(getattr(self, name), mesh) for name in _PER_IMAGE}
+        return ProjectionProblem(**shared, **per_image, lpips_size=self.lpips_size)
+
+    def identity_of_run(self, config: ProjectionConfig) -> dict[str, Any]:
+        """Everything that the result depends on, JSON-serializable: settings, and hashes of generator and images."""
+        targets = self.targets
+        given = (self.start, targets["pixels"], targets.get("mask"), self.pca.mean)
+        return {
+            **dataclasses.asdict(config),
+            "generator": weights_fingerprint(self.generator),
+            "image": _hash_of(given),
+        }
+
+
+def _hash_of(tree: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def checked_images(
+    images: Float[Array | np.ndarray, "*batch height width channels"]
+    | UInt8[Array | np.ndarray, "*batch height width channels"],
+) -> Float[Array, "batch side side 3"]:
+    """Target images as a batch in [-1, 1].
+
+    Args:
+        images: one image or a batch, RGB, float (clipped to [-1, 1]) or uint8.
+
+    Raises:
+        InputError: if the images are not square RGB of 64 pixels a side or more, or not finite.
+    """
+    if images.ndim == 3:
+        images = images[None]
+    if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2] or not len(images):
+        raise InputError(f"images: expected [batch, side, side, 3] (square RGB), got {list(images.shape)}")
+    if images.shape[1] < MIN_SIDE:
+        raise InputError(f"images: expected {MIN_SIDE} pixels a side or more, got {images.shape[1]}")
+    bad = ~np.isfinite(np.asarray(images)).all((1, 2, 3))
+    if bad.any():
+        raise InputError(f"images: expected finite numbers, got NaN or infinity in image {int(bad.argmax())}")
+    return from_pixels(jnp.asarray(images))
+
+
+def prepare_problem(
+    generator: Generator,
+    images: Float[Array, "batch side side 3"],
+    config: ProjectionConfig,
+    *,
+    masks: Float[Array | np.ndarray, "batch mask_height mask_width"] | None = None,
+    prior: LatentPrior | None = None,
+) -> ProjectionProblem:
+    """Measure W, load the networks and compute what the losses compare with.
+
+    Args:
+        generator: makes the images.
+        images: the targets, from `checked_images`.
+        config: the settings.
+        masks: as for `project`.
+        prior: as for `project`.
+
+    Raises:
+        InputError: if the prior has another shape than the generator's latents.
+        DownloadError, OutputError: if a network cannot be fetched.
+    """
+    prior = prior or LatentPrior()
+    random = np.random.RandomState(_W_SEED)
+    z = random.randn(config.num_w_samples, generator.z_dim).astype(np.float32)
+    w = generator.mapping(jnp.asarray(z))
+    mean = w.mean(0)
+    w_std = jnp.sqrt(jnp.square(w - mean).sum(1).mean())
+    pca = fit_pca(w) if prior.pca is None else prior.pca
+    if pca.w_dim != generator.w_dim:
+        raise InputError(f"pca: expected one of width {generator.w_dim}, got {pca.w_dim}")
+    lpips = load_lpips(config.lpips, dtype=config.dtype)
+    identity = FaceIdentity() if config.identity_weight > 0 else None
+    weights = _term_weights(config)
+    # Every image has the same key, so that its place in a batch does not matter; as numbers, which a mesh can divide.
+    key = jax.random.key_data(jax.random.key(config.seed))
+    targets: dict[str, Any] = {"pixels": shrink(images, config.lpips_size)}
+    targets |= _features(lpips, identity, images, config.lpips_size, tuple(weights))
+    if masks is not None:
+        targets["mask"] = jnp.asarray(masks, jnp.float32)
+    return ProjectionProblem(
+        generator=generator,
+        lpips=lpips,
+        identity=identity,
+        pca=pca,
+        w_std=w_std,
+        schedule={name: jnp.float32(getattr(config, name)) for name in _SCHEDULE},
+        weights={name: jnp.float32(value) for name, value in weights.items()},
+        start=_start(generator, mean, len(images), prior),
+        keys=jnp.broadcast_to(key, (len(images), *key.shape)),
+        targets=targets,
+        lpips_size=config.lpips_size,
+    )
+
+
+def _term_weights(config: ProjectionConfig) -> dict[str, float]:
+    """Weights of the terms that are computed. A term with a network is left out at weight 0; spread and prior cost
+    next to nothing and are always reported."""
+    weights: dict[str, float] = {name: getattr(config, f"{name}_weight") for name in TERMS[1:]}
+    if not config.optimize_noise:
+        del weights["noise"]
+    return {name: value for name, value in weights.items() if value > 0 or name in ("spread", "prior")}
+
+
+def _start(
+    generator: Generator, mean: Float[Array, " w_dim"], batch: int, prior: LatentPrior
+) -> Float[Array, "batch num_ws w_dim"]:
+    if prior.initial is None:
+        return jnp.broadcast_to(mean, (batch, generator.num_ws, generator.w_dim))
+    expected = ((batch, generator.w_dim), (batch, generator.num_ws, generator.w_dim))
+    if prior.initial.shape not in expected:
+        raise InputError(f"initial: expected shape {expected[0]} or {expected[1]}, got {prior.initial.shape}")
+    return broadcast_w(jnp.asarray(prior.initial, jnp.float32), generator.num_ws)
+
+
+@functools.partial(jax.jit, static_argnames=("size", "terms"))
+def _features(
+    lpips: LPIPS, identity: FaceIdentity | None, images: Array, size: int, terms: tuple[str, ...]
+) -> dict[str, Any]:
+    """What the networks see in the targets, computed once."""
+    seen: dict[str, Any] = {}
+    if "lpips" in terms:
+        seen["features"] = lpips.features(shrink(images, size))
+    if "face" in terms:
+        seen["face"] = lpips.features(face_part(images, size))
+    if identity is not None:
+        seen["identity"] = identity(shrink(images, 2 * size))
+    return seen
