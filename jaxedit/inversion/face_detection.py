@@ -25,6 +25,7 @@ from jaxedit.attributes.faces.geometry import MIRRORED
 from jaxedit.attributes.faces.networks import LandmarkNet
 from jaxedit.attributes.faces.pretrained import load_face_detector, load_face_networks
 from jaxedit.errors import InputError
+from jaxedit.images import from_pixels
 from jaxedit.inversion.ffhq_crop import cut_quad, ffhq_quad
 from jaxedit.inversion.photo import MIN_SIDE
 
@@ -198,22 +199,18 @@ def _landmark_net() -> LandmarkNet:
     return load_face_networks().landmarks
 
 
-def _to_float(pixels: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return pixels.astype(jnp.float32) / 127.5 - 1
-
-
 @jax.jit
 def _detect(
     detector: FaceDetector, pixels: UInt8[Array, "batch size size 3"]
 ) -> tuple[Float[Array, "batch boxes 4"], Float[Array, "batch boxes"]]:
     with jax.default_matmul_precision("float32"):
-        return detector(_to_float(pixels))
+        return detector(from_pixels(pixels))
 
 
 @jax.jit
 def _landmarks(net: LandmarkNet, pixels: UInt8[Array, "batch size size 3"]) -> Float[Array, "batch 68 2"]:
     with jax.default_matmul_precision("float32"):
-        return net(_to_float(pixels))
+        return net(from_pixels(pixels))
 
 
 @jax.jit
@@ -221,6 +218,6 @@ def _landmarks_of_crop(
     net: LandmarkNet, pixels: UInt8[Array, "batch size size 3"]
 ) -> Float[Array, "batch 68 2"]:
     with jax.default_matmul_precision("float32"):
-        crops = crop_faces(_to_float(pixels))
+        crops = crop_faces(from_pixels(pixels))
         back = net(crops[:, :, ::-1])[:, MIRRORED] * jnp.asarray([-1, 1]) + jnp.asarray([1, 0])
         return jnp.asarray([FACE_LEFT, FACE_TOP]) + FACE_SIDE * (net(crops) + back) / 2
