@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from benchmarks.baselines.training_labels import TrainingSplit
-from jaxedit.axes.autoencoder import ridge
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.protocol import Generator
+from jaxedit.latents.ridge import ridge
 
 
 def decorrelated_moves(B: Float[Array, "k num_attributes"]) -> Float[Array, "num_attributes k"]:

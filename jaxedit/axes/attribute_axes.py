@@ -2,21 +2,21 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
-# As a module and not by name: `jaxedit.axes.editing` stands above this package and imports other files of it.
-from jaxedit.axes import editing
 from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.checkpoint import from_checkpoint, to_checkpoint
 from jaxedit.axes.config import AxesConfig
-from jaxedit.axes.layer_curves import FORMER_FIELDS, LayerCurves
+from jaxedit.axes.editing import Edit, Layers, Units, apply_edit
+from jaxedit.axes.layer_curves import LayerCurves
+from jaxedit.axes.paths import CurvePath, DecoderPath, EditPath, Mode, PivotPath
 from jaxedit.axes.report import AxesReport
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.labels.quantile_transform import QuantileTransform
@@ -62,19 +62,51 @@ class AttributeAxes:
 
     @property
     def num_attributes(self) -> int:
-        """How many of the axes are attributes."""
+        """Number of axes that are attributes."""
         return len(self.attribute_names)
+
+    def path(
+        self, space: Literal["w", "w_plus"] | None = None, mode: Mode = "difference"
+    ) -> DecoderPath | CurvePath:
+        """The path along which latents move (`jaxedit.axes.paths`); a pytree.
+
+        Args:
+            space: "w_plus": along the curve of each layer; "w": all layers alike. By default "w_plus" if the axes have
+                `curves` and the mode is "difference".
+            mode: "difference" or "decode".
+
+        Raises:
+            InputError: if the space or the mode is unknown, or the axes have no curves for "w_plus".
+        """
+        if mode not in ("difference", "decode"):
+            raise InputError(f"mode: expected 'difference' or 'decode', got {mode!r}")
+        if space not in (None, "w", "w_plus"):
+            raise InputError(f"space: expected 'w', 'w_plus' or None, got {space!r}")
+        has_curves = self.curves is not None and mode == "difference"
+        if space == "w_plus" and not has_curves:
+            reason = (
+                "these axes have no layer curves"
+                if self.curves is None
+                else "mode 'decode' has no layer curves"
+            )
+            raise InputError(f"space: expected 'w': {reason}, got 'w_plus'")
+        if self.curves is None or not has_curves or space == "w":
+            return DecoderPath(self.pca, self.autoencoder, mode)
+        return CurvePath(self.pca, self.autoencoder, self.curves)
 
     def encode(self, w: Float[Array | np.ndarray, "batch *num_ws w_dim"]) -> Float[Array, "batch k"]:
         """Codes c of latents of W or W+.
 
-        A latent of W+ has the code of the mean over its layers; where axes have `curves`, of the mean that is left when
-        what the layers differ by is taken for edits, with those added again.
+        A latent of W+ has the code of the mean over its layers. Where axes have `curves`, the differences between the
+        layers are taken for earlier edits: the code is that of the unedited latent, with these edits added.
+
+        Args:
+            w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim], float32.
 
         Raises:
             InputError: if the shape or the width does not fit, or a latent is NaN or infinite.
         """
-        return self._call(_encode, self._checked(w))
+        return _checked_result(_encode, self.path(), self._checked(w))
 
     def decode(
         self, c: Float[Array | np.ndarray, "batch k"], tail: Float[Array | np.ndarray, "batch tail"]
@@ -86,14 +118,14 @@ class AttributeAxes:
             tail: the PCA coordinates that do not go through the axes, `pca.transform(w)[:, k:]`.
 
         Raises:
-            InputError: if the shapes do not fit.
+            InputError: if the shapes do not fit, or a code is NaN or infinite.
         """
         k = self.pca.num_components
         if c.ndim != 2 or c.shape[1] != k or tail.shape != (len(c), self.pca.w_dim - k):
             raise InputError(
                 f"c and tail: expected [batch, {k}] and [batch, {self.pca.w_dim - k}], got {c.shape} and {tail.shape}"
             )
-        return self._call(_decode, jnp.asarray(c), jnp.asarray(tail))
+        return _checked_result(_decode, self.pca, self.autoencoder, jnp.asarray(tail), jnp.asarray(c))
 
     def read(
         self,
@@ -101,17 +133,29 @@ class AttributeAxes:
         *,
         pivot: Float[Array | np.ndarray, "one_or_batch layers w_dim"] | None = None,
     ) -> Float[Array, "batch num_attributes"]:
-        """Where latents lie on the attribute axes, in each attribute's own unit.
+        """Positions of latents on the attribute axes, in the unit of each attribute.
 
         Args:
-            w: latents of W or W+.
+            w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim], float32.
             pivot: as for `edit`.
 
         Raises:
             InputError: as `encode`, and if the pivot does not fit.
+
+        Examples:
+            >>> import jax, jaxedit
+            >>> from jaxedit.labels.dataset import LabelledLatents
+            >>> w = jax.random.normal(jax.random.key(0), (400, 8))
+            >>> dataset = LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
+            >>> config = jaxedit.AxesConfig(num_steps=50, hidden_width=16)
+            >>> axes = jaxedit.learn_axes(dataset, jaxedit.fit_pca(w, 4), config, progress=False)
+            >>> raw = axes.read(w[:2])  # in "cm"
+            >>> raw.shape
+            (2, 1)
         """
         w = self._checked(w)
-        return self._call(_read, w, self._checked_pivot(pivot, w))
+        path = self._from_pivot(self.path(), pivot, w)
+        return _checked_result(_read, path, self.quantile_transform, w)
 
     def edit(
         self,
@@ -119,26 +163,26 @@ class AttributeAxes:
         edits: Mapping[str, Any],
         *,
         absolute: bool = False,
-        units: Literal["std", "raw"] = "std",
-        layers: range | slice | Sequence[int] | None = None,
-        mode: Literal["difference", "decode"] = "difference",
+        units: Units = "std",
+        layers: Layers | None = None,
+        mode: Mode = "difference",
         space: Literal["w", "w_plus"] | None = None,
         pivot: Float[Array | np.ndarray, "one_or_batch layers w_dim"] | None = None,
     ) -> Float[Array, "batch *layers_out w_dim"]:
-        """Move latents along attribute axes; the mathematics stands in `jaxedit.axes.editing`.
+        """Move latents along attribute axes; `jaxedit.axes.paths` has the mathematics.
 
         Args:
-            w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
-            edits: amount of each attribute to edit, a number or an array of one for each latent.
+            w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim], float32.
+            edits: amount of each attribute to edit: a number, or an array of one for each latent.
             absolute: whether amounts are positions on the axis instead of moves along it.
             units: of the amounts: "std" for standard deviations, "raw" for the attribute's own unit.
             layers: for W+, the layers to change: a range, a slice or indices. None for all.
-            mode: "difference", which keeps all that the autoencoder does not reconstruct, or "decode", as published.
-            space: "w_plus" moves each layer along its own curve, "w" all alike. By default "w_plus" if the axes have
-                `curves` and the mode is "difference".
-            pivot: for W+, what a projection found, of which `w` are edits, or which `w` is: what its layers differ by
-                belongs to the image. Without it, that is taken for earlier edits, and where it looks like large ones
-                the curves of the axes go on from far out.
+            mode: "difference" keeps all that the autoencoder does not reconstruct; "decode" is as published.
+            space: "w_plus" moves each layer along its own curve, "w" all layers alike. By default "w_plus" if the axes
+                have `curves` and the mode is "difference".
+            pivot: for W+, the projected latents, of which `w` are edits (or which `w` is): the differences between
+                their layers belong to the photograph. Without it these differences are taken for earlier edits, and
+                where they look like large edits, the curves go on from far out.
 
         Returns:
             Edited latents. In space "w" of the same shape, in space "w_plus" always [batch, num_ws, w_dim]. An empty
@@ -147,99 +191,56 @@ class AttributeAxes:
         Raises:
             InputError: if an attribute is unknown, an amount is not finite, a shape or the width does not fit, a
                 layer does not exist, or a latent is NaN or infinite (the last not under `jax.jit`).
+
+        Examples:
+            >>> import jax, jaxedit
+            >>> from jaxedit.labels.dataset import LabelledLatents
+            >>> w = jax.random.normal(jax.random.key(0), (400, 8))
+            >>> dataset = LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
+            >>> config = jaxedit.AxesConfig(num_steps=50, hidden_width=16)
+            >>> axes = jaxedit.learn_axes(dataset, jaxedit.fit_pca(w, 4), config, progress=False)
+            >>> taller = axes.edit(w[:2], {"height": 1.0})
+            >>> bool((axes.read(taller) > axes.read(w[:2])).all())
+            True
+            >>> exact = axes.edit(w[:2], {})
+            >>> bool((exact == w[:2]).all())
+            True
         """
-        if units not in ("std", "raw"):
-            raise InputError(f"units: expected 'std' or 'raw', got {units!r}")
-        if mode not in ("difference", "decode"):
-            raise InputError(f"mode: expected 'difference' or 'decode', got {mode!r}")
         w = self._checked(w)
-        by_layers = self._by_layers(space, mode)
-        mask = None
-        if layers is not None:
-            if w.ndim != 3 and not by_layers:
-                raise InputError(
-                    f"layers: expected latents of W+ [batch, num_ws, w_dim], got w of shape {w.shape}"
-                )
-            mask = editing.layer_mask(layers, w.shape[1] if w.ndim == 3 else self._num_ws)
-        amounts, selected = editing.dense_amounts(edits, self.attribute_names, len(w))
-        pivot = self._checked_pivot(pivot, w)
-        static = (bool(absolute), units, mode, by_layers)
-        return self._call(_edit, w, amounts, selected, mask, pivot, static=static)
-
-    def _by_layers(self, space: str | None, mode: str) -> bool:
-        """Whether an edit moves each layer along its own curve."""
-        if space not in (None, "w", "w_plus"):
-            raise InputError(f"space: expected 'w', 'w_plus' or None, got {space!r}")
-        if space is None:
-            return self.curves is not None and mode == "difference"
-        if space == "w_plus" and (self.curves is None or mode != "difference"):
-            raise InputError(
-                "space: expected 'w': "
-                + (
-                    "these axes have no layer curves"
-                    if self.curves is None
-                    else "mode 'decode' has no layer curves"
-                )
-                + ", got 'w_plus'"
-            )
-        return space == "w_plus"
-
-    @property
-    def _num_ws(self) -> int:
-        assert self.curves is not None
-        return self.curves.num_ws
+        path = self._from_pivot(self.path(space, mode), pivot, w)
+        num_ws = w.shape[1] if w.ndim == 3 else path.num_ws
+        edit = Edit.of(
+            edits,
+            self.attribute_names,
+            batch=len(w),
+            absolute=absolute,
+            units=units,
+            layers=layers,
+            num_ws=num_ws,
+        )
+        return _checked_result(_edit, path, self.quantile_transform, edit, w)
 
     def save(self, folder: str | Path) -> Path:
-        """Write a checkpoint folder of kind "axes"."""
-        config = {
-            "attribute_names": list(self.attribute_names),
-            "attribute_units": list(self.attribute_units),
-            "num_components": self.pca.num_components,
-            "config": dataclasses.asdict(self.config),
-            "layer_curves": self.curves is not None,
-        }
-        arrays = {
-            "pca": {n: getattr(self.pca, n) for n in ("mean", "components", "explained_variance")},
-            "quantile_transform": {
-                n: getattr(self.quantile_transform, n) for n in ("values", "positions", "slopes")
-            },
-            "autoencoder": named_leaves(self.autoencoder),
-            "report": {f.name: getattr(self.report, f.name) for f in dataclasses.fields(self.report)},
-            "history": dict(self.history),
-        }
-        if self.curves is not None:
-            arrays["curves"] = {
-                n: getattr(self.curves, n)
-                for n in ("tangents", "curvatures", "ends", "slopes", "group_of_layer")
-            }
+        """Write a checkpoint folder of kind "axes".
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        config, arrays = to_checkpoint(self)
         return save_checkpoint(folder, kind="axes", config=config, arrays=arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> "AttributeAxes":
-        """Read a folder written by `save`.
+        """Read a folder written by `save`, also of earlier versions.
 
         Raises:
             CheckpointError: if the folder is missing, damaged, or of another kind.
         """
-        meta, arrays = load_checkpoint(folder, kind="axes")
+        config, arrays = load_checkpoint(folder, kind="axes")
         try:
-            config, k = AxesConfig(**meta["config"]), meta["num_components"]
-            abstract = nnx.eval_shape(lambda: AxisAutoencoder(k, config, rngs=nnx.Rngs(0)))
-            return cls(
-                attribute_names=tuple(meta["attribute_names"]),
-                attribute_units=tuple(meta["attribute_units"]),
-                pca=PCA(**jax.tree.map(jnp.asarray, arrays["pca"]), num_components=k),
-                quantile_transform=QuantileTransform(
-                    **jax.tree.map(jnp.asarray, arrays.get("quantile_transform") or arrays["gaussianiser"])
-                ),
-                autoencoder=from_named_leaves(abstract, arrays["autoencoder"]),
-                config=config,
-                report=AxesReport(**arrays["report"]),
-                history=arrays["history"],
-                curves=_curves_of(meta, arrays),
-            )
-        except (KeyError, TypeError, InputError) as error:
-            raise CheckpointError(f"{folder}: does not fit this version's axes: {error}") from error
+            return cls(**from_checkpoint(config, arrays))
+        except CheckpointError as error:
+            raise CheckpointError(f"{folder}: {error}") from error
 
     def _checked(self, w: Array | np.ndarray) -> Array | np.ndarray:
         if w.ndim not in (2, 3) or w.shape[-1] != self.pca.w_dim:
@@ -252,11 +253,11 @@ class AttributeAxes:
             )
         return w
 
-    def _checked_pivot(
-        self, pivot: Array | np.ndarray | None, w: Array | np.ndarray
-    ) -> Array | np.ndarray | None:
+    def _from_pivot(
+        self, path: DecoderPath | CurvePath, pivot: Array | np.ndarray | None, w: Array | np.ndarray
+    ) -> DecoderPath | CurvePath | PivotPath:
         if pivot is None:
-            return None
+            return path
         if w.ndim != 3:
             raise InputError(
                 f"pivot: expected with latents of W+ [batch, num_ws, w_dim], got w of shape {w.shape}"
@@ -265,160 +266,49 @@ class AttributeAxes:
             raise InputError(f"pivot: expected the shape of w, {w.shape}, or one latent, got {pivot.shape}")
         if not isinstance(pivot, jax.core.Tracer) and not np.isfinite(np.asarray(pivot)).all():
             raise InputError("pivot: expected finite numbers, got NaN or infinity")
-        return pivot
-
-    def _call(self, function: Any, *arrays: Any, static: tuple[Any, ...] = ()) -> Array:
-        structure, leaves = self._parts
-        result, finite = function(structure, static, leaves, *arrays)
-        if not isinstance(finite, jax.core.Tracer) and not finite:
-            bad = int((~np.isfinite(np.asarray(arrays[0]))).reshape(len(arrays[0]), -1).any(axis=1).sum())
-            raise InputError(
-                f"latents: expected finite numbers, got NaN or infinity in {bad} of {len(arrays[0])} latents"
-            )
-        return result
-
-    @functools.cached_property
-    def _parts(self) -> "tuple[_Structure, list[Array]]":
-        """What a call passes to the compiled functions. Flattening an NNX module takes longer than an edit."""
-        leaves, structure = jax.tree.flatten(
-            (self.pca, self.quantile_transform, self.autoencoder, self.curves)
-        )
-        return _Structure(structure), leaves
+        return PivotPath(path, pivot)
 
 
-class _Structure:
-    """A tree structure with its hash kept, so that finding the compiled program takes no time."""
+def _compiled(function: Callable[..., Array]) -> Callable[..., tuple[Array, Array]]:
+    """The function under `jax.jit`, with whether the numbers of its last argument were finite."""
 
-    def __init__(self, structure: Any) -> None:
-        self.structure = structure
-        self._hash = hash(structure)
+    def checked(*arguments: Any) -> tuple[Array, Array]:
+        return function(*arguments), jnp.isfinite(arguments[-1]).all()
 
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, _Structure) and self.structure == other.structure)
-
-    def parts(
-        self, leaves: list[Array]
-    ) -> tuple[PCA, QuantileTransform, AxisAutoencoder, LayerCurves | None]:
-        return jax.tree.unflatten(self.structure, leaves)
-
-
-_compiled = functools.partial(jax.jit, static_argnums=(0, 1))
+    return jax.jit(checked)
 
 
 @_compiled
-def _edit(
-    structure: _Structure,
-    static: tuple[Any, ...],
-    leaves: list[Array],
-    w: Array,
-    amounts: Array,
-    selected: Array,
-    layers: Array | None,
-    pivot: Array | None,
-) -> tuple[Array, Array]:
-    absolute, units, mode, by_layers = static
-    given, w = w, _without_own(w, pivot)
-    pca, quantile_transform, autoencoder, curves = structure.parts(leaves)
-    if by_layers:
-        assert curves is not None
-        edited = editing.edit_latents_by_layers(
-            pca,
-            quantile_transform,
-            autoencoder,
-            curves,
-            w,
-            amounts,
-            selected,
-            layers,
-            absolute=absolute,
-            units=units,
-        )
-    else:
-        edited = editing.edit_latents(
-            pca,
-            quantile_transform,
-            autoencoder,
-            w,
-            amounts,
-            selected,
-            layers,
-            absolute=absolute,
-            units=units,
-            mode=mode,
-        )
-    # The difference, so that an edit by nothing returns the same bits.
-    return edited if pivot is None else given + (edited - w), jnp.isfinite(w).all()
-
-
-def _without_own(w: Array, pivot: Array | None) -> Array:
-    """Latents without what the layers of the pivot differ by."""
-    return w if pivot is None else w - (pivot - pivot.mean(1, keepdims=True))
+def _encode(path: EditPath, w: Array) -> Array:
+    return path.positions(w)
 
 
 @_compiled
-def _encode(
-    structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array
-) -> tuple[Array, Array]:
-    pca, _, autoencoder, curves = structure.parts(leaves)
+def _read(path: EditPath, quantile_transform: QuantileTransform, w: Array) -> Array:
+    codes = path.positions(w)
+    return quantile_transform.inverse_transform(codes[:, : len(quantile_transform.values)])
+
+
+@_compiled
+def _decode(pca: PCA, autoencoder: AxisAutoencoder, tail: Array, c: Array) -> Array:
     with jax.default_matmul_precision("highest"):
-        if curves is not None:
-            return editing.encode_layers(pca, autoencoder, curves, w), jnp.isfinite(w).all()
-        single = w.mean(1) if w.ndim == 3 else w
-        return autoencoder.encode(pca.leading(single)), jnp.isfinite(w).all()
+        return pca.inverse_transform(jnp.concatenate([autoencoder.decode(c), tail], axis=1))
 
 
-@_compiled
-def _decode(
-    structure: _Structure, static: tuple[Any, ...], leaves: list[Array], c: Array, tail: Array
-) -> tuple[Array, Array]:
-    pca, _, autoencoder, _ = structure.parts(leaves)
-    with jax.default_matmul_precision("highest"):
-        w = pca.inverse_transform(jnp.concatenate([autoencoder.decode(c), tail], axis=1))
-    return w, jnp.isfinite(c).all()
+_edit = _compiled(apply_edit)
 
 
-@_compiled
-def _read(
-    structure: _Structure, static: tuple[Any, ...], leaves: list[Array], w: Array, pivot: Array | None
-) -> tuple[Array, Array]:
-    quantile_transform = structure.parts(leaves)[1]
-    codes, finite = _encode(structure, static, leaves, _without_own(w, pivot))
-    return quantile_transform.inverse_transform(codes[:, : len(quantile_transform.values)]), finite
-
-
-def _curves_of(meta: dict[str, Any], arrays: dict[str, Any]) -> LayerCurves | None:
-    """The curves of a checkpoint, also under the names of earlier versions."""
-    if not (meta.get("layer_curves") or meta.get("layer_steps")):
-        return None
-    found = arrays.get("curves") or arrays["steps"]
-    fields = [field.name for field in dataclasses.fields(LayerCurves)]
-    return LayerCurves(*(jnp.asarray(found.get(n, found.get(FORMER_FIELDS.get(n)))) for n in fields))
-
-
-def named_leaves(tree: Any) -> dict[str, Array]:
-    """The arrays of a pytree by their path, as a flat dict."""
-    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-def from_named_leaves(tree: Any, leaves: Mapping[str, Any]) -> Any:
-    """The pytree with the arrays of `named_leaves`.
+def _checked_result(function: Callable[..., tuple[Array, Array]], *arguments: Any) -> Array:
+    """The result of a compiled function.
 
     Raises:
-        CheckpointError: if an array is missing or of another shape.
+        InputError: if its last argument was not finite.
     """
-
-    def take(path: Any, old: Any) -> Array:
-        name = _name(path)
-        if name not in leaves or leaves[name].shape != old.shape:
-            found = f"of shape {leaves[name].shape}" if name in leaves else "missing"
-            raise CheckpointError(f"array {name}: expected shape {old.shape}, it is {found}")
-        return jnp.asarray(leaves[name])
-
-    return jax.tree_util.tree_map_with_path(take, tree)
-
-
-def _name(path: Any) -> str:
-    return "".join(c if c.isalnum() else "_" for c in jax.tree_util.keystr(path)).strip("_")
+    result, is_finite = function(*arguments)
+    if not isinstance(is_finite, jax.core.Tracer) and not is_finite:
+        latents = np.asarray(arguments[-1])
+        bad = int((~np.isfinite(latents)).reshape(len(latents), -1).any(axis=1).sum())
+        raise InputError(
+            f"latents: expected finite numbers, got NaN or infinity in {bad} of {len(latents)} latents"
+        )
+    return result

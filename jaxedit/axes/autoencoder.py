@@ -6,108 +6,155 @@ closed-form solution on the whitened coordinates x = w_pca[:k] / √λ[:k]:
     c = x [A, Q] + f(x),        x̂ = c [P, Q]ᵀ + g(c),        P = B (BᵀB + δI)⁻¹ S,        A = P (PᵀP)⁻¹.
 
 B [k, num_attributes] is the ridge regression of the attributes on x, Q an orthonormal basis of the complement of its
-columns, S the diagonal scale that makes (BᵀP)ᵢᵢ = 1, and f, g networks whose last layer starts at zero. Then
+columns, S the diagonal scale that makes (BᵀP)ᵢᵢ = 1, and f, g are networks whose last layer starts at zero. Then
 D(E(x)) = x from the start, and moving axis i moves x by Δx = P eᵢ and so the predicted attribute i by one.
 
-With damping δ = 0 that is the shortest and so (x being white) the likeliest move that changes no other predicted
-attribute, and c is the prediction itself. But where attributes go together, such a move is long: whoever smiles more
-and must not widen the mouth leaves the faces that exist. δ > 0 trades: Δx minimizes ‖BᵀΔx − eᵢ‖² + δ ‖Δx‖² up to
-scale, shorter moves that take a little of the related attributes along; and the axes, P's dual basis, are less
-correlated with each other and a little less with their labels. Random initial weights instead of all this give
-decoders that change other things on the way.
+With damping δ = 0 that is the shortest move that changes no other predicted attribute, and (x being white) the
+likeliest; c is the prediction itself. Where attributes go together, such a move is long: whoever smiles more and must
+not widen the mouth leaves the faces that exist. δ > 0 is a compromise: Δx minimizes ‖BᵀΔx − eᵢ‖² + δ ‖Δx‖² up to
+scale. Moves are shorter and take a little of the related attributes along; the axes, P's dual basis, are less
+correlated with each other and a little less with their labels. Decoders that start from random weights instead change
+other things on the way.
+
+What stands here is a plain pytree of arrays, for use. The module that is trained stands in
+`jaxedit.axes.learning.network`; its batch norm is folded into the weights here.
 """
 
+import dataclasses
 import functools
-import itertools
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxedit.axes.config import AxesConfig
+from jaxedit.latents.ridge import ridge
 
 
-class MLP(nnx.Module):
-    """Linear layers with, after each but the last, leaky ReLU and then batch norm."""
-
-    def __init__(
-        self, in_width: int, out_width: int, config: AxesConfig, *, zero_output: bool, rngs: nnx.Rngs
-    ) -> None:
-        widths = [in_width, *[config.hidden_width] * (config.num_layers - 1), out_width]
-        self.leaky_slope = config.leaky_slope
-        self.layers = nnx.List(_linear(i, o, rngs) for i, o in itertools.pairwise(widths))
-        self.norms = nnx.List(_batch_norm(width, rngs) for width in widths[1:-1])
-        if zero_output:
-            for array in jax.tree.leaves(self.layers[-1], is_leaf=lambda leaf: isinstance(leaf, nnx.Param)):
-                array[...] = jnp.zeros_like(array[...])
-
-    def __call__(self, x: Float[Array, "batch in_width"], *, train: bool) -> Float[Array, "batch out_width"]:
-        """The network; `train` normalizes by the batch and updates the running statistics."""
-        for layer, norm in zip(self.layers[:-1], self.norms, strict=True):
-            x = norm(nnx.leaky_relu(layer(x), self.leaky_slope), use_running_average=not train)
-        return self.layers[-1](x)
-
-
-class LinearPath(nnx.Module):
-    """The closed-form solution of the module's docstring; the identity until `fit`.
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["kernels", "biases"], meta_fields=["leaky_slope"]
+)
+@dataclasses.dataclass(frozen=True)
+class MLP:
+    """Linear layers with leaky ReLU between them; a pytree.
 
     Attributes:
-        scale: √λ[:k], the standard deviations by which the coordinates are whitened.
-        encoder: [A, Q].
-        decoder: [P, Q]ᵀ.
+        kernels: of each layer, [in_width, out_width] float32.
+        biases: of each layer, [out_width] float32.
+        leaky_slope: negative slope. Static.
     """
 
-    def __init__(self, k: int, damping: float) -> None:
-        self.damping = damping
-        self.scale = nnx.Variable(jnp.ones(k))
-        self.encoder = nnx.Variable(jnp.eye(k))
-        self.decoder = nnx.Variable(jnp.eye(k))
+    # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
+    __no_type_check__ = True
 
-    def fit(
-        self,
-        head: Float[Array, "batch k"],
-        labels: Float[Array, "batch num_attributes"],
-        explained_variance: Float[Array, " k"],
-    ) -> None:
-        """Solve for these PCA coordinates, quantile-transformed attributes and λ[:k]; changes the module in place."""
-        # A direction without variance keeps its coordinate.
-        scale = jnp.sqrt(jnp.where(explained_variance > 0, explained_variance, 1.0))
-        encoder, decoder = linear_solution(head / scale, labels, self.damping)
-        self.scale[...], self.encoder[...], self.decoder[...] = scale, encoder, decoder
+    kernels: tuple[Float[Array, "in_width out_width"], ...]
+    biases: tuple[Float[Array, " out_width"], ...]
+    leaky_slope: float
+
+    def __call__(self, x: Float[Array, "batch in_width"]) -> Float[Array, "batch out_width"]:
+        """The output of the network."""
+        for kernel, bias in zip(self.kernels[:-1], self.biases[:-1], strict=True):
+            x = jax.nn.leaky_relu(x @ kernel + bias, self.leaky_slope)
+        return x @ self.kernels[-1] + self.biases[-1]
 
 
-class AxisAutoencoder(nnx.Module):
-    """Encoder and decoder between w_pca[:k] and c, both [batch, k] float32."""
+class LinearPath(NamedTuple):
+    """The closed-form solution in the docstring of the module."""
 
-    def __init__(self, k: int, config: AxesConfig, *, rngs: nnx.Rngs) -> None:
-        self.encoder = MLP(k, k, config, zero_output=config.linear_path, rngs=rngs)
-        self.decoder = MLP(k, k, config, zero_output=config.linear_path, rngs=rngs)
-        self.linear = LinearPath(k, config.linear_damping) if config.linear_path else None
-        self.code_norm = None if config.linear_path else _batch_norm(k, rngs)
+    scale: Float[Array, " k"]
+    """√λ[:k], the standard deviations by which the coordinates are whitened."""
+    encoder: Float[Array, "k k"]
+    """[A, Q]."""
+    decoder: Float[Array, "k k"]
+    """[P, Q]ᵀ."""
 
-    def encode(
-        self,
-        head: Float[Array, "batch k"],
-        *,
-        noise: Float[Array, "batch k"] | None = None,
-        train: bool = False,
-    ) -> Float[Array, "batch k"]:
-        """The code c of the first k PCA coordinates; f sees the whitened coordinates x + `noise`."""
-        if self.linear is not None:
-            x = head / self.linear.scale[...]
-            return x @ self.linear.encoder[...] + self.encoder(x if noise is None else x + noise, train=train)
-        assert self.code_norm is not None
-        return self.code_norm(self.encoder(head, train=train), use_running_average=not train)
 
-    def decode(self, codes: Float[Array, "batch k"], *, train: bool = False) -> Float[Array, "batch k"]:
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["encoder", "decoder", "linear"], meta_fields=[]
+)
+@dataclasses.dataclass(frozen=True)
+class AxisAutoencoder:
+    """Encoder and decoder between w_pca[:k] and c, both [batch, k] float32; a pytree of arrays.
+
+    Attributes:
+        encoder: E, or f if there is a linear path.
+        decoder: D, or g.
+        linear: the linear path; None for the published networks.
+    """
+
+    __no_type_check__ = True
+
+    encoder: MLP
+    decoder: MLP
+    linear: LinearPath | None = None
+
+    def encode(self, head: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+        """The code c of the first k PCA coordinates."""
+        if self.linear is None:
+            return self.encoder(head)
+        x = head / self.linear.scale
+        return x @ self.linear.encoder + self.encoder(x)
+
+    def decode(self, codes: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
         """The first k PCA coordinates of a code."""
-        if self.linear is not None:
-            x = codes @ self.linear.decoder[...] + self.decoder(codes, train=train)
-            return x * self.linear.scale[...]
-        return self.decoder(codes, train=train)
+        if self.linear is None:
+            return self.decoder(codes)
+        return (codes @ self.linear.decoder + self.decoder(codes)) * self.linear.scale
+
+
+class Affine(NamedTuple):
+    """A linear layer."""
+
+    kernel: Float[Array, "in_width out_width"]
+    bias: Float[Array, " out_width"]
+
+
+class BatchNorm(NamedTuple):
+    """Batch norm in use: (x − mean) / √(var + ε) · scale + bias."""
+
+    scale: Float[Array, " width"]
+    bias: Float[Array, " width"]
+    mean: Float[Array, " width"]
+    var: Float[Array, " width"]
+
+
+BATCH_NORM_EPSILON = 1e-5
+"""ε, as in PyTorch."""
+
+
+def fold_batch_norms(
+    layers: Sequence[Affine], norms: Sequence[BatchNorm], output_norm: BatchNorm | None, leaky_slope: float
+) -> MLP:
+    """The network with its batch norms folded into its linear layers.
+
+    Args:
+        layers: linear layers.
+        norms: the batch norm after the leaky ReLU of each layer but the last.
+        output_norm: a batch norm after the last layer, if there is one.
+        leaky_slope: negative slope.
+    """
+    kernels, biases = [], []
+    norm: BatchNorm | None = None
+    for (kernel, bias), next_norm in zip(layers, [*norms, None], strict=True):
+        if norm is not None:
+            gain, shift = _gain_and_shift(norm)
+            bias = bias + jnp.matmul(shift, kernel, precision=lax.Precision.HIGHEST)
+            kernel = gain[:, None] * kernel
+        kernels.append(kernel)
+        biases.append(bias)
+        norm = next_norm
+    if output_norm is not None:
+        gain, shift = _gain_and_shift(output_norm)
+        kernels[-1], biases[-1] = kernels[-1] * gain, biases[-1] * gain + shift
+    return MLP(tuple(kernels), tuple(biases), leaky_slope)
+
+
+def _gain_and_shift(norm: BatchNorm) -> tuple[Float[Array, " width"], Float[Array, " width"]]:
+    """Batch norm as x · gain + shift."""
+    gain = norm.scale / jnp.sqrt(norm.var + BATCH_NORM_EPSILON)
+    return gain, norm.bias - norm.mean * gain
 
 
 def linear_solution(
@@ -125,42 +172,3 @@ def linear_solution(
         A = (left[:, :num_attributes] / gains) @ right
         scale = 1 / jnp.sum(B * P, axis=0)
         return jnp.concatenate([A / scale, Q], axis=1), jnp.concatenate([P * scale, Q], axis=1).T
-
-
-def ridge(x: Float[Array, "batch k"], y: Float[Array, "batch num_targets"]) -> Float[Array, "k num_targets"]:
-    """Ridge regression (XᵀX/B + αI)⁻¹ XᵀY/B of centered y on whitened x, with α = k/B.
-
-    α is the Bayesian choice where signal and noise have the same variance and the signal is spread evenly over
-    the k directions.
-    """
-    batch, k = x.shape
-    x, y = x - x.mean(0), y - y.mean(0)
-
-    def product(a: Array, b: Array) -> Array:
-        return jnp.matmul(a.T, b, precision=lax.Precision.HIGHEST) / batch
-
-    return jax.scipy.linalg.solve(product(x, x) + (k / batch) * jnp.eye(k), product(x, y), assume_a="pos")
-
-
-_KERNEL_INIT = nnx.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-
-
-@functools.cache
-def _bias_init(in_width: int) -> nnx.Initializer:
-    # Cached: some versions of Flax compare modules by their initializers, and equal modules share a compilation.
-    def uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        return jax.random.uniform(key, shape, dtype, -(in_width**-0.5), in_width**-0.5)
-
-    return uniform
-
-
-def _linear(in_width: int, out_width: int, rngs: nnx.Rngs) -> nnx.Linear:
-    """PyTorch's default initialization, that of the official code: kernel and bias U(±1/√fan-in)."""
-    return nnx.Linear(
-        in_width, out_width, kernel_init=_KERNEL_INIT, bias_init=_bias_init(in_width), rngs=rngs
-    )
-
-
-def _batch_norm(width: int, rngs: nnx.Rngs) -> nnx.BatchNorm:
-    """PyTorch's momentum and epsilon."""
-    return nnx.BatchNorm(width, momentum=0.9, epsilon=1e-5, rngs=rngs)

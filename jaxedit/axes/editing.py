@@ -1,214 +1,192 @@
-"""Edits: latents and amounts in, latents out.
+"""Edits: what is asked of latents, and how it is carried out.
 
-With E and D the encoder and decoder of the axes, V_k the first k principal directions and c = E(w), an edit moves
-some entries of c to c' and returns
+An `Edit` says where the attribute axes shall lead: it turns the code c of a latent into the code c' of its edit. A
+path (`jaxedit.axes.paths`) says how latents move there. Together:
 
-    difference (default):   w' = w + (D(c') − D(c)) V_kᵀ,
-    decode (as published):  w' = μ + D(c') V_kᵀ + tail(w).
+    c = path.positions(w),        c' = edit.targets(c),        w' = path.move(w, c, c').
 
-The difference keeps all that the autoencoder does not reconstruct, and an edit that moves nothing returns w itself,
-bit for bit. On W+ the code is that of the mean over the layers: one image has one position on each axis, and every
-chosen layer moves by the same Δw, which keeps what the layers differ by. An edit of w repeated over the layers is
-therefore the edit of w.
-
-Axes with layer curves (see `jaxedit.axes.layer_curves`) move each layer of W+ along its own curve instead, and lead
-from W to W+.
-
-`edit_latents` is a pure function of arrays and pytrees; the amounts are a dense vector, so other amounts or other
-attributes run the same compiled program. `jaxedit.AttributeAxes.edit` takes names instead.
+All of it is pure functions of arrays and pytrees. The amounts are a dense vector, so other amounts or other attributes
+run the same compiled program. `jaxedit.AttributeAxes.edit` takes names and checks them.
 """
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from jaxedit.axes.autoencoder import AxisAutoencoder
-from jaxedit.axes.layer_curves import LayerCurves
+from jaxedit.axes.paths import EditPath
 from jaxedit.errors import InputError
 from jaxedit.labels.quantile_transform import QuantileTransform
-from jaxedit.latents.pca import PCA
 
 Units = Literal["std", "raw"]
-Mode = Literal["difference", "decode"]
+Layers = range | slice | Sequence[int]
 
 
-def edit_latents(
-    pca: PCA,
-    quantile_transform: QuantileTransform,
-    autoencoder: AxisAutoencoder,
-    w: Float[Array, "batch *num_ws w_dim"],
-    amounts: Float[Array, "#batch num_attributes"],
-    selected: Bool[Array, " num_attributes"],
-    layers: Bool[Array, " num_layers"] | None = None,
-    *,
-    absolute: bool = False,
-    units: Units = "std",
-    mode: Mode = "difference",
-) -> Float[Array, "batch *num_ws w_dim"]:
-    """Move latents along attribute axes.
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["amounts", "selected", "layers"],
+    meta_fields=["absolute", "units"],
+)
+@dataclasses.dataclass(frozen=True)
+class Edit:
+    """Amounts for the attribute axes; a pytree.
 
-    Args:
-        pca: of the axes.
-        quantile_transform: between positions on the axes and raw values.
-        autoencoder: of the axes.
-        w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
-        amounts: how far to move each attribute, or with `absolute` where to.
-        selected: which attributes to edit; the others' amounts are not used.
-        layers: for W+, which layers to change; None for all.
-        absolute: whether amounts are positions instead of moves.
-        units: "std": standard deviations of the attribute over the latents; "raw": the attribute's own unit.
-        mode: "difference" or "decode", as above.
-
-    Returns:
-        Edited latents, of the shape of `w`. NaN in a latent gives NaN in that latent.
+    Attributes:
+        amounts: distance to move each attribute, or with `absolute` the position to move it to; one row for all
+            latents, or one for each. Float32.
+        selected: the attributes to edit; the amounts of the others are not used.
+        layers: for W+, the layers to change; None for all.
+        absolute: whether amounts are positions instead of moves. Static.
+        units: "std": standard deviations of the attribute over the latents; "raw": the unit of the attribute. Static.
     """
-    with jax.default_matmul_precision("highest"):
-        k, num_attributes = pca.num_components, amounts.shape[-1]
-        single = w.mean(1) if w.ndim == 3 else w
-        w_pca = pca.transform(single)
-        codes = autoencoder.encode(w_pca[:, :k])
+
+    # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
+    __no_type_check__ = True
+
+    amounts: Float[Array | np.ndarray, "one_or_batch num_attributes"]
+    selected: Bool[Array | np.ndarray, " num_attributes"]
+    layers: Bool[Array | np.ndarray, " num_ws"] | None = None
+    absolute: bool = False
+    units: Units = "std"
+
+    @classmethod
+    def of(
+        cls,
+        edits: Mapping[str, Any],
+        attribute_names: Sequence[str],
+        *,
+        batch: int = 1,
+        absolute: bool = False,
+        units: Units = "std",
+        layers: Layers | None = None,
+        num_ws: int | None = None,
+    ) -> "Edit":
+        """The edit of amounts by name.
+
+        Args:
+            edits: amount of each attribute to edit: a number, or an array [batch]. Under `jax.jit` and `jax.grad`
+                amounts may be traced.
+            attribute_names: names of the axes.
+            batch: number of latents.
+            absolute: whether amounts are positions instead of moves.
+            units: unit of the amounts.
+            layers: layers of W+ to change, as a range, a slice or indices. None for all.
+            num_ws: number of layers of W+; None if the latents stay in W.
+
+        Raises:
+            InputError: if an attribute, a layer or the unit is unknown, or an amount is neither a finite number nor
+                one for each latent.
+
+        Examples:
+            >>> from jaxedit.axes.editing import Edit
+            >>> edit = Edit.of({"smile": 1.5}, ("age", "smile"))
+            >>> edit.amounts.tolist(), edit.selected.tolist()
+            ([[0.0, 1.5]], [False, True])
+        """
+        if units not in get_args(Units):
+            raise InputError(f"units: expected 'std' or 'raw', got {units!r}")
+        amounts: Any = np.zeros((1, len(attribute_names)), np.float32)
+        selected = np.zeros(len(attribute_names), bool)
+        for name, amount in edits.items():
+            if name not in attribute_names:
+                raise InputError(f"edits: unknown attribute '{name}'; known: {', '.join(attribute_names)}")
+            values = _checked_amount(name, amount, batch)
+            if values.ndim and len(amounts) != batch:
+                amounts = amounts.repeat(batch, axis=0)
+            index = attribute_names.index(name)
+            selected[index] = True
+            if isinstance(values, np.ndarray) and isinstance(amounts, np.ndarray):
+                amounts[:, index] = values
+            else:
+                amounts = jnp.asarray(amounts).at[:, index].set(values)
+        mask = None if layers is None else layer_mask(layers, num_ws)
+        return cls(amounts, selected, mask, bool(absolute), units)
+
+    def targets(
+        self, codes: Float[Array, "batch k"], quantile_transform: QuantileTransform
+    ) -> Float[Array, "batch k"]:
+        """The codes c' that this edit leads to from the codes c.
+
+        Args:
+            codes: codes of the unedited latents; the first axes are the attributes.
+            quantile_transform: between positions on the attribute axes and raw values.
+
+        Returns:
+            Codes; an axis that the edit does not move keeps its bits.
+        """
+        num_attributes = self.amounts.shape[-1]
         positions = codes[:, :num_attributes]
-        moved = _moved(quantile_transform, positions, amounts, selected, absolute=absolute, units=units)
-        decoded = autoencoder.decode(codes.at[:, :num_attributes].set(moved))
-        if mode == "difference":
-            change = (decoded - autoencoder.decode(codes)) @ pca.components[:k]
-            keep = (moved == positions).all(1, keepdims=True)
+        moved: Array | np.ndarray
+        if self.units == "raw":
+            raw = (
+                self.amounts
+                if self.absolute
+                else quantile_transform.inverse_transform(positions) + self.amounts
+            )
+            moved = quantile_transform.transform(jnp.broadcast_to(raw, positions.shape))
         else:
-            change = pca.inverse_transform(w_pca.at[:, :k].set(decoded)) - single
-            keep = jnp.zeros((len(w), 1), bool)
-        if w.ndim == 3:
-            change, keep = change[:, None], keep[:, None]
-            if layers is not None:
-                keep = keep | ~layers[:, None]
-        return jnp.where(keep, w, w + change)
+            moved = self.amounts if self.absolute else positions + self.amounts
+        # A move by nothing must be nothing, also where raw values are rounded on the way there and back.
+        moves = self.selected if self.absolute else self.selected & (self.amounts != 0)
+        return codes.at[:, :num_attributes].set(jnp.where(moves, moved, positions))
 
 
-def edit_latents_by_layers(
-    pca: PCA,
+def apply_edit(
+    path: EditPath,
     quantile_transform: QuantileTransform,
-    autoencoder: AxisAutoencoder,
-    curves: LayerCurves,
+    edit: Edit,
     w: Float[Array, "batch *num_ws w_dim"],
-    amounts: Float[Array, "#batch num_attributes"],
-    selected: Bool[Array, " num_attributes"],
-    layers: Bool[Array, " num_layers"] | None = None,
-    *,
-    absolute: bool = False,
-    units: Units = "std",
-) -> Float[Array, "batch num_ws w_dim"]:
-    """Move latents along attribute axes, each layer along its own curve.
+) -> Float[Array, "batch *layers_out w_dim"]:
+    """Move latents along a path by an edit.
 
     Args:
-        pca, quantile_transform, autoencoder: as for `edit_latents`.
-        curves: of the axes.
+        path: `DecoderPath`, `CurvePath` or `PivotPath`.
+        quantile_transform: between positions on the axes and raw values.
+        edit: amounts, attributes and layers.
         w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim].
-        amounts, selected, layers, absolute, units: as for `edit_latents`.
 
     Returns:
-        Latents of W+. An edit that moves nothing returns w, repeated over the layers, bit for bit.
+        Edited latents. NaN in a latent gives NaN in that latent.
     """
-    with jax.default_matmul_precision("highest"):
-        before = _moved_before(pca, curves, w)
-        positions = _codes_in_layers(pca, autoencoder, curves, w, before)[:, : before.shape[1]]
-        moved = _moved(quantile_transform, positions, amounts, selected, absolute=absolute, units=units)
-        w_plus = w if w.ndim == 3 else jnp.repeat(w[:, None], curves.num_ws, axis=1)
-        after = before + curves.saturate(moved) - curves.saturate(positions)
-        change = curves.displacement(pca, after) - curves.displacement(pca, before)
-        keep = (moved == positions).all(1)[:, None, None]
-        if layers is not None:
-            keep = keep | ~layers[:, None]
-        return jnp.where(keep, w_plus, w_plus + change)
+    start = path.positions(w)
+    moved = path.move(w, start, edit.targets(start, quantile_transform))
+    if edit.layers is None:
+        return moved
+    return jnp.where(edit.layers[:, None], moved, w if w.ndim == moved.ndim else w[:, None])
 
 
-def encode_layers(
-    pca: PCA, autoencoder: AxisAutoencoder, curves: LayerCurves, w: Float[Array, "batch *num_ws w_dim"]
-) -> Float[Array, "batch k"]:
-    """The codes of latents that may be edits along layer curves; see `jaxedit.axes.layer_curves`."""
-    return _codes_in_layers(pca, autoencoder, curves, w, _moved_before(pca, curves, w))
+def layer_mask(layers: Layers, num_ws: int | None) -> Bool[np.ndarray, " num_ws"]:
+    """The layers of W+ that a range, a slice or a list of indices names, as a mask.
 
-
-def _moved_before(
-    pca: PCA, curves: LayerCurves, w: Float[Array, "batch *num_ws w_dim"]
-) -> Float[Array, "batch num_attributes"]:
-    """How far the axes of latents have been moved by earlier edits: not at all, in W."""
-    return curves.estimate_moves(pca, w) if w.ndim == 3 else jnp.zeros((len(w), len(curves.tangents)))
-
-
-def _codes_in_layers(
-    pca: PCA,
-    autoencoder: AxisAutoencoder,
-    curves: LayerCurves,
-    w: Float[Array, "batch *num_ws w_dim"],
-    moved: Float[Array, "batch num_attributes"],
-) -> Float[Array, "batch k"]:
-    """The codes of latents whose axes have been moved this far."""
-    unedited = (w - curves.displacement(pca, moved)).mean(1) if w.ndim == 3 else w
-    codes = autoencoder.encode(pca.leading(unedited))
-    if w.ndim == 2:
-        return codes
-    num_attributes = moved.shape[1]
-    positions = curves.unsaturate(curves.saturate(codes[:, :num_attributes]) + moved)
-    return codes.at[:, :num_attributes].set(positions)
-
-
-def _moved(
-    quantile_transform: QuantileTransform,
-    positions: Float[Array, "batch num_attributes"],
-    amounts: Float[Array, "#batch num_attributes"],
-    selected: Bool[Array, " num_attributes"],
-    *,
-    absolute: bool,
-    units: Units,
-) -> Float[Array, "batch num_attributes"]:
-    """Where the edits lead from these positions."""
-    if units == "raw":
-        raw = amounts if absolute else quantile_transform.inverse_transform(positions) + amounts
-        moved = quantile_transform.transform(jnp.broadcast_to(raw, positions.shape))
-    else:
-        moved = amounts if absolute else positions + amounts
-    # A move by nothing must be nothing, also where raw values are rounded on the way there and back.
-    moves = selected if absolute else selected & (amounts != 0)
-    return jnp.where(moves, moved, positions)
-
-
-def dense_amounts(
-    edits: Mapping[str, Any], attribute_names: Sequence[str], batch: int
-) -> tuple[Float[np.ndarray, "rows num_attributes"], Bool[np.ndarray, " num_attributes"]]:
-    """Amounts by name as a dense array of one row (or of `batch` rows, if any amount is an array), and which are given.
+    Args:
+        layers: which.
+        num_ws: number of layers; None for latents that have none.
 
     Raises:
-        InputError: if a name is unknown, or an amount is neither a finite number nor one for each latent.
+        InputError: if there are no layers, it names none, or one that does not exist.
     """
-    amounts = np.zeros((1, len(attribute_names)), np.float32)
-    selected = np.zeros(len(attribute_names), bool)
-    for name, amount in edits.items():
-        if name not in attribute_names:
-            raise InputError(f"edits: unknown attribute '{name}'; known: {', '.join(attribute_names)}")
-        values = np.asarray(amount, np.float32)
-        if values.ndim > 1 or values.shape not in ((), (batch,)) or not np.isfinite(values).all():
-            raise InputError(
-                f"amount of '{name}': expected a finite number, or {batch} (one for each latent), got {amount!r}"
-            )
-        if values.ndim and len(amounts) != batch:
-            amounts = np.repeat(amounts, batch, axis=0)
-        index = attribute_names.index(name)
-        amounts[:, index], selected[index] = values, True
-    return amounts, selected
-
-
-def layer_mask(layers: range | slice | Sequence[int], num_ws: int) -> Bool[np.ndarray, " num_ws"]:
-    """Which layers of W+ a range, a slice or a list of indices names.
-
-    Raises:
-        InputError: if it names none, or one that does not exist.
-    """
+    if num_ws is None:
+        raise InputError("layers: expected latents of W+ [batch, num_ws, w_dim], got latents of W")
     indices = range(num_ws)[layers] if isinstance(layers, slice) else layers
     if not len(indices) or not all(-num_ws <= i < num_ws for i in indices):
         raise InputError(f"layers: expected some of the layers 0…{num_ws - 1}, got {layers!r}")
     mask = np.zeros(num_ws, bool)
     mask[list(indices)] = True
     return mask
+
+
+def _checked_amount(name: str, amount: Any, batch: int) -> Array | np.ndarray:
+    """An amount as an array of float32; on the host, unless it is traced."""
+    is_traced = isinstance(amount, jax.core.Tracer)
+    values = jnp.asarray(amount, jnp.float32) if is_traced else np.asarray(amount, np.float32)
+    fits = values.ndim <= 1 and values.shape in ((), (batch,))
+    if not fits or not (is_traced or np.isfinite(values).all()):
+        raise InputError(
+            f"amount of '{name}': expected a finite number, or {batch} (one for each latent), got {amount!r}"
+        )
+    return values

@@ -120,11 +120,8 @@ def pseudo_huber(amounts: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return square / (jnp.sqrt(1 + square) + 1)
 
 
-FORMER_FIELDS = {"tangents": "coordinates", "curvatures": "bends"}
-"""Names in checkpoints of earlier versions."""
-
 _FORMER_KEYS = {"tangents": "steps", "curvatures": "bends"}
-"""Names in files of curves of earlier versions."""
+"""Names in files of earlier versions."""
 
 
 def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: PCA) -> LayerCurves:

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxedit.axes.autoencoder import AxisAutoencoder, ridge
+from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.correlations import axis_label_correlation, correlation_matrix, mean_off_diagonal
 from jaxedit.axes.leakage import leakage_of_effects
-from jaxedit.axes.learning.losses import correlation_matrix, reconstruction_loss
-from jaxedit.axes.learning.training import axis_label_correlation, mean_off_diagonal
+from jaxedit.latents.ridge import ridge
 
 
 @functools.partial(
@@ -114,7 +114,7 @@ def held_out_report(
         axis_label_correlation=axis_label_correlation(codes, labels),
         code_correlation=mean_off_diagonal(correlations),
         attribute_code_correlation=mean_off_diagonal(correlations[:num_attributes, :num_attributes]),
-        reconstruction_error=reconstruction_loss(head, autoencoder.decode(codes), w_pca.shape[1]),
+        reconstruction_error=jnp.sum((autoencoder.decode(codes) - head) ** 2) / w_pca.size,
         effects=effects,
         leakage=leakage_of_effects(effects),
     )

@@ -84,7 +84,7 @@ def edit(
     """
     import jax.numpy as jnp
 
-    from jaxedit.axes.editing import dense_amounts
+    from jaxedit.axes.editing import Edit
     from jaxedit.images import save_image
     from jaxedit.inversion.projection_folder import load_delta, rendered, side_by_side
     from jaxedit.latents.latent_files import load_latent_file
@@ -103,7 +103,7 @@ def edit(
         generator = saved.generator  # that the latent names
     model: Any = load_generator(generator)
     chosen = load_axes(generator if axes is None else axes)
-    dense_amounts(amounts, chosen.attribute_names, 1)  # a name that is unknown is found before a projection
+    Edit.of(amounts, chosen.attribute_names)  # a name that is unknown is found before a projection
     crop = noise = pivot = None
     if seed is not None:
         w = model.mapping(jnp.asarray(sample_z(seed, 1, model.z_dim)), truncation_psi=truncation_psi)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from jaxedit.errors import InputError
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.quantile_transform import fit_quantile_transform
+from jaxedit.latents.ridge import ridge
 
 _FOLDS = 5
 
@@ -23,34 +24,31 @@ def ridge_correlations(
 ) -> Float[Array, " num_attributes"]:
     """How well a ridge regression from w predicts each attribute on samples that it has not seen.
 
-    For each fold f the regression argmin_B ‖(W − w̄)B − (V − v̄)‖² + λ‖B‖² is fitted on the other folds, with λ the
-    relative penalty times the mean eigenvalue of the scatter matrix; the result is Pearson's r between its
-    predictions and the values, both taken over all folds.
+    For each fold the regression (`jaxedit.latents.ridge`) is fitted on the other folds, with α the relative penalty
+    times the mean eigenvalue of the covariance of w. The result is Pearson's r between the predictions and the values
+    of all folds.
 
     Args:
         w: latents; the remainder beyond a multiple of `folds` is left out.
         values: attribute values; their scale does not matter.
         folds: number of folds.
-        relative_penalty: λ in units of the mean eigenvalue.
+        relative_penalty: α in units of the mean eigenvalue.
     """
     rows = w.shape[0] // folds * folds
-    w_folds = w[:rows].reshape(folds, -1, w.shape[1])
-    v_folds = values[:rows].reshape(folds, -1, values.shape[1])
+    w, values = w[:rows], values[:rows]
+    fold_of_row = jnp.arange(rows) // (rows // folds)
+    w_folds = w.reshape(folds, -1, w.shape[1])
 
     def predict(fold: Array) -> Array:
-        seen = (jnp.arange(folds) != fold).astype(w.dtype)[:, None, None]
-        count = seen.sum() * w_folds.shape[1]
-        w_mean, v_mean = ((x * seen).sum((0, 1)) / count for x in (w_folds, v_folds))
-        x, y = (w_folds - w_mean) * seen, (v_folds - v_mean) * seen
-        gram = jnp.einsum("fni,fnj->ij", x, x, precision="highest")
-        penalty = relative_penalty * jnp.trace(gram) / len(gram)
-        cross = jnp.einsum("fni,fna->ia", x, y, precision="highest")
-        weights = jax.scipy.linalg.solve(gram + penalty * jnp.eye(len(gram)), cross, assume_a="pos")
-        return jnp.matmul(w_folds[fold] - w_mean, weights, precision="highest") + v_mean
+        seen = (fold_of_row != fold).astype(w.dtype)
+        w_mean, v_mean = ((x * seen[:, None]).sum(0) / seen.sum() for x in (w, values))
+        mean_eigenvalue = ((w - w_mean) ** 2 * seen[:, None]).sum() / seen.sum() / w.shape[1]
+        coefficients = ridge(w, values, penalty=relative_penalty * mean_eigenvalue, weights=seen)
+        return jnp.matmul(w_folds[fold] - w_mean, coefficients, precision="highest") + v_mean
 
     predicted = jax.lax.map(predict, jnp.arange(folds)).reshape(rows, -1)
     a = predicted - predicted.mean(0)
-    b = values[:rows] - values[:rows].mean(0)
+    b = values - values.mean(0)
     return (a * b).sum(0) / jnp.sqrt((a**2).sum(0) * (b**2).sum(0))
 
 

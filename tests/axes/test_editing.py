@@ -1,3 +1,5 @@
+import dataclasses
+import pickle
 import time
 
 import jax
@@ -6,7 +8,6 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import AttributeAxes, AxesConfig, attribute_axes, fit_pca, learn_axes
-from jaxedit.axes.editing import edit_latents
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.labels.dataset import LabelledLatents
 
@@ -156,13 +157,38 @@ def test_works_under_jit_vmap_and_grad(axes, w):
     one = jax.vmap(lambda w: axes.edit(w[None], {"age": 1.0})[0])
     np.testing.assert_allclose(one(jnp.asarray(w)), expected, atol=1e-5)
 
-    def moved(amount: jax.Array) -> jax.Array:
-        amounts, selected = jnp.array([[amount, 0.0, 0.0]]), jnp.array([True, False, False])
-        return edit_latents(
-            axes.pca, axes.quantile_transform, axes.autoencoder, jnp.asarray(w), amounts, selected
-        ).sum()
 
-    assert np.isfinite(jax.grad(moved)(1.0)) and jax.grad(moved)(1.0) != 0
+@pytest.mark.parametrize("units", ["std", "raw"])
+def test_gradients_with_respect_to_an_amount(axes, w, units):
+    def moved(amount: jax.Array) -> jax.Array:
+        return axes.edit(w, {"age": amount}, units=units).sum()
+
+    gradient = jax.grad(moved)(1.0)
+    difference = (moved(1.05) - moved(0.95)) / 0.1
+    np.testing.assert_allclose(gradient, difference, rtol=0.05)
+    each = jax.grad(lambda amounts: axes.edit(w[:3], {"age": amounts}, units=units).sum())(jnp.ones(3))
+    assert each.shape == (3,) and (each != 0).all()
+
+
+def test_gradients_with_respect_to_the_axes(axes, w):
+    # allow_int: the history counts steps.
+    change = jax.grad(lambda axes: (axes.edit(w, {"age": 1.0}) ** 2).sum(), allow_int=True)(axes)
+    assert jax.tree.structure(change) == jax.tree.structure(axes)
+    assert np.abs(change.autoencoder.decoder.kernels[-1]).max() > 0
+
+
+def test_many_axes_edit_under_vmap(axes, w):
+    stacked = jax.tree.map(lambda a: jnp.stack([a, a]), axes)
+    edited = jax.vmap(lambda axes: axes.edit(w, {"age": 1.0}))(stacked)
+    np.testing.assert_allclose(edited[1], axes.edit(w, {"age": 1.0}), atol=1e-5)
+
+
+def test_pickled_and_replaced_axes_edit_alike(axes, w):
+    for again in (
+        pickle.loads(pickle.dumps(axes)),
+        dataclasses.replace(axes, attribute_units=("a", "b", "c")),
+    ):
+        np.testing.assert_array_equal(again.edit(w, {"age": 1.0}), axes.edit(w, {"age": 1.0}))
 
 
 def test_save_and_load_give_the_same_edits(axes, w, tmp_path):

@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
-from tqdm import tqdm
 
-from jaxedit.axes.attribute_axes import AttributeAxes, from_named_leaves, named_leaves
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.learning.first_process import FirstProcessKeeper
 from jaxedit.axes.learning.training import (
     HELD_OUT_NAMES,
     LOSS_NAMES,
@@ -30,21 +31,12 @@ from jaxedit.axes.learning.training import (
     run_chunk_sweep,
 )
 from jaxedit.axes.report import AxesReport, fit_probes, held_out_report
-from jaxedit.errors import CheckpointError, InputError, JaxeditError
+from jaxedit.errors import InputError, JaxeditError
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.quantile_transform import QuantileTransform, fit_quantile_transform
 from jaxedit.latents.pca import PCA
-from jaxedit.parallel import (
-    all_or_none,
-    batch_sharding,
-    check_batch,
-    data_mesh,
-    from_first_process,
-    processes_of,
-    replicate,
-    to_local,
-)
-from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
+from jaxedit.nn.chunked_loop import CheckpointKeeper, ChunkedLoop, History, run_chunks
+from jaxedit.parallel import Tree, batch_sharding, check_batch, data_mesh, processes_of, replicate, to_local
 
 _LARGEST_LABEL = 4.0
 """Standard deviations. Of a million normal numbers some sixty lie beyond."""
@@ -80,7 +72,6 @@ def learn_axes(
     """
     config = AxesConfig() if config is None else config
     processes = processes_of(mesh)
-    is_first = processes == 1 or jax.process_index() == 0
     if mesh is not None:
         check_batch("batch_size", config.batch_size, mesh)
         # Not the mesh itself: where its axes are explicit, JAX refuses products over a divided batch.
@@ -88,45 +79,44 @@ def learn_axes(
     spread = None if mesh is None else batch_sharding(mesh)
     split = _split(dataset, pca, config)
     program = Program.of(config, pca.num_components, pca.w_dim, len(split.data.head), spread)
-    hyper = Hyperparameters.of(config)
-    state = initialize(program, split.data, hyper)
-    history: tuple[np.ndarray, np.ndarray] = (np.zeros((0, 4), np.float32), np.zeros((0, 3), np.float32))
-    identity = _identity(dataset, pca, config) if checkpoint_dir is not None else {}
-    if checkpoint_dir is not None:
-        with all_or_none("axes", processes):
-            if is_first and Path(checkpoint_dir).exists():
-                state, history = _resume(checkpoint_dir, identity, state)
-        if processes > 1:
-            state, history = _shared_by_first(state, history)
-    data = split.data
-    if mesh is not None:
-        state, data, hyper = replicate((state, data, hyper), mesh)
+    data, hyper = split.data, Hyperparameters.of(config)
+    state = initialize(program, data, hyper)
 
-    start = len(history[0])
-    is_quiet = not progress or not is_first
-    with tqdm(total=program.num_steps, initial=start, desc="axes", unit="step", disable=is_quiet) as bar:
-        for length in program.chunk_lengths(start):
-            state, losses, held_out = run_chunk(program, length, state, data, hyper)
-            history = (
-                np.concatenate([history[0], np.asarray(losses)]),
-                np.concatenate([history[1], np.asarray(held_out)[None]]),
+    def place(tree: Tree) -> Tree:
+        return tree if mesh is None else replicate(tree, mesh)
+
+    data, hyper = place((data, hyper))
+
+    def chunk(state: TrainingState, step: int, length: int) -> tuple[TrainingState, dict[str, Array]]:
+        return run_chunk(program, length, state, data, hyper)
+
+    def check(step: int, curves: History) -> None:
+        if not all(np.isfinite(curves[name][-1]) for name in LOSS_NAMES):
+            raise JaxeditError(
+                f"the training diverged before step {step}: expected finite losses; a learning_rate "
+                f"below {config.learning_rate} may help"
             )
-            if not np.isfinite(history[0][-1]).all():
-                raise JaxeditError(
-                    f"the training diverged before step {len(history[0])}: expected finite losses; a learning_rate "
-                    f"below {config.learning_rate} may help"
-                )
-            if checkpoint_dir is not None:
-                with all_or_none("axes", processes):
-                    if is_first:
-                        arrays = {"state": named_leaves(state), "losses": history[0], "held_out": history[1]}
-                        save_checkpoint(checkpoint_dir, kind="axes-training", config=identity, arrays=arrays)
-            bar.set_postfix(correlation=f"{history[1][-1, 0]:.3f}", refresh=False)
-            bar.update(length)
+
+    is_first = processes == 1 or jax.process_index() == 0
+    loop = ChunkedLoop(
+        program.num_steps,
+        config.steps_per_chunk,
+        "axes",
+        progress=progress and is_first,
+        describe=lambda curves: {"correlation": f"{curves[HELD_OUT_NAMES[0]][-1]:.3f}"},
+        check=check,
+    )
+    keeper = None
+    if checkpoint_dir is not None:
+        kept = CheckpointKeeper(
+            checkpoint_dir, kind="axes-training", identity=_identity(dataset, pca, config)
+        )
+        keeper = FirstProcessKeeper(kept, "axes", processes, place)
+    state, history = run_chunks(chunk, place(state), loop, keeper)
     if mesh is not None:
         state = to_local(state)
         program = dataclasses.replace(program, batch_sharding=None)
-    return _axes(dataset, pca, config, split, program, state, *history)
+    return _axes(dataset, pca, config, split, program, state, history)
 
 
 def learn_axes_sweep(
@@ -160,19 +150,20 @@ def learn_axes_sweep(
     program = Program.of(configs[0], pca.num_components, pca.w_dim, len(split.data.head))
     hyper = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(Hyperparameters.of(c) for c in configs))
     state = initialize_sweep(program, split.data, hyper)
-    losses, held_out = [], []
-    with tqdm(total=program.num_steps, desc=f"{len(configs)} axes", unit="step", disable=not progress) as bar:
-        for length in program.chunk_lengths(0):
-            state, chunk_losses, chunk_held_out = run_chunk_sweep(program, length, state, split.data, hyper)
-            losses.append(np.asarray(chunk_losses))
-            held_out.append(np.asarray(chunk_held_out)[:, None])
-            bar.update(length)
-    all_losses, all_held_out = np.concatenate(losses, 1), np.concatenate(held_out, 1)
+
+    def chunk(state: TrainingState, step: int, length: int) -> tuple[TrainingState, dict[str, Array]]:
+        return run_chunk_sweep(program, length, state, split.data, hyper)
+
+    loop = ChunkedLoop(
+        program.num_steps, configs[0].steps_per_chunk, f"{len(configs)} axes", progress=progress
+    )
+    state, history = run_chunks(chunk, state, loop)
     learnt = []
     for i, config in enumerate(configs):
         parameters, statistics, optimizer = jax.tree.map(lambda a, i=i: a[i], tuple(state[:3]))
         own = TrainingState(parameters, statistics, optimizer, state.step)
-        learnt.append(_axes(dataset, pca, config, split, program, own, all_losses[i], all_held_out[i]))
+        curves = {name: values[:, i] for name, values in history.items()}
+        learnt.append(_axes(dataset, pca, config, split, program, own, curves))
     return learnt
 
 
@@ -231,7 +222,7 @@ def _compiled_report(
     held_out_w_pca: Array,
     variance: Array,
 ) -> AxesReport:
-    autoencoder = program.merge(state.parameters, state.statistics)
+    autoencoder = program.merge(state.parameters, state.statistics).frozen()
     probes = fit_probes(w_pca, data.labels, variance)
     return held_out_report(autoencoder, held_out_w_pca, data.held_out_labels, probes, program.k)
 
@@ -243,6 +234,11 @@ def _report(program: Program, state: TrainingState, split: _Split, pca: PCA) -> 
     return jax.tree.map(np.asarray, report)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _frozen(program: Program, state: TrainingState) -> AxisAutoencoder:
+    return program.merge(state.parameters, state.statistics).frozen()
+
+
 def _axes(
     dataset: LabelledLatents,
     pca: PCA,
@@ -250,23 +246,20 @@ def _axes(
     split: _Split,
     program: Program,
     state: TrainingState,
-    losses: Float[np.ndarray, "num_steps 4"],
-    held_out: Float[np.ndarray, "num_chunks 3"],
+    history: History,
 ) -> AttributeAxes:
     """The finished axes, with report and history."""
-    steps = np.cumsum(program.chunk_lengths(0)).astype(np.int32)
-    history: dict[str, Array | np.ndarray] = {name: losses[:, i] for i, name in enumerate(LOSS_NAMES)}
-    history |= {"held_out_step": steps}
-    history |= {f"held_out_{name}": held_out[:, i] for i, name in enumerate(HELD_OUT_NAMES)}
+    length = program.config.steps_per_chunk
+    ends = [min(start + length, program.num_steps) for start in range(0, program.num_steps, length)]
     return AttributeAxes(
         attribute_names=tuple(dataset.attribute_names),
         attribute_units=tuple(dataset.attribute_units),
         pca=pca,
         quantile_transform=split.quantile_transform,
-        autoencoder=program.merge(state.parameters, state.statistics),
+        autoencoder=_frozen(program, state),
         config=config,
         report=_report(program, state, split, pca),
-        history=history,
+        history={**history, "held_out_step": np.asarray(ends, np.int32)},
     )
 
 
@@ -276,26 +269,3 @@ def _identity(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> dict[st
     checksums = {n: zlib.crc32(np.asarray(a, np.float32).tobytes()) for n, a in arrays.items()}
     settings = {"config": dataclasses.asdict(config), "num_components": pca.num_components}
     return settings | {"attribute_names": list(dataset.attribute_names), "checksums": checksums}
-
-
-def _resume(
-    folder: str | Path, identity: dict[str, Any], state: TrainingState
-) -> tuple[TrainingState, tuple[np.ndarray, np.ndarray]]:
-    found, arrays = load_checkpoint(folder, kind="axes-training")
-    for name, expected in identity.items():
-        if found.get(name) != expected:
-            raise CheckpointError(
-                f"{folder}: holds a training with another {name}: expected {expected}, found {found.get(name)}; "
-                "remove it or choose another folder"
-            )
-    return from_named_leaves(state, arrays["state"]), (arrays["losses"], arrays["held_out"])
-
-
-def _shared_by_first(
-    state: TrainingState, history: tuple[np.ndarray, np.ndarray]
-) -> tuple[TrainingState, tuple[np.ndarray, np.ndarray]]:
-    """The state and history of process 0, on every process."""
-    lengths = from_first_process(np.asarray([len(part) for part in history], np.int32))
-    # The others have no history yet; an exchange needs one of the same shape.
-    history = (np.resize(history[0], (lengths[0], 4)), np.resize(history[1], (lengths[1], 3)))
-    return from_first_process((jax.tree.map(np.asarray, state), history))

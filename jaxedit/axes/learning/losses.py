@@ -4,8 +4,9 @@ total = reconstruction + attribute_weight · attribute + decorrelation_weight ·
 """
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
+
+from jaxedit.axes.correlations import correlation_matrix
 
 
 def reconstruction_loss(
@@ -23,14 +24,6 @@ def attribute_loss(
 ) -> Float[Array, ""]:
     """Squared error of the attribute axes, 1/B Σ_b Σ_i (c_bi − y_bi)². Axis i is bound to attribute i."""
     return jnp.mean(jnp.sum((codes[:, : labels.shape[1]] - labels) ** 2, axis=1))
-
-
-def correlation_matrix(codes: Float[Array, "batch k"]) -> Float[Array, "k k"]:
-    """Pearson correlations between the columns; 0 with a column that does not vary, 1 on the diagonal of others."""
-    centered = codes - codes.mean(0)
-    norm = jnp.sqrt(jnp.sum(centered**2, axis=0) + 1e-12)
-    unit = centered / norm
-    return jnp.matmul(unit.T, unit, precision=lax.Precision.HIGHEST)
 
 
 def decorrelation_loss(codes: Float[Array, "batch k"], target: Float[Array, "k k"]) -> Float[Array, ""]:

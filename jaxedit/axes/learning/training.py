@@ -19,18 +19,18 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
-from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.correlations import axis_label_correlation, correlation_matrix, mean_off_diagonal
 from jaxedit.axes.learning.losses import (
     attribute_loss,
-    correlation_matrix,
     correlation_target,
     decorrelation_loss,
     reconstruction_loss,
 )
+from jaxedit.axes.learning.network import TrainedAutoencoder
 
 LOSS_NAMES = ("total", "reconstruction", "attribute", "decorrelation")
-HELD_OUT_NAMES = ("axis_label_correlation", "code_correlation", "reconstruction")
+HELD_OUT_NAMES = ("held_out_axis_label_correlation", "held_out_code_correlation", "held_out_reconstruction")
 
 SWEEPABLE = (
     "attribute_weight",
@@ -123,19 +123,14 @@ class Program:
         """The autoencoder without its arrays."""
         return nnx.graphdef(nnx.eval_shape(lambda: self.build(jax.random.key(0))))
 
-    def build(self, key: Array) -> AxisAutoencoder:
+    def build(self, key: Array) -> TrainedAutoencoder:
         """An autoencoder with initial weights."""
-        return AxisAutoencoder(self.k, self.config, rngs=nnx.Rngs(key))
+        return TrainedAutoencoder(self.k, self.config, rngs=nnx.Rngs(key))
 
-    def merge(self, parameters: Any, statistics: Any) -> AxisAutoencoder:
+    def merge(self, parameters: Any, statistics: Any) -> TrainedAutoencoder:
         """The autoencoder with these arrays."""
         # copy: the variables must belong to the trace that updates their running statistics.
         return nnx.merge(self.structure, parameters, statistics, copy=True)
-
-    def chunk_lengths(self, start: int) -> list[int]:
-        """Lengths of the chunks from step `start` on."""
-        length = self.config.steps_per_chunk
-        return [min(length, self.num_steps - s) for s in range(start, self.num_steps, length)]
 
 
 def initial_state(program: Program, data: TrainingData, hyper: Hyperparameters) -> TrainingState:
@@ -150,12 +145,12 @@ def initial_state(program: Program, data: TrainingData, hyper: Hyperparameters) 
 
 def train_chunk(
     program: Program, num_steps: int, state: TrainingState, data: TrainingData, hyper: Hyperparameters
-) -> tuple[TrainingState, Float[Array, "num_steps 4"], Float[Array, " 3"]]:
+) -> tuple[TrainingState, dict[str, Float[Array, " steps_or_one"]]]:
     """Take `num_steps` steps.
 
     Returns:
-        The new state, the losses of each step (`LOSS_NAMES`), and the held-out metrics after the last
-        (`HELD_OUT_NAMES`).
+        The new state, and curves by name: the losses of each step (`LOSS_NAMES`) and the held-out metrics after the
+        last (`HELD_OUT_NAMES`).
     """
     config, adam = program.config, optax.scale_by_adam()
     num_training, k = data.head.shape
@@ -168,19 +163,22 @@ def train_chunk(
 
     def loss(
         parameters: Any, statistics: Any, head: Array, labels: Array, noise: Array | None
-    ) -> tuple[Array, tuple[Any, Array]]:
+    ) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         autoencoder = program.merge(parameters, statistics)
-        codes = autoencoder.encode(head, noise=noise, train=True)
-        reconstruction = reconstruction_loss(head, autoencoder.decode(codes, train=True), program.w_dim)
+        codes = autoencoder.encode(head, noise)
+        reconstruction = reconstruction_loss(head, autoencoder.decode(codes), program.w_dim)
         attribute = attribute_loss(codes, labels)
         decorrelation = decorrelation_loss(codes, target)
         total = (
             reconstruction + hyper.attribute_weight * attribute + hyper.decorrelation_weight * decorrelation
         )
         _, statistics = nnx.state(autoencoder, nnx.Param, ...)
-        return total, (statistics, jnp.stack([total, reconstruction, attribute, decorrelation]))
+        losses = (total, reconstruction, attribute, decorrelation)
+        return total, (statistics, dict(zip(LOSS_NAMES, losses, strict=True)))
 
-    def step(carry: tuple[TrainingState, Array], _: None) -> tuple[tuple[TrainingState, Array], Array]:
+    def step(
+        carry: tuple[TrainingState, Array], _: None
+    ) -> tuple[tuple[TrainingState, Array], dict[str, Array]]:
         state, order = carry
         epoch, position = jnp.divmod(state.step, program.steps_per_epoch)
         order = lax.cond(position == 0, shuffled, lambda _: order, epoch)
@@ -209,32 +207,14 @@ def train_chunk(
 
     order = shuffled(state.step // program.steps_per_epoch)
     (state, _), losses = lax.scan(step, (state, order), length=num_steps)
-    autoencoder = program.merge(state.parameters, state.statistics)
+    autoencoder = program.merge(state.parameters, state.statistics).frozen()
     codes = autoencoder.encode(data.held_out_head)
-    reconstructed = autoencoder.decode(codes)
-    metrics = jnp.stack(
-        [
-            axis_label_correlation(codes, data.held_out_labels).mean(),
-            mean_off_diagonal(correlation_matrix(codes)),
-            reconstruction_loss(data.held_out_head, reconstructed, program.w_dim),
-        ]
+    metrics = (
+        axis_label_correlation(codes, data.held_out_labels).mean(),
+        mean_off_diagonal(correlation_matrix(codes)),
+        reconstruction_loss(data.held_out_head, autoencoder.decode(codes), program.w_dim),
     )
-    return state, losses, metrics
-
-
-def axis_label_correlation(
-    codes: Float[Array, "batch k"], labels: Float[Array, "batch num_attributes"]
-) -> Float[Array, " num_attributes"]:
-    """Pearson correlation of each attribute axis with its label."""
-    num_attributes = labels.shape[1]
-    both = correlation_matrix(jnp.concatenate([codes[:, :num_attributes], labels], axis=1))
-    return jnp.diagonal(both, num_attributes)
-
-
-def mean_off_diagonal(matrix: Float[Array, "k k"]) -> Float[Array, ""]:
-    """Mean magnitude of the entries off the diagonal; 0 for a 1×1 matrix."""
-    k = len(matrix)
-    return jnp.sum(jnp.abs(matrix) * (1 - jnp.eye(k))) / max(k * (k - 1), 1)
+    return state, losses | {name: value[None] for name, value in zip(HELD_OUT_NAMES, metrics, strict=True)}
 
 
 # In a sweep the step count is the same in all runs and stays unbatched: a batched one would turn the reshuffling at
@@ -244,9 +224,9 @@ _SWEEP_AXES: Any = TrainingState(0, 0, 0, None)  # type: ignore[arg-type]
 
 def _sweep_chunk(
     program: Program, num_steps: int, state: TrainingState, data: TrainingData, hyper: Hyperparameters
-) -> tuple[TrainingState, Float[Array, "runs num_steps 4"], Float[Array, "runs 3"]]:
+) -> tuple[TrainingState, dict[str, Float[Array, "steps_or_one runs"]]]:
     one = functools.partial(train_chunk, program, num_steps)
-    return jax.vmap(one, in_axes=(_SWEEP_AXES, None, 0), out_axes=(_SWEEP_AXES, 0, 0))(state, data, hyper)
+    return jax.vmap(one, in_axes=(_SWEEP_AXES, None, 0), out_axes=(_SWEEP_AXES, 1))(state, data, hyper)
 
 
 def _sweep_state(program: Program, data: TrainingData, hyper: Hyperparameters) -> TrainingState:

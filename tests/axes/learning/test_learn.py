@@ -7,8 +7,8 @@ from conftest import NAMES, SMALL
 from flax import nnx
 
 from jaxedit.axes import AxesConfig, fit_pca, learn_axes, learn_axes_sweep
-from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.learning import learn
+from jaxedit.axes.learning.network import TrainedAutoencoder
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
 from jaxedit.labels.dataset import LabelledLatents
 
@@ -108,7 +108,7 @@ def test_the_published_recipe_trains(dataset, pca):
 
 
 def test_the_published_architecture():
-    autoencoder = nnx.eval_shape(lambda: AxisAutoencoder(60, AxesConfig.paper(), rngs=nnx.Rngs(0)))
+    autoencoder = nnx.eval_shape(lambda: TrainedAutoencoder(60, AxesConfig.paper(), rngs=nnx.Rngs(0)))
     for network in (autoencoder.encoder, autoencoder.decoder):
         assert [layer.kernel.shape for layer in network.layers] == [(60, 512), *[(512, 512)] * 6, (512, 60)]
         assert len(network.norms) == 7

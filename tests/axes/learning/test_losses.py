@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxedit.axes.autoencoder import linear_solution, ridge
+from jaxedit.axes.autoencoder import linear_solution
 from jaxedit.axes.learning.losses import (
     attribute_loss,
     correlation_matrix,
@@ -10,6 +10,7 @@ from jaxedit.axes.learning.losses import (
     decorrelation_loss,
     reconstruction_loss,
 )
+from jaxedit.latents.ridge import ridge
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:

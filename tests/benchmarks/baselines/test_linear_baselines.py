@@ -6,8 +6,8 @@ from known_world import cosines
 from sklearn.svm import SVC, LinearSVC
 
 from benchmarks.baselines import covariance, ganspace, interfacegan, ridge_normal, sefa, whitened
-from jaxedit.axes.autoencoder import ridge
 from jaxedit.errors import InputError
+from jaxedit.latents.ridge import ridge
 
 
 def test_covariance_directions_are_those_of_the_world(world, split, tiny):
