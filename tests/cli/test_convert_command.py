@@ -72,6 +72,19 @@ def test_export_of_the_default_generator(run, generator, tmp_path):
     assert_same(module_params(again), module_params(generator))
 
 
+def test_export_of_a_converted_generator(run, pickle_file, tmp_path):
+    converted, there, back = tmp_path / "converted", tmp_path / "open", tmp_path / "back"
+    assert run("convert", pickle_file, "--out", converted)[0] == 0
+    code, printed, err = run("export", converted, "--out", there)
+    assert (code, err) == (0, "")
+    assert printed.splitlines()[0].startswith("stylegan2, 32 × 32, skip, 10 labels")
+    assert run("convert", there, "--out", back)[0] == 0
+    expected = load_checkpoint(converted, kind="generator")
+    config, arrays = load_checkpoint(back, kind="generator")
+    assert config == expected[0]
+    assert_same(arrays, expected[1])
+
+
 @pytest.mark.parametrize("format_", ["checkpoint", "safetensors"])
 def test_what_cannot_be_converted_is_two_one_line_and_leaves_nothing(run, tmp_path, format_):
     source, out = tmp_path / "source", tmp_path / "out"

@@ -58,7 +58,7 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
         if type(value) is not int or not least <= value <= most:
             raise ConversionError(f"{name}: expected {key} of {least} to {most}, found {str(value)[:40]}")
     channels = config["channels"]
-    if not isinstance(channels, list) or not 1 <= len(channels) <= MAX_BLOCKS:
+    if not isinstance(channels, list | tuple) or not 1 <= len(channels) <= MAX_BLOCKS:
         raise ConversionError(f"{name}: expected channels of 1 to {MAX_BLOCKS} blocks, found another number")
     if config["resolution"] != 4 * 2 ** (len(channels) - 1):
         raise ConversionError(
