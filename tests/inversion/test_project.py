@@ -240,6 +240,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_images_divided_over_two_devices(tmp_path):
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     done = subprocess.run(

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,12 +61,19 @@ def result(small):
     )
 
 
-@pytest.fixture
-def projected(tmp_path, settings, face, result):
-    folder = PhotoFolder(tmp_path / "me")
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, settings, face, result):
+    folder = PhotoFolder(tmp_path_factory.mktemp("written") / "me")
     folder.write_crop(face, PHOTO)
     folder.write_projection(settings, result, 0)
     return folder
+
+
+@pytest.fixture
+def projected(tmp_path, written):
+    """A copy of the folder for each test."""
+    shutil.copytree(written.path, tmp_path / "me")
+    return PhotoFolder(tmp_path / "me")
 
 
 def files(folder):
