@@ -1,0 +1,165 @@
+"""Settings of a refinement: how much is rendered, what each curve holds, where edits saturate."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxedit.axes.curve_learning.loss import ImageLossConfig
+from jaxedit.errors import InputError
+
+_LEAST = {
+    "num_latents": 2,
+    "num_derivatives": 1,
+    "num_images": 1,
+    "num_calibration_latents": 2,
+    "num_calibrations": 0,
+    "images_per_update": 2,
+    "batch_size": 1,
+    "gradient_batch_size": 1,
+    "seed": 0,
+    "latent_seed": 0,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RefinementConfig:
+    """How curves are learnt.
+
+    Attributes:
+        attributes: whose curves are learnt; None for all attributes of the axes.
+        num_latents: latents to learn from. Every second one is truncated to ψ = 0.7.
+        num_derivatives: of these, latents at which derivatives are taken, for the preconditioner and the first tangent.
+        num_images: rendered in the descent, for each attribute.
+        num_calibration_latents: of these, latents on which the curves are measured in full images.
+        num_calibrations: rounds of measuring and mixing.
+        groups: the group of each layer of W+; layers of a group share a curve. None for `default_groups`.
+        held: attributes that every curve holds fully: they weigh 1 as others, and calibration takes them out of each
+            other. None for all attributes.
+        weights: of attributes that are held softly.
+        default_weight: of attributes that are in neither.
+        ends: of an axis, the positions beyond which edits saturate, (below, above); by default (−2, 2), which 5 % of
+            latents lie beyond.
+        slopes: of edits beyond the ends. By default the measured one: the change of the target by edits that lead
+            beyond the ends, relative to that by edits that stay between them.
+        far: amounts (down, up) at which a curve is measured and corrected once more, for an axis whose usual edits
+            are long.
+        loss: weights of the loss. Its identity weights belong to the descriptors in order; further ones are not used.
+        method: "gradients", or "regression" for a classifier that is not differentiable (see
+            `jaxedit.axes.curve_learning.regression`).
+        images_per_update: images of one update of a curve, an even number.
+        batch_size: full images at once: 4 suits a CPU, 32 and more an accelerator.
+        gradient_batch_size: images whose gradients are taken at once: 1 suits a CPU, 8 an accelerator.
+        seed: of the latents and amounts of the descent.
+        latent_seed: of the stream that the latents are drawn from (see `sample_z`).
+
+    Raises:
+        InputError: if a number is out of range.
+    """
+
+    attributes: tuple[str, ...] | None = None
+    num_latents: int = 1024
+    num_derivatives: int = 160
+    num_images: int = 640
+    num_calibration_latents: int = 96
+    num_calibrations: int = 2
+    groups: tuple[int, ...] | None = None
+    held: tuple[str, ...] | None = None
+    weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    default_weight: float = 0.1
+    ends: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    loss: ImageLossConfig = dataclasses.field(default_factory=ImageLossConfig)
+    method: Literal["gradients", "regression"] = "gradients"
+    images_per_update: int = 8
+    batch_size: int = 4
+    gradient_batch_size: int = 1
+    seed: int = 0
+    latent_seed: int = 2000
+
+    def __post_init__(self) -> None:
+        least = dict(_LEAST)
+        for name in ("num_derivatives", "num_calibration_latents"):
+            least["num_latents"] = max(least["num_latents"], getattr(self, name))
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise InputError(f"{name}: expected {minimum} or more, got {getattr(self, name)}")
+        if self.images_per_update % 2:
+            raise InputError(f"images_per_update: expected an even number, got {self.images_per_update}")
+        if self.method not in ("gradients", "regression"):
+            raise InputError(f"method: expected 'gradients' or 'regression', got {self.method!r}")
+        for name, (below, above) in self.ends.items():
+            if not below < 0 < above:
+                raise InputError(f"ends of {name!r}: expected one below and one above zero, got {below}, {above}")
+        for name, slope in self.slopes.items():
+            if not 0 < slope <= 1:
+                raise InputError(f"slope of {name!r}: expected a number in (0, 1], got {slope}")
+        for name, (down, up) in self.far.items():
+            if not (down > 0 and up > 0):
+                raise InputError(f"far amounts of {name!r}: expected two positive numbers, got {down}, {up}")
+
+    def names(self) -> set[str]:
+        """All attributes that the settings name."""
+        mappings = (self.weights, self.ends, self.slopes, self.far)
+        return {*(self.attributes or ()), *(self.held or ()), *(name for m in mappings for name in m)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON has them."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RefinementConfig":
+        """The settings of `as_dict`; those that it lacks are the defaults.
+
+        Raises:
+            InputError: if a name is unknown or a value does not fit.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise InputError(f"refinement config: expected some of {', '.join(sorted(known))}, got {unknown[0]!r}")
+        settings = dict(values)
+        try:
+            for name in ("attributes", "groups", "held"):
+                if settings.get(name) is not None:
+                    settings[name] = tuple(settings[name])
+            for name in ("ends", "far"):
+                if name in settings:
+                    settings[name] = {key: (float(a), float(b)) for key, (a, b) in settings[name].items()}
+            if "loss" in settings:
+                loss = dict(settings["loss"])
+                if "identity" in loss:
+                    loss["identity"] = tuple(loss["identity"])
+                settings["loss"] = ImageLossConfig(**loss)
+            return cls(**settings)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"refinement config: {error}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> "RefinementConfig":
+        """The settings of a JSON file.
+
+        Raises:
+            InputError: if the file cannot be read, or as `from_dict`.
+        """
+        try:
+            values = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: expected a JSON file of a refinement config: {error}") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: expected a JSON object, got {type(values).__name__}")
+        try:
+            return cls.from_dict(values)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+
+def default_groups(num_ws: int) -> tuple[int, ...]:
+    """The group of each layer: pairs of the coarse five eighths of the layers, then the finer ones together.
+
+    Coarse layers draw pose and shape, which differ from pair to pair; the finest draw color and texture.
+    """
+    pairs = 5 * num_ws // 16
+    return tuple(min(layer // 2, pairs) for layer in range(num_ws))

@@ -1,0 +1,138 @@
+"""The stages that measure curves in full images: calibration, and correction at far amounts."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from jaxedit.axes.curve_learning.calibration import (
+    CALIBRATION_AMOUNT,
+    DEFAULT_ENDS,
+    DEFAULT_SLOPE,
+    measured_slope,
+    mixed,
+    without_others,
+)
+from jaxedit.axes.curve_learning.descent import Curve
+from jaxedit.axes.curve_learning.loss import LARGEST_POSITION, along_curve, in_layers
+from jaxedit.axes.curve_learning.refinement import Refinement
+from jaxedit.axes.layer_curves import LayerCurves
+from jaxedit.parallel import over_batch
+
+
+def read_in_full(
+    r: Refinement, unit: str, w_plus: Float[np.ndarray, "num_latents num_ws w_dim"]
+) -> Float[np.ndarray, "num_latents num_attributes"]:
+    """Positions that the classifier reads in full images of latents."""
+    network = r.placed((r.generator, r.reader.classifier))
+
+    def make() -> dict[str, np.ndarray]:
+        parts = []
+        with r.bar(unit, len(w_plus), "image") as bar:
+            for count, (rows,) in r.batches(r.config.batch_size, w_plus):
+                parts.append(np.asarray(_classify(network, rows, mesh=r.mesh))[:count])
+                bar.update(count)
+        return {"values": np.concatenate(parts)}
+
+    values = r.run.get_or_make(unit, make)["values"][:, np.asarray(r.reader.columns)]
+    positions = np.asarray(r.axes.quantile_transform.transform(values))
+    return np.clip(positions, -LARGEST_POSITION, LARGEST_POSITION)
+
+
+@functools.partial(jax.jit, static_argnames="mesh")
+def _classify(network: Any, w_plus: Array, *, mesh: Mesh | None) -> Array:
+    def rows(network: Any, w_plus: Array) -> Array:
+        generator, classifier = network
+        return classifier(jnp.clip(generator.synthesis(w_plus), -1, 1))
+
+    return rows(network, w_plus) if mesh is None else over_batch(rows, mesh)(network, w_plus)
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrated:
+    """Curves after calibration.
+
+    Attributes:
+        curves: of each target.
+        ends: of each target, beyond which edits saturate.
+        slopes: of each target beyond its ends.
+    """
+
+    curves: dict[str, Curve]
+    ends: dict[str, tuple[float, float]]
+    slopes: dict[str, float]
+
+
+def calibrate(r: Refinement, curves: dict[str, Curve]) -> Calibrated:
+    """The curves with what they do in full images taken into account, round after round."""
+    w, names = r.w[-r.config.num_calibration_latents :], r.axes.attribute_names
+    ends = {name: r.config.ends.get(name, DEFAULT_ENDS) for name in r.targets}
+    slopes = dict.fromkeys(r.targets, DEFAULT_SLOPE)
+    codes = np.asarray(r.axes.encode(w))
+    # In W+, as the edited ones are, so that one program renders both.
+    repeated = np.repeat(w[:, None], r.generator.num_ws, axis=1)
+    for number in range(r.config.num_calibrations):
+        unedited = read_in_full(r, "calibration/unedited", repeated)
+        effects = {}
+        for name, curve in curves.items():
+            sides = []
+            for side, word in ((-1, "down"), (1, "up")):
+                moved = np.full(len(w), side * CALIBRATION_AMOUNT, np.float32)
+                unit = f"calibration/{number}-{names.index(name):03d}-{word}"
+                seen = read_in_full(r, unit, _displaced(r, w, curve, moved))
+                sides.append(side * (seen - unedited) / CALIBRATION_AMOUNT)
+            effects[name] = np.stack(sides)
+            at = names.index(name)
+            slopes[name] = measured_slope(codes[:, at], effects[name][:, :, at], ends[name])
+        curves = mixed(names, curves, effects, r.held)
+    return Calibrated(curves, ends, slopes | {n: s for n, s in r.config.slopes.items() if n in slopes})
+
+
+def correct_far(r: Refinement, calibrated: Calibrated) -> Calibrated:
+    """The curves of `RefinementConfig.far` without what they do to the other held attributes at those amounts."""
+    curves = dict(calibrated.curves)
+    w, names = r.w[-r.config.num_calibration_latents :], r.axes.attribute_names
+    far = [name for name in r.config.far if name in curves]
+    if not far:
+        return calibrated
+    codes = np.asarray(r.axes.encode(w))
+    unedited = read_in_full(r, "calibration/unedited", np.repeat(w[:, None], r.generator.num_ws, axis=1))
+    for name in far:
+        saturate = _saturation(calibrated, name)
+        position = codes[:, [names.index(name)]]
+        others = [other for other in r.held if other in curves and other != name]
+        effects, distances = [], []
+        for side, word, amount in zip((-1, 1), ("down", "up"), r.config.far[name], strict=True):
+            moved = np.asarray(saturate(position + side * amount) - saturate(position))[:, 0]
+            unit = f"far/{names.index(name):03d}-{word}"
+            seen = read_in_full(r, unit, _displaced(r, w, calibrated.curves[name], moved))
+            effects.append(side * (seen - unedited)[:, [names.index(other) for other in others]])
+            distances.append(float(np.abs(moved).mean()))
+        curves[name] = without_others(
+            name, calibrated.curves, np.stack(effects), others, np.asarray(distances)
+        )
+    return dataclasses.replace(calibrated, curves=curves)
+
+
+def _displaced(
+    r: Refinement, w: np.ndarray, curve: Curve, moved: Float[np.ndarray, " num_latents"]
+) -> Float[np.ndarray, "num_latents num_ws w_dim"]:
+    """Latents that are moved along a curve."""
+    moves = along_curve(
+        (jnp.asarray(curve[0], jnp.float32), jnp.asarray(curve[1], jnp.float32)),
+        jnp.asarray(moved, jnp.float32),
+    )
+    return w[:, None] + np.asarray(in_layers(r.axes.pca, r.model.group_of_layer, moves))
+
+
+def _saturation(calibrated: Calibrated, name: str) -> Callable[[Array], Array]:
+    """T of one axis."""
+    none = jnp.zeros((1, 1, 1))
+    ends, slope = jnp.asarray([calibrated.ends[name]]), jnp.asarray([calibrated.slopes[name]])
+    return LayerCurves(none, none, ends, slope, jnp.zeros(1, jnp.int32)).saturate

@@ -1,0 +1,262 @@
+"""Axes refined through images: axes in W in, axes with a curve for each layer of W+ out."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.curve_learning.calibration import DEFAULT_ENDS
+from jaxedit.axes.curve_learning.config import RefinementConfig, default_groups
+from jaxedit.axes.curve_learning.descent import Curve
+from jaxedit.axes.curve_learning.full_images import Calibrated, calibrate, correct_far
+from jaxedit.axes.curve_learning.image_reader import ImageReader, Network, RefinementNetworks
+from jaxedit.axes.curve_learning.loss import EditModel
+from jaxedit.axes.curve_learning.refinement import Refinement
+from jaxedit.axes.curve_learning.regression import regress
+from jaxedit.axes.curve_learning.stages import check_gradients, descend, read_moments, read_unedited
+from jaxedit.axes.layer_curves import LayerCurves, pseudo_huber
+from jaxedit.errors import InputError
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.mobile_stylegan.preview import fit_preview
+from jaxedit.generators.protocol import Generator, weights_fingerprint
+from jaxedit.latents.seed_stream import sample_w, sample_z
+from jaxedit.parallel import check_batch, processes_of
+from jaxedit.storage.runs import RunFolder
+
+_PREVIEW_LATENTS = 48
+_TRUNCATION = 0.7
+_MAPPED_AT_ONCE = 4096
+
+
+def refine_axes(
+    generator: Generator,
+    axes: AttributeAxes,
+    classifier: AttributeClassifier,
+    config: RefinementConfig | None = None,
+    *,
+    networks: RefinementNetworks | None = None,
+    out: str | Path | None = None,
+    mesh: Mesh | None = None,
+    progress: bool = True,
+) -> AttributeAxes:
+    """Refine axes through images: learn a curve for each group of layers of W+, so that edits leak less.
+
+    Images are rendered, read by the networks, and differentiated; no labeled dataset is needed. Positions and codes
+    stay those of the axes; edits move along the curves. Tangents and curvatures are learnt by descent, then calibrated
+    in full images; the slope of edits beyond the ends of an axis is measured unless the config gives it. An attribute
+    that is not refined keeps the curve that it has, or moves all layers alike, as in W.
+
+    Args:
+        generator: of any number of layers.
+        axes: of this generator's W.
+        classifier: differentiable in the image, with all attributes of the axes; see `RefinementConfig.method` for
+            others.
+        config: settings; by default `RefinementConfig()`: 640 images of each attribute, hours on two CPU cores.
+        networks: identity and independent networks, and a cheaper render.
+        out: folder of the run. A run that was interrupted resumes when it is started again with the same arguments,
+            and ends with the same result. None keeps nothing.
+        mesh: over whose devices of this process batches are divided (see `data_mesh`).
+        progress: whether to show bars.
+
+    Returns:
+        The axes with `curves`. The same seeds give the same curves on the same machine.
+
+    Raises:
+        InputError: if generator, axes, classifier, networks and settings do not fit together, the classifier is not
+            differentiable, or `out` holds another run.
+        OutputError: if `out` cannot be written.
+
+    Examples:
+        >>> import jaxedit
+        >>> generator, axes = jaxedit.load_generator("my-generator"), jaxedit.load_axes("my-axes")  # doctest: +SKIP
+        >>> refined = jaxedit.refine_axes(generator, axes, Colors(), out="my-refinement")  # doctest: +SKIP
+    """
+    config = RefinementConfig() if config is None else config
+    networks = RefinementNetworks() if networks is None else networks
+    groups = _checked(generator, axes, config, mesh)
+    reader = ImageReader.of(axes, classifier, networks)
+    with tempfile.TemporaryDirectory() as temporary:
+        request = _request(generator, axes, classifier, networks, config)
+        run = RunFolder.open(
+            temporary if out is None else out,
+            kind="refinement",
+            request=request,
+            may_differ=("batch_size", "gradient_batch_size"),
+        )
+        targets = config.attributes or tuple(axes.attribute_names)
+        refinement = Refinement(
+            generator=generator,
+            axes=axes,
+            config=config,
+            loss=config.loss,
+            model=EditModel(_render(generator, networks), reader, axes.pca, jnp.asarray(groups)),
+            w=draw_latents(generator, config),
+            columns=(*axes.attribute_names, *networks.independent_names()),
+            targets=targets,
+            held=tuple(axes.attribute_names) if config.held is None else config.held,
+            run=run,
+            mesh=mesh,
+            progress=progress,
+        )
+        calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
+    return dataclasses.replace(axes, curves=_curves(refinement, calibrated))
+
+
+def _learn(refinement: Refinement) -> dict[str, Curve]:
+    """The curves before calibration."""
+    if refinement.config.method == "regression":
+        # Descriptors have no gradient here: they take no part.
+        reader = dataclasses.replace(refinement.reader, identity=())
+        loss = dataclasses.replace(refinement.loss, identity=())
+        model = dataclasses.replace(refinement.model, reader=reader)
+        refinement = dataclasses.replace(refinement, model=model, loss=loss)
+        return regress(refinement, read_unedited(refinement)[0])
+    check_gradients(refinement)
+    model, unedited = read_unedited(refinement)
+    sizes = [descriptor.shape[1] for descriptor in unedited[1]]
+    given = refinement.loss.identity
+    if len(sizes) > len(given):
+        raise InputError(f"loss.identity: expected a weight for each of {len(sizes)} descriptors, got {len(given)}")
+    loss = dataclasses.replace(refinement.loss, identity=given[: len(sizes)])
+    refinement = dataclasses.replace(refinement, loss=loss)
+    moments = read_moments(refinement, model, sizes)
+    return descend(refinement, model, unedited, moments)
+
+
+def _checked(
+    generator: Generator, axes: AttributeAxes, config: RefinementConfig, mesh: Mesh | None
+) -> tuple[int, ...]:
+    """The groups of layers; raises unless everything fits together."""
+    if axes.pca.w_dim != generator.w_dim:
+        raise InputError(
+            f"axes: expected those of latents of width {generator.w_dim}, as the generator's, got {axes.pca.w_dim}"
+        )
+    if axes.curves is not None and axes.curves.num_ws != generator.num_ws:
+        raise InputError(
+            f"axes: expected curves of {generator.num_ws} layers, as the generator's, got {axes.curves.num_ws}"
+        )
+    unknown = sorted(config.names() - set(axes.attribute_names))
+    if unknown:
+        raise InputError(
+            f"config: expected attributes of the axes, {', '.join(axes.attribute_names)}; got {unknown[0]!r}"
+        )
+    targets = axes.attribute_names if config.attributes is None else config.attributes
+    if not targets or len(set(targets)) < len(targets):
+        raise InputError(f"attributes: expected one or more, each once, got {list(targets)}")
+    keeps_curves = axes.curves is not None and set(targets) != set(axes.attribute_names)
+    kept = tuple(int(g) for g in np.asarray(axes.curves.group_of_layer)) if keeps_curves else None  # type: ignore[union-attr]
+    groups = config.groups or kept or default_groups(generator.num_ws)
+    if len(groups) != generator.num_ws or set(groups) != set(range(max(groups) + 1)):
+        raise InputError(
+            f"groups: expected the group of each of {generator.num_ws} layers, numbered from 0, got {list(groups)}"
+        )
+    if kept is not None and kept != groups:
+        raise InputError(
+            f"groups: expected those of the curves that the axes keep, {list(kept)}, got {list(groups)}"
+        )
+    if mesh is not None:
+        if processes_of(mesh) > 1:
+            raise InputError("mesh: expected devices of this process alone")
+        check_batch("batch_size", config.batch_size, mesh)
+    return groups
+
+
+def _request(
+    generator: Generator,
+    axes: AttributeAxes,
+    classifier: AttributeClassifier,
+    networks: RefinementNetworks,
+    config: RefinementConfig,
+) -> dict[str, Any]:
+    """All on which the stages depend."""
+    parts = (axes.pca, axes.quantile_transform, axes.autoencoder)
+    return {
+        **config.as_dict(),
+        "generator": weights_fingerprint(generator),
+        "axes": weights_fingerprint(cast(Any, parts)),
+        "attribute_names": axes.attribute_names,
+        "classifier": _network_identity(classifier),
+        "independent": [_network_identity(network) for network in networks.independent],
+        "identity_networks": [_network_identity(network) for network in networks.identity],
+        "render": None if networks.render is None else _network_identity(networks.render),
+    }
+
+
+def _network_identity(network: Any) -> str:
+    """The type of a network and its weights."""
+    leaves = [leaf for leaf in jax.tree.leaves(network) if leaf is not network and hasattr(leaf, "dtype")]
+    kind = type(network).__qualname__
+    return f"{kind} {weights_fingerprint(cast(Any, leaves))[:16]}" if leaves else kind
+
+
+def draw_latents(
+    generator: Generator, config: RefinementConfig
+) -> Float[np.ndarray, "num_latents w_dim"]:
+    """Latents of the seed stream; every second one is truncated to ψ = 0.7, where edits are most often made."""
+    parts = []
+    for start in range(0, config.num_latents, _MAPPED_AT_ONCE):
+        count = min(_MAPPED_AT_ONCE, config.num_latents - start)
+        z = jnp.asarray(sample_z(config.latent_seed, count, generator.z_dim, start=start))
+        full, truncated = generator.mapping(z), generator.mapping(z, truncation_psi=_TRUNCATION)
+        is_full = (np.arange(start, start + count) % 2 == 0)[:, None]
+        parts.append(np.where(is_full, np.asarray(full), np.asarray(truncated)).astype(np.float32))
+    return np.concatenate(parts)
+
+
+def _render(generator: Generator, networks: RefinementNetworks) -> Network:
+    """What images are learnt through."""
+    if networks.render is not None:
+        return networks.render
+    if isinstance(generator, MobileStyleGAN):
+        return fit_preview(generator, sample_w(generator, 0, _PREVIEW_LATENTS, batch_size=_PREVIEW_LATENTS))
+    return jax.tree_util.Partial(_synthesis, generator)
+
+
+def _synthesis(generator: Generator, w_plus: Array) -> Array:
+    return generator.synthesis(w_plus)
+
+
+def _curves(refinement: Refinement, calibrated: Calibrated) -> LayerCurves:
+    """The curves of all attributes: learnt ones, those that the axes had, and straight ones as in W."""
+    axes, had = refinement.axes, refinement.axes.curves
+    rows: list[tuple[Any, Any, Any, Any]] = []
+    for index, name in enumerate(axes.attribute_names):
+        if name in calibrated.curves:
+            tangent, curvature = calibrated.curves[name]
+            rows.append((tangent, curvature, calibrated.ends[name], calibrated.slopes[name]))
+        elif had is not None:
+            rows.append(
+                (had.tangents[index], had.curvatures[index], had.ends[index], had.slopes[index])
+            )
+        else:
+            tangent, curvature = _curve_in_w(refinement, index)
+            rows.append((tangent, curvature, DEFAULT_ENDS, 1.0))
+    tangents, curvatures, ends, slopes = (
+        jnp.asarray(np.stack([np.asarray(row[i], np.float32) for row in rows])) for i in range(4)
+    )
+    return LayerCurves(tangents, curvatures, ends, slopes, refinement.model.group_of_layer)
+
+
+def _curve_in_w(refinement: Refinement, index: int) -> Curve:
+    """The mean path of the decoder along an axis, for all groups alike."""
+    axes = refinement.axes
+    codes = axes.encode(refinement.w)
+    down, up = (
+        np.asarray(
+            axes.autoencoder.decode(codes.at[:, index].add(side)) - axes.autoencoder.decode(codes), np.float64
+        ).mean(0)
+        / np.asarray(axes.pca.whitened_scale)
+        for side in (-1.0, 1.0)
+    )
+    phi = float(pseudo_huber(jnp.float32(1.0)))
+    tangent, curvature = (up - down) / 2, (up + down) / (2 * phi)
+    groups = refinement.shape[0]
+    return np.tile(tangent, (groups, 1)), np.tile(curvature, (groups, 1))
