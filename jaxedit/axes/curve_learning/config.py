@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,6 +104,22 @@ class RefinementConfig:
         """All attributes that the settings name."""
         mappings = (self.weights, self.ends, self.slopes, self.far)
         return {*(self.attributes or ()), *(self.held or ()), *(name for m in mappings for name in m)}
+
+    def restricted(self, attribute_names: Sequence[str]) -> "RefinementConfig":
+        """The settings without what they say of attributes that are not among these."""
+        known = set(attribute_names)
+
+        def some(mapping: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in mapping.items() if name in known}
+
+        return dataclasses.replace(
+            self,
+            held=None if self.held is None else tuple(name for name in self.held if name in known),
+            weights=some(self.weights),
+            ends=some(self.ends),
+            slopes=some(self.slopes),
+            far=some(self.far),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""

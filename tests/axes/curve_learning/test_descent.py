@@ -1,4 +1,4 @@
-"""Curves learnt through "images" of a small world in which what a style input does is known."""
+"""Curves learnt through "images" of a small world in which the effect of each layer is known."""
 
 import jax
 import jax.numpy as jnp
@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import fit_pca
-from jaxedit.axes.curve_learning.image_loss import (
+from jaxedit.axes.curve_learning.calibration import calibrated, measured_slope
+from jaxedit.axes.curve_learning.config import default_groups
+from jaxedit.axes.curve_learning.descent import DescentState
+from jaxedit.axes.curve_learning.loss import (
     ColumnWeights,
-    Curve,
+    EditBatch,
+    EditModel,
     ImageLossConfig,
-    Moments,
-    calibrated,
+    along_curve,
     column_weights,
     derivatives,
-    gradient,
+    image_gradients,
     image_loss,
-    place,
 )
+from jaxedit.axes.curve_learning.preconditioner import Moments
 from jaxedit.axes.layer_curves import pseudo_huber
 from jaxedit.errors import InputError
 
@@ -27,7 +30,7 @@ CONFIG = ImageLossConfig(identity=(0.5,))
 
 
 class World:
-    """A "image" of 4 style inputs of width 6 is their numbers; a network is a matrix and a bend."""
+    """An "image" of 4 layers of width 6 is their numbers; a network is a matrix and a curvature."""
 
     def __init__(self, seed: int = 0) -> None:
         random = np.random.RandomState(seed)
@@ -36,16 +39,17 @@ class World:
         self.identity = jnp.asarray(random.randn(24, 4) / 8, jnp.float32)
         self.w = random.randn(64, 6).astype(np.float32)
         self.render = jax.tree_util.Partial(lambda w_plus: w_plus.reshape(len(w_plus), 1, -1, 1) / 10)
-        self.look = jax.tree_util.Partial(self._look, self.attributes, self.identity)
+        self.reader = jax.tree_util.Partial(self._read, self.attributes, self.identity)
+        self.model = EditModel(self.render, self.reader, self.pca, GROUPS)
 
     @staticmethod
-    def _look(attributes, identity, images):
+    def _read(attributes, identity, images):
         numbers = images.reshape(len(images), -1) * 10
         seen = numbers @ attributes
         return seen + 0.05 * jnp.tanh(seen) ** 2, (numbers @ identity,)
 
     def before(self, w):
-        return self.look(jnp.clip(self.render(jnp.repeat(jnp.asarray(w)[:, None], 4, axis=1)), -1, 1))
+        return self.reader(jnp.clip(self.render(jnp.repeat(jnp.asarray(w)[:, None], 4, axis=1)), -1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -60,38 +64,25 @@ def moments(world):
     for w in world.w:
         signs = np.zeros((5, 4), np.float32)
         signs[3:] = random.choice([-1, 1], (2, 4))
-        rows = derivatives(
-            world.render,
-            world.look,
-            world.pca,
-            GROUPS,
-            jnp.asarray(w),
-            jnp.zeros((2, 5)),
-            (jnp.asarray(np.eye(5, 3, dtype=np.float32)), (jnp.asarray(signs),)),
-        )
+        cotangents = (jnp.asarray(np.eye(5, 3, dtype=np.float32))[None], (jnp.asarray(signs)[None],))
+        rows = derivatives(world.model, jnp.asarray(w)[None], jnp.zeros((1, 2, 5)), cotangents)
         rows = np.asarray(rows).reshape(5, -1)
         column_rows.append(rows[:3])
         descriptor_rows.append(rows[3:4])
-    return Moments.of(np.stack(column_rows), np.stack(descriptor_rows))
+    return Moments.of(np.stack(column_rows), [np.concatenate(descriptor_rows)])
 
 
-def test_derivatives_are_those_of_what_is_seen(world):
+def test_derivatives_are_those_of_the_readings(world):
     w = jnp.asarray(world.w[3])
     row = np.asarray(
         derivatives(
-            world.render,
-            world.look,
-            world.pca,
-            GROUPS,
-            w,
-            jnp.zeros((2, 5)),
-            (jnp.eye(1, 3), (jnp.zeros((1, 4)),)),
+            world.model, w[None], jnp.zeros((1, 2, 5)), (jnp.eye(1, 3)[None], (jnp.zeros((1, 1, 4)),))
         )
-    )[0]
+    )[0, 0]
     move = np.random.RandomState(2).randn(2, 5).astype(np.float32)
     scale = np.sqrt(np.asarray(world.pca.explained_variance[:5]))
     change = ((move * scale) @ np.asarray(world.pca.components[:5]))[np.asarray(GROUPS)]
-    seen = [world.look(world.render(w + s * 1e-2 * change[None]))[0][0, 0] for s in (-1, 1)]
+    seen = [world.reader(world.render(w + s * 1e-2 * change[None]))[0][0, 0] for s in (-1, 1)]
     np.testing.assert_allclose((row * move).sum(), float(seen[1] - seen[0]) / 2e-2, rtol=2e-2, atol=1e-3)
 
 
@@ -128,80 +119,83 @@ def test_the_loss_of_one_image():
 def descend(world, moments, batches):
     weights = column_weights("age", COLUMNS, {"smile": 1.0})
     inverse = moments.inverse(weights, CONFIG, damping=0.1)
-    curve = Curve(np.zeros((2, 5), np.float32), 3, inverse, rate=0.3)
+    state = DescentState.begin(np.zeros((2, 5), np.float32), 3)
     random = np.random.RandomState(5)
     losses = []
     for _ in range(batches):
         amounts = np.float32([-1, 1, -0.5, 0.5]) * np.float32(random.uniform(0.5, 2))
         some = world.w[random.randint(len(world.w), size=4)]
-        before = world.before(some)
-        gradients, changes = [], []
-        for i in range(4):
-            found, seen = gradient(
-                world.render,
-                world.look,
-                world.pca,
-                GROUPS,
-                curve.current,
-                jnp.asarray(some[i : i + 1]),
-                jnp.asarray(amounts[i : i + 1]),
-                (before[0][i : i + 1], (before[1][0][i : i + 1],)),
-                weights,
-                jnp.asarray(curve.means(amounts)[i : i + 1]),
-                CONFIG,
-            )
-            gradients.append(tuple(np.asarray(g) for g in found))
-            changes.append(np.asarray(seen["changes"][0]))
-            losses.append(float(seen["loss"][0]))
-        curve.take(amounts, gradients, np.stack(changes))
-    return curve, losses
+        positions, descriptors = world.before(some)
+        batch = EditBatch(jnp.asarray(some), amounts, positions, descriptors, state.means(amounts))
+        found, read = image_gradients(world.model, state.curve, weights, batch, CONFIG)
+        gradients = [(np.asarray(found[0][i]), np.asarray(found[1][i])) for i in range(4)]
+        losses += np.asarray(read["loss"]).tolist()
+        state = state.updated(inverse, amounts, gradients, np.asarray(read["changes"]), rate=0.3)
+    return state, losses
+
+
+def test_gradients_of_a_batch_are_those_of_each_image_alone(world):
+    weights = column_weights("age", COLUMNS, {"smile": 1.0})
+    curve = tuple(jnp.asarray(np.random.RandomState(i).randn(2, 5), jnp.float32) for i in (3, 4))
+    amounts, means = np.float32([-1.5, 0.7, 1.0]), np.zeros((3, 3), np.float32)
+    positions, descriptors = world.before(world.w[:3])
+    whole = image_gradients(
+        world.model, curve, weights, EditBatch(world.w[:3], amounts, positions, descriptors, means), CONFIG
+    )[0]
+    for i in range(3):
+        some = slice(i, i + 1)
+        batch = EditBatch(
+            world.w[some], amounts[some], positions[some], (descriptors[0][some],), means[some]
+        )
+        alone = image_gradients(world.model, curve, weights, batch, CONFIG)[0]
+        for one, all_ in zip(alone, whole, strict=True):
+            np.testing.assert_allclose(one[0], all_[i], rtol=1e-5, atol=1e-6)
 
 
 def effect(world, curve, amount):
     scale = jnp.sqrt(world.pca.explained_variance[:5])
-    move = place(tuple(jnp.asarray(c, jnp.float32) for c in curve), jnp.asarray([amount]))[0]
+    move = along_curve(tuple(jnp.asarray(c, jnp.float32) for c in curve), jnp.asarray([amount]))[0]
     w_plus = jnp.asarray(world.w)[:, None] + ((move * scale) @ world.pca.components[:5])[GROUPS][None]
-    return np.asarray(world.look(world.render(w_plus))[0] - world.before(world.w)[0]).mean(0)
+    return np.asarray(world.reader(world.render(w_plus))[0] - world.before(world.w)[0]).mean(0)
 
 
 def test_the_descent_moves_the_target_and_little_else(world, moments):
-    curve, losses = descend(world, moments, 120)
+    state, losses = descend(world, moments, 120)
     assert np.mean(losses[-40:]) < 0.5 * np.mean(losses[:8])
     for amount in (-1.0, 1.0):
-        age, smile, second = (
-            effect(world, (curve.state["mean_step"], curve.state["mean_bend"]), amount) / amount
-        )
+        age, smile, second = effect(world, (state.mean_tangent, state.mean_curvature), amount) / amount
         assert (age + second) / 2 > 0.6
         assert abs(smile) < 0.15 * (age + second) / 2
 
 
 def test_a_rescaled_curve_reaches_with_one_what_took_more():
-    curve = Curve(np.ones((2, 5), np.float32), 3, np.eye(10))
-    curve.state["mean_bend"] = np.full((2, 5), 0.3)
-    curve.state["sums"], curve.state["counts"] = (
-        np.array([[-0.5, 0, -1.1], [3.0, 0, 1.0]]),
-        np.array([1.0, 4.0]),
+    state = DescentState.begin(np.ones((2, 5), np.float32), 3)._replace(
+        mean_curvature=np.full((2, 5), 0.3),
+        sums=np.array([[-0.5, 0, -1.1], [3.0, 0, 1.0]]),
+        counts=np.array([1.0, 4.0]),
     )
-    gains = curve.gains(column_weights("age", COLUMNS, {}))
+    gains = state.gains(column_weights("age", COLUMNS, {}))
     np.testing.assert_allclose(gains, [0.8, 0.5])
-    rescaled = tuple(jnp.asarray(c, jnp.float32) for c in curve.rescaled(gains))
+    rescaled = tuple(jnp.asarray(c, jnp.float32) for c in state.rescaled(gains))
     before = jnp.ones((2, 5)), jnp.full((2, 5), 0.4 * 0.3)
     np.testing.assert_allclose(
-        place(rescaled, jnp.asarray([-1.0, 1.0])), place(before, jnp.asarray([-1.25, 2.0])), rtol=1e-5
+        along_curve(rescaled, jnp.asarray([-1.0, 1.0])),
+        along_curve(before, jnp.asarray([-1.25, 2.0])),
+        rtol=1e-5,
     )
 
 
-def test_the_first_step_changes_the_target_by_one(world, moments):
-    step = moments.first_step(column_weights("smile", COLUMNS, {"age": 1.0}), CONFIG, damping=0.1)
-    np.testing.assert_allclose(moments.column_means[1] @ step, 1.0, rtol=1e-6)
-    age, smile, _ = effect(world, (step.reshape(2, 5), np.zeros((2, 5))), 1.0)
+def test_the_first_tangent_changes_the_target_by_one(world, moments):
+    tangent = moments.first_tangent(column_weights("smile", COLUMNS, {"age": 1.0}), CONFIG, damping=0.1)
+    np.testing.assert_allclose(moments.column_means[1] @ tangent, 1.0, rtol=1e-6)
+    age, smile, _ = effect(world, (tangent.reshape(2, 5), np.zeros((2, 5))), 1.0)
     assert abs(age) < 0.5 * smile
 
 
-def test_a_curve_goes_on_from_its_state(world, moments):
+def test_a_descent_resumes_from_its_state(world, moments):
     weights = column_weights("age", COLUMNS, {"smile": 1.0})
     inverse = moments.inverse(weights, CONFIG, damping=0.1)
-    curves = [Curve(np.ones((2, 5), np.float32), 3, inverse) for _ in range(2)]
+    state = resumed = DescentState.begin(np.ones((2, 5), np.float32), 3)
     random = np.random.RandomState(0)
     for number in range(14):
         amounts = np.float32([-1, 1])
@@ -209,15 +203,12 @@ def test_a_curve_goes_on_from_its_state(world, moments):
         if number == 3:  # a derivative without a value is passed over
             gradients[0] = (np.full((2, 5), np.nan), gradients[0][1])
         changes = random.randn(2, 3)
-        for curve in curves:
-            curve.take(amounts, gradients, changes)
-        again = Curve(np.zeros((2, 5), np.float32), 3, inverse)
-        again.state = dict(curves[1].state)
-        curves[1] = again
-    for name, value in curves[0].state.items():
+        state = state.updated(inverse, amounts, gradients, changes)
+        resumed = DescentState(**resumed._asdict()).updated(inverse, amounts, gradients, changes)
+    for name, value in state._asdict().items():
         assert np.isfinite(value).all()
-        np.testing.assert_array_equal(value, curves[1].state[name])
-    assert not np.array_equal(curves[0].state["step"], curves[0].state["mean_step"])
+        np.testing.assert_array_equal(value, getattr(resumed, name))
+    assert not np.array_equal(state.tangent, state.mean_tangent)
 
 
 def test_calibration_makes_both_sides_one_and_the_others_none():
@@ -240,3 +231,22 @@ def test_calibration_makes_both_sides_one_and_the_others_none():
     noise -= noise.mean(2, keepdims=True) - np.eye(2)[None, :, None]
     unchanged = calibrated((curves[0], curves[1]), noise, amount)
     np.testing.assert_allclose(unchanged[0], curves[0], atol=1e-6)
+
+
+def test_the_slope_beyond_the_ends_is_the_gain_there():
+    positions = np.linspace(-2.5, 2.5, 401)
+    reached = positions + np.array([[-1], [1]])
+    changes = np.where(np.abs(reached) > 2, 0.6 * 0.9, 0.9)
+    np.testing.assert_allclose(measured_slope(positions, changes, (-2.0, 2.0)), 0.6, atol=0.01)
+    # Without an edit that leads beyond the ends nothing is known of them.
+    np.testing.assert_allclose(measured_slope(np.zeros(50), np.ones((2, 50)), (-2.0, 2.0)), 0.5)
+    assert measured_slope(positions, np.zeros_like(changes), (-2.0, 2.0)) == 0.5
+
+
+def test_default_groups():
+    assert default_groups(16) == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5, 5, 5)
+    assert default_groups(10) == (0, 0, 1, 1, 2, 2, 3, 3, 3, 3)
+    for num_ws in range(1, 40):
+        groups = default_groups(num_ws)
+        assert len(groups) == num_ws
+        assert set(groups) == set(range(max(groups) + 1))

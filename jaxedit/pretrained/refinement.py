@@ -1,0 +1,56 @@
+"""How the axes of a known generator are refined: its config, which ships with the package, and its networks."""
+
+import dataclasses
+import importlib.resources
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+from jaxedit.attributes.independent.classifiers import FaceResReading
+from jaxedit.axes.curve_learning.config import RefinementConfig
+from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
+from jaxedit.errors import InputError
+
+_CONFIGS = {"mobile-stylegan-ffhq": "mobile_stylegan_ffhq_refinement.json"}
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownRefinement:
+    """What the shipped curves were learnt with.
+
+    Attributes:
+        config: attributes held, weights, ends, slopes, far amounts and sizes.
+        classifier: of the attributes.
+        networks: identity and independent networks.
+    """
+
+    config: RefinementConfig
+    classifier: AttributeClassifier
+    networks: RefinementNetworks
+
+
+def load_refinement(name: str, attribute_names: Sequence[str] | None = None) -> KnownRefinement:
+    """Settings and networks of a known generator's refinement.
+
+    Args:
+        name: of the generator.
+        attribute_names: of the axes, where they have some of the attributes only.
+
+    Raises:
+        InputError: if no refinement ships for the generator.
+        DownloadError, OutputError: if a network cannot be fetched.
+    """
+    if name not in _CONFIGS:
+        raise InputError(f"refinement {name!r}: expected one of {', '.join(_CONFIGS)}")
+    folder = Path(str(importlib.resources.files("jaxedit.pretrained"))) / "data"
+    config = RefinementConfig.load(folder / _CONFIGS[name])
+    if attribute_names is not None:
+        config = config.restricted(attribute_names)
+    networks = RefinementNetworks(identity=(FaceIdentity(),), independent=(FaceResReading(),))  # type: ignore[arg-type]
+    return KnownRefinement(config, FaceAttributes(), networks)
+
+
+def has_refinement(name: str) -> bool:
+    """Whether a refinement ships for a generator."""
+    return name in _CONFIGS
