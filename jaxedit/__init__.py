@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jaxedit.attributes.classifier import AttributeClassifier
     from jaxedit.axes.attribute_axes import AttributeAxes
     from jaxedit.axes.config import AxesConfig
+    from jaxedit.axes.curve_learning.config import RefinementConfig
+    from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
+    from jaxedit.axes.curve_learning.refine import refine_axes
     from jaxedit.axes.learning.learn import learn_axes, learn_axes_sweep
     from jaxedit.axes.report import AxesReport
     from jaxedit.errors import CheckpointError, DownloadError, InputError, JaxeditError, OutputError
@@ -52,6 +55,8 @@ _MODULE_OF_NAME = {
     "PCA": "latents.pca",
     "ProjectionConfig": "inversion.config",
     "ProjectionResult": "inversion.project",
+    "RefinementConfig": "axes.curve_learning.config",
+    "RefinementNetworks": "axes.curve_learning.image_reader",
     "TuningConfig": "inversion.config",
     "align": "inversion.align",
     "data_mesh": "parallel",
@@ -66,6 +71,7 @@ _MODULE_OF_NAME = {
     "load_labelled_latents": "pretrained.registry",
     "over_batch": "parallel",
     "project": "inversion.project",
+    "refine_axes": "axes.curve_learning.refine",
     "replicate": "parallel",
     "save_generator": "pretrained.registry",
     "save_image": "images",
@@ -93,6 +99,8 @@ __all__ = [
     "OutputError",
     "ProjectionConfig",
     "ProjectionResult",
+    "RefinementConfig",
+    "RefinementNetworks",
     "TuningConfig",
     "__version__",
     "align",
@@ -108,6 +116,7 @@ __all__ = [
     "load_labelled_latents",
     "over_batch",
     "project",
+    "refine_axes",
     "replicate",
     "save_generator",
     "save_image",

@@ -33,6 +33,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxedit.errors import InputError
 from jaxedit.latents.pca import PCA
+from jaxedit.storage.arrays import write_arrays
 
 
 @functools.partial(
@@ -172,3 +173,33 @@ def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: P
     return LayerCurves(
         tangents, curvatures, jnp.asarray(ends[rows]), jnp.asarray(slopes[rows]), jnp.asarray(group_of_layer)
     )
+
+
+def save_layer_curves(
+    path: str | Path, curves: LayerCurves, attribute_names: tuple[str, ...], pca: PCA
+) -> Path:
+    """Write a file that `load_layer_curves` reads, half as large through half precision (a thousandth of a curve).
+
+    Args:
+        path: where to.
+        curves: of the axes.
+        attribute_names: of the axes.
+        pca: of the axes.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    from_whitened = np.asarray(pca.components[: pca.num_components])
+    scale = np.asarray(pca.whitened_scale)
+    in_w = {
+        name: (np.asarray(getattr(curves, name)) * scale) @ from_whitened
+        for name in ("tangents", "curvatures")
+    }
+    arrays = {
+        "attribute_names": np.asarray(attribute_names),
+        **{name: array.astype(np.float16) for name, array in in_w.items()},
+        "ends": np.asarray(curves.ends),
+        "slopes": np.asarray(curves.slopes),
+        "group_of_layer": np.asarray(curves.group_of_layer),
+    }
+    return write_arrays(path, arrays, kind="layer curves", compressed=True)

@@ -4,12 +4,13 @@ Exit codes: 0 success, 1 failure (a download, a file that cannot be written), 2 
 """
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from jaxedit._version import __version__
-from jaxedit.cli import demos, edit, evaluate, generators, info, labels_and_axes, photos
+from jaxedit.cli import demos, edit, evaluate, generators, info, labels_and_axes, photos, refine
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
 from jaxedit.storage.compilation_cache import keep_compiled_programs
 
@@ -48,12 +49,13 @@ def _options(
 
 
 # In the order of the help: faces and photographs, labels and axes, weights, the rest.
-for _name, _command in {
+_COMMANDS: dict[str, Callable[..., None]] = {
     "edit": edit.edit,
     "align": photos.align,
     "project": photos.project,
     "label": labels_and_axes.label,
     "learn": labels_and_axes.learn,
+    "refine": refine.refine,
     "evaluate": evaluate.evaluate,
     "fetch": generators.fetch,
     "convert": generators.convert,
@@ -61,7 +63,8 @@ for _name, _command in {
     "info": info.info,
     "demo": demos.demo,
     "demo-photo": demos.demo_photo,
-}.items():
+}
+for _name, _command in _COMMANDS.items():
     app.command(name=_name)(_command)
 
 

@@ -39,8 +39,8 @@ def calibrated(
 
     Args:
         curves: tangents and curvatures of some attributes.
-        effects: for either side (down, up) what each curve does to each of these attributes on each latent, towards the
-            side, for one standard deviation asked. Off the diagonal means count less by their standard error (`surely`).
+        effects: for either side (down, up), the change of each of these attributes by each curve on each latent,
+            towards the side, for one standard deviation asked. Off the diagonal, means are shrunk (`surely`).
         amount: at which that was measured.
     """
     tangents, curvatures = (np.asarray(c, np.float64) for c in curves)

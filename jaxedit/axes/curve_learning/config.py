@@ -92,7 +92,9 @@ class RefinementConfig:
             raise InputError(f"method: expected 'gradients' or 'regression', got {self.method!r}")
         for name, (below, above) in self.ends.items():
             if not below < 0 < above:
-                raise InputError(f"ends of {name!r}: expected one below and one above zero, got {below}, {above}")
+                raise InputError(
+                    f"ends of {name!r}: expected one below and one above zero, got {below}, {above}"
+                )
         for name, slope in self.slopes.items():
             if not 0 < slope <= 1:
                 raise InputError(f"slope of {name!r}: expected a number in (0, 1], got {slope}")
@@ -135,7 +137,9 @@ class RefinementConfig:
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = [name for name in values if name not in known]
         if unknown:
-            raise InputError(f"refinement config: expected some of {', '.join(sorted(known))}, got {unknown[0]!r}")
+            raise InputError(
+                f"refinement config: expected some of {', '.join(sorted(known))}, got {unknown[0]!r}"
+            )
         settings = dict(values)
         try:
             for name in ("attributes", "groups", "held"):

@@ -1,7 +1,7 @@
 """Preconditioned stochastic descent on the loss of an edit (`jaxedit.axes.curve_learning.loss`).
 
-A curve has thousands of coordinates and an image is dear, so the gradients are preconditioned by the Gauss–Newton matrix
-H of the loss (`jaxedit.axes.curve_learning.preconditioner`): a batch moves the curve by −η H⁻¹ times its gradient. η
+A curve has thousands of coordinates and an image is expensive, so the Gauss–Newton matrix H of the loss preconditions
+the gradients (`jaxedit.axes.curve_learning.preconditioner`): a batch moves the curve by −η H⁻¹ times its gradient. η
 falls with the number of batches, and the curve is the mean over them (Polyak and Juditsky, 1992).
 """
 

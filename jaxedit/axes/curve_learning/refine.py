@@ -124,7 +124,9 @@ def _learn(refinement: Refinement) -> dict[str, Curve]:
     sizes = [descriptor.shape[1] for descriptor in unedited[1]]
     given = refinement.loss.identity
     if len(sizes) > len(given):
-        raise InputError(f"loss.identity: expected a weight for each of {len(sizes)} descriptors, got {len(given)}")
+        raise InputError(
+            f"loss.identity: expected a weight for each of {len(sizes)} descriptors, got {len(given)}"
+        )
     loss = dataclasses.replace(refinement.loss, identity=given[: len(sizes)])
     refinement = dataclasses.replace(refinement, loss=loss)
     moments = read_moments(refinement, model, sizes)
@@ -197,9 +199,7 @@ def _network_identity(network: Any) -> str:
     return f"{kind} {weights_fingerprint(cast(Any, leaves))[:16]}" if leaves else kind
 
 
-def draw_latents(
-    generator: Generator, config: RefinementConfig
-) -> Float[np.ndarray, "num_latents w_dim"]:
+def draw_latents(generator: Generator, config: RefinementConfig) -> Float[np.ndarray, "num_latents w_dim"]:
     """Latents of the seed stream; every second one is truncated to ψ = 0.7, where edits are most often made."""
     parts = []
     for start in range(0, config.num_latents, _MAPPED_AT_ONCE):
@@ -233,9 +233,7 @@ def _curves(refinement: Refinement, calibrated: Calibrated) -> LayerCurves:
             tangent, curvature = calibrated.curves[name]
             rows.append((tangent, curvature, calibrated.ends[name], calibrated.slopes[name]))
         elif had is not None:
-            rows.append(
-                (had.tangents[index], had.curvatures[index], had.ends[index], had.slopes[index])
-            )
+            rows.append((had.tangents[index], had.curvatures[index], had.ends[index], had.slopes[index]))
         else:
             tangent, curvature = _curve_in_w(refinement, index)
             rows.append((tangent, curvature, DEFAULT_ENDS, 1.0))

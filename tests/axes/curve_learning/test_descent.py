@@ -144,9 +144,7 @@ def test_gradients_of_a_batch_are_those_of_each_image_alone(world):
     )[0]
     for i in range(3):
         some = slice(i, i + 1)
-        batch = EditBatch(
-            world.w[some], amounts[some], positions[some], (descriptors[0][some],), means[some]
-        )
+        batch = EditBatch(world.w[some], amounts[some], positions[some], (descriptors[0][some],), means[some])
         alone = image_gradients(world.model, curve, weights, batch, CONFIG)[0]
         for one, all_ in zip(alone, whole, strict=True):
             np.testing.assert_allclose(one[0], all_[i], rtol=1e-5, atol=1e-6)

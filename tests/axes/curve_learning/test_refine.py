@@ -137,7 +137,9 @@ def test_leakage_in_the_image_falls(small, plain):
     np.testing.assert_allclose(moved, 1.0, atol=0.05)
 
 
-@pytest.mark.parametrize("kept", ["descent/000005", "unedited", "derivatives/00001", "calibration/0-002-down"])
+@pytest.mark.parametrize(
+    "kept", ["descent/000005", "unedited", "derivatives/00001", "calibration/0-002-down"]
+)
 def test_an_interrupted_run_ends_with_the_same_curves(small, plain, tiny, tmp_path, kept):
     """What was written after a unit is missing, as after a kill."""
     out, whole = tiny
@@ -178,7 +180,9 @@ def test_identity_and_independent_networks(small, plain, tiny, tmp_path):
         assert file["independent"].shape == (12, 1)
         assert [file[f"descriptor_{i}"].shape[1] for i in range(2)] == [12, 48]
     config = dataclasses.replace(TINY, loss=dataclasses.replace(TINY.loss, identity=(1.0,)))
-    with pytest.raises(InputError, match="loss.identity: expected a weight for each of 2 descriptors, got 1"):
+    with pytest.raises(
+        InputError, match=r"loss\.identity: expected a weight for each of 2 descriptors, got 1"
+    ):
         refine_axes(small, plain, Looks(), config, networks=networks, progress=False)
 
 
@@ -226,7 +230,9 @@ def test_groups(small, plain):
 
 
 def test_a_classifier_without_derivatives_is_told_and_regressed(small, plain):
-    with pytest.raises(InputError, match=r"gradient of 'warmth' is zero in all of 3 images; give method='regr"):
+    with pytest.raises(
+        InputError, match=r"gradient of 'warmth' is zero in all of 3 images; give method='regr"
+    ):
         refine_axes(small, plain, Rounded(), TINY, progress=False)
     with pytest.raises(InputError, match=r"that JAX can differentiate, got ValueError: .* give method='regr"):
         refine_axes(small, plain, Called(), TINY, progress=False)
@@ -269,8 +275,13 @@ def test_what_does_not_fit_is_refused(small, plain, tiny):
         names = ("warmth", "brightness", "left")
 
     other = dataclasses.replace(SHAPE, w_dim=12)
-    refused("width 12, as the generator's, got 16", generator=StyleGAN2(other, initial_params(other, jax.random.key(0))))
-    deeper = StyleGAN2Config.of_size(16, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2)
+    refused(
+        "width 12, as the generator's, got 16",
+        generator=StyleGAN2(other, initial_params(other, jax.random.key(0))),
+    )
+    deeper = StyleGAN2Config.of_size(
+        16, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2
+    )
     deeper_generator = StyleGAN2(deeper, initial_params(deeper, jax.random.key(0)))
     refused("curves of 6 layers, as the generator's, got 8", generator=deeper_generator, axes=tiny[1])
     refused("classifier: expected the attributes of the axes.* found no 'contrast'", classifier=Less())
