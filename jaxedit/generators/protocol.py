@@ -81,8 +81,8 @@ def has_explicit_sharding(x: Array) -> bool:
     return jax.typeof(x).sharding.spec[0] is not None
 
 
-def weights_fingerprint(generator: Generator) -> str:
-    """Changes with any weight of a generator: a folder may be overwritten with others."""
+def weights_fingerprint(generator: Any) -> str:
+    """Changes with any weight of a generator, or of any other pytree: a folder may be overwritten with others."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(generator):
         array = np.ascontiguousarray(leaf)

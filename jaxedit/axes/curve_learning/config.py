@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jaxedit.axes.curve_learning.loss import ImageLossConfig
 from jaxedit.errors import InputError
@@ -72,7 +72,7 @@ class RefinementConfig:
     slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     loss: ImageLossConfig = dataclasses.field(default_factory=ImageLossConfig)
-    method: Literal["gradients", "regression"] = "gradients"
+    method: str = "gradients"
     images_per_update: int = 8
     batch_size: int = 4
     gradient_batch_size: int = 1

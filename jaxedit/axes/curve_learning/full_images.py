@@ -25,6 +25,9 @@ from jaxedit.axes.curve_learning.refinement import Refinement
 from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.parallel import over_batch
 
+_LEAST_GAIN = 0.5
+"""Change of an attribute by its own curve, relative to the amount, from which on the curve takes it out of others."""
+
 
 def read_in_full(
     r: Refinement, unit: str, w_plus: Float[np.ndarray, "num_latents num_ws w_dim"]
@@ -90,8 +93,21 @@ def calibrate(r: Refinement, curves: dict[str, Curve]) -> Calibrated:
             effects[name] = np.stack(sides)
             at = names.index(name)
             slopes[name] = measured_slope(codes[:, at], effects[name][:, :, at], ends[name])
-        curves = mixed(names, curves, effects, r.held)
+        curves = mixed(names, curves, effects, _reached(r, effects) if r.config.held is None else r.held)
     return Calibrated(curves, ends, slopes | {n: s for n, s in r.config.slopes.items() if n in slopes})
+
+
+def _reached(r: Refinement, effects: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """The held attributes whose own curves move them by half of what is asked or more, to both sides.
+
+    A curve that does not move its attribute cannot take it out of other curves.
+    """
+    names = r.axes.attribute_names
+    return tuple(
+        name
+        for name in r.held
+        if name in effects and effects[name][:, :, names.index(name)].mean(1).min() >= _LEAST_GAIN
+    )
 
 
 def correct_far(r: Refinement, calibrated: Calibrated) -> Calibrated:
@@ -105,7 +121,7 @@ def correct_far(r: Refinement, calibrated: Calibrated) -> Calibrated:
     unedited = read_in_full(r, "calibration/unedited", np.repeat(w[:, None], r.generator.num_ws, axis=1))
     for name in far:
         saturate = _saturation(calibrated, name)
-        position = codes[:, [names.index(name)]]
+        position = jnp.asarray(codes[:, [names.index(name)]])
         others = [other for other in r.held if other in curves and other != name]
         effects, distances = [], []
         for side, word, amount in zip((-1, 1), ("down", "up"), r.config.far[name], strict=True):

@@ -3,7 +3,7 @@
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -183,7 +183,7 @@ def _request(
     return {
         **config.as_dict(),
         "generator": weights_fingerprint(generator),
-        "axes": weights_fingerprint(cast(Any, parts)),
+        "axes": weights_fingerprint(parts),
         "attribute_names": axes.attribute_names,
         "classifier": _network_identity(classifier),
         "independent": [_network_identity(network) for network in networks.independent],
@@ -196,7 +196,7 @@ def _network_identity(network: Any) -> str:
     """The type of a network and its weights."""
     leaves = [leaf for leaf in jax.tree.leaves(network) if leaf is not network and hasattr(leaf, "dtype")]
     kind = type(network).__qualname__
-    return f"{kind} {weights_fingerprint(cast(Any, leaves))[:16]}" if leaves else kind
+    return f"{kind} {weights_fingerprint(leaves)[:16]}" if leaves else kind
 
 
 def draw_latents(generator: Generator, config: RefinementConfig) -> Float[np.ndarray, "num_latents w_dim"]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
@@ -80,7 +81,10 @@ class Refinement:
             count = min(size, len(arrays[0]) - start)
             rows = np.minimum(np.arange(start, start + size), len(arrays[0]) - 1)
             batch = tuple(jax.tree.map(lambda a, rows=rows: np.asarray(a)[rows], array) for array in arrays)
-            yield count, batch if self.mesh is None else shard_batch(batch, self.mesh)
+            yield (
+                count,
+                jax.tree.map(jnp.asarray, batch) if self.mesh is None else shard_batch(batch, self.mesh),
+            )
 
     def per_device(self, size: int) -> int:
         """The next multiple of the devices."""

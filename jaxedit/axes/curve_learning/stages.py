@@ -113,17 +113,18 @@ def read_moments(r: Refinement, model: EditModel, descriptor_sizes: Sequence[int
     with r.bar("derivatives", number, "latent") as bar:
         for start in range(0, number, step):
             latents = list(range(start, min(start + step, number)))
-            found = [r.run.read(f"derivatives/{latent:05d}") for latent in latents]
+            units = [f"derivatives/{latent:05d}" for latent in latents]
+            found = [r.run.read(unit) for unit in units]
             if any(unit is None for unit in found):
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(cotangents(i) for i in latents))
                 zeros = np.zeros((len(latents), *r.shape), np.float32)
                 for _, batch in r.batches(step, r.w[latents], zeros, stacked):
                     made = np.asarray(derivatives(placed, *batch, mesh=r.mesh))
-                found = [{"rows": made[i].reshape(num_rows, -1)} for i in range(len(latents))]
-                for latent, unit in zip(latents, found, strict=True):
-                    r.run.write(f"derivatives/{latent:05d}", unit)
-            for latent, unit in zip(latents, found, strict=True):
-                rows[latent] = unit["rows"]
+                for i, (latent, unit) in enumerate(zip(latents, units, strict=True)):
+                    rows[latent] = made[i].reshape(num_rows, -1)
+                    r.run.write(unit, {"rows": rows[latent]})
+            else:
+                rows[latents] = np.stack([unit["rows"] for unit in found if unit is not None])
             bar.update(len(latents))
     of_descriptors = [
         rows[:, [row for row, d in enumerate(which, num_columns) if d == descriptor]].reshape(
@@ -192,8 +193,11 @@ def _one_batch(
     latents = np.repeat(random.integers(len(r.w), size=half), 2)
     sizes = _LARGEST_AMOUNT * np.sqrt(random.uniform(0.04, 1, half))
     amounts = (np.repeat(sizes, 2) * np.tile([-1, 1], half)).astype(np.float32)
-    descriptors = tuple(descriptor[latents] for descriptor in unedited[1])
-    batch = EditBatch(r.w[latents], amounts, unedited[0][latents], descriptors, state.means(amounts))
+    batch = EditBatch(
+        *(jnp.asarray(rows) for rows in (r.w[latents], amounts, unedited[0][latents])),
+        tuple(jnp.asarray(descriptor[latents]) for descriptor in unedited[1]),
+        jnp.asarray(state.means(amounts)),
+    )
     curve = r.placed(state.curve)
     gradients: list[tuple[np.ndarray, np.ndarray]] = []
     read: list[dict[str, np.ndarray]] = []

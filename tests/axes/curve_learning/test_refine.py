@@ -127,15 +127,15 @@ def effects_in_images(generator, axes, w):
 
 def test_leakage_in_the_image_falls(small, plain):
     config = RefinementConfig(
-        num_latents=256, num_derivatives=32, num_images=64, num_calibration_latents=64, batch_size=16,
+        num_latents=256, num_derivatives=32, num_images=320, num_calibration_latents=64, batch_size=16,
         gradient_batch_size=8,
     )  # fmt: skip
     refined = refine_axes(small, plain, Looks(), config, progress=False)
     assert refined.curves.num_ws == small.num_ws == 8
     held_out = sample_w(small, 7, 96)
     before, after = (effects_in_images(small, axes, held_out) for axes in (plain, refined))
-    print(before, after, leakage_of_effects(before), leakage_of_effects(after))
-    assert leakage_of_effects(after).mean() < 0.6 * leakage_of_effects(before).mean()
+    # 0.15 and 0.04.
+    assert leakage_of_effects(after).mean() < 0.5 * leakage_of_effects(before).mean()
     assert np.diag(after).min() > 0.7
     # An edit and its reading go together.
     edited = refined.edit(held_out, {"warmth": 1.0})
@@ -250,9 +250,9 @@ def test_a_classifier_without_derivatives_is_told_and_regressed(small, plain):
     refined = refine_axes(small, plain, Rounded(), config, networks=networks, progress=False)
     held_out = sample_w(small, 7, 48)
     effects = effects_in_images(small, refined, held_out)
-    print(effects, leakage_of_effects(effects))
-    assert np.diag(effects).min() > 0.6
-    assert leakage_of_effects(effects).mean() < 0.2
+    # Contrast has no mean derivative that would find it: a move and its negative change it alike.
+    assert np.diag(effects)[:3].min() > 0.6
+    assert leakage_of_effects(effects)[:3].mean() < 0.2
 
 
 def test_ridge_derivatives_are_those_of_a_linear_world():
@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_refused(small, plain, tiny):
             config = dataclasses.replace(TINY, **changes)
             refine_axes(generator, axes, classifier or Looks(), config, progress=False)
 
-    class Less:
+    class Less(Looks):
         names = ("warmth", "brightness", "left")
 
     other = dataclasses.replace(SHAPE, w_dim=12)
