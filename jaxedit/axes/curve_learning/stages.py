@@ -194,7 +194,9 @@ def _one_batch(
     sizes = _LARGEST_AMOUNT * np.sqrt(random.uniform(0.04, 1, half))
     amounts = (np.repeat(sizes, 2) * np.tile([-1, 1], half)).astype(np.float32)
     batch = EditBatch(
-        *(jnp.asarray(rows) for rows in (r.w[latents], amounts, unedited[0][latents])),
+        jnp.asarray(r.w[latents]),
+        jnp.asarray(amounts),
+        jnp.asarray(unedited[0][latents]),
         tuple(jnp.asarray(descriptor[latents]) for descriptor in unedited[1]),
         jnp.asarray(state.means(amounts)),
     )
