@@ -1,12 +1,12 @@
 """Refinement on another domain: leakage in the image of plain axes against that of refined ones.
 
-    python -m benchmarks.refinement --work refinement-run
-    python -m benchmarks.refinement --work refinement-run --json benchmarks/results/refinement_cpu.json \\
+    python -m benchmarks.quality.refinement --work refinement-run
+    python -m benchmarks.quality.refinement --work refinement-run --json benchmarks/results/refinement_cpu.json \\
         --sheet docs/refined_axes.jpg
 
 The generator is a StyleGAN2 of 128² with 12 layers and random weights of a fixed seed, no trained one. Its images are
 smooth blobs of color, whose brightness, color and layout W determines and entangles. The classifier is eight formulas.
-The axes are learnt from 4,096 labels, then refined through images. Both are compared on held-out latents at equal
+The axes are learnt from 2,048 labels, then refined through images. Both are compared on held-out latents at equal
 change of the target (`jaxedit.evaluation.evaluate`).
 
 An interrupted run resumes.
@@ -25,7 +25,7 @@ import typer
 from jaxtyping import Array, Float
 from PIL import Image
 
-from benchmarks.common import environment
+from benchmarks.reporting import environment
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.curve_learning.config import RefinementConfig
@@ -34,14 +34,13 @@ from jaxedit.axes.learning.learn import learn_axes
 from jaxedit.evaluation import (
     AxesMethod,
     Evaluation,
-    EvaluationConfig,
-    Evaluators,
     draw_grid,
     evaluate,
     render_edit_steps,
 )
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.labeling import label
 from jaxedit.latents.pca import fit_pca
 from jaxedit.latents.seed_stream import sample_w
@@ -94,13 +93,13 @@ class Sizes:
     """How much is done."""
 
     resolution: int = 128
-    w_dim: int = 256
-    num_labels: int = 4096
-    num_held_out: int = 128
+    w_dim: int = 128
+    num_labels: int = 2048
+    num_held_out: int = 96
     pilot: int = 16
     refinement: RefinementConfig = dataclasses.field(
         default_factory=lambda: RefinementConfig(
-            num_latents=512, num_derivatives=64, num_images=160, num_calibration_latents=96, batch_size=8
+            num_latents=512, num_derivatives=64, num_images=160, num_calibration_latents=64, batch_size=8
         )
     )
     axes: AxesConfig = dataclasses.field(default_factory=AxesConfig)
@@ -136,9 +135,8 @@ def learn_both(
 ) -> tuple[AttributeAxes, AttributeAxes, Any]:
     """Plain axes, refined ones, and the labels."""
     began = time.perf_counter()
-    labels = label(
-        generator, Looks(), work / "labels", num_samples=sizes.num_labels, generator_name="random-stylegan2"
-    )
+    config = LabelingConfig(num_samples=sizes.num_labels)
+    labels = label(generator, Looks(), work / "labels", config, generator_name="random-stylegan2")
     dataset = labels.with_latents(generator, name="labels")
     seconds["label"] = time.perf_counter() - began
     began = time.perf_counter()
@@ -209,15 +207,14 @@ def run(work: Path, sizes: Sizes, sheet: Path | None) -> dict[str, Any]:
         generator,
         [AxesMethod("plain", plain), AxesMethod("refined", refined)],
         held_out,
-        Evaluators(Looks(), reference=dataset),
-        EvaluationConfig(
-            targets=Looks.names,
-            leakage_attributes=Looks.names,
-            pilot=sizes.pilot,
-            batch_size=8,
-            sheet_faces=0,
-            generator_name="random-stylegan2",
-        ),
+        Looks(),
+        reference=dataset,
+        attribute_names=Looks.names,
+        judged=Looks.names,
+        pilot=sizes.pilot,
+        batch_size=8,
+        sheet_faces=0,
+        generator_name="random-stylegan2",
         out=work / "evaluation",
     )
     seconds["evaluate"] = time.perf_counter() - began
