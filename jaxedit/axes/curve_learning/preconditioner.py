@@ -35,7 +35,7 @@ class Moments:
     def of(
         cls,
         column_rows: Float[np.ndarray, "num_images num_columns coordinates"],
-        descriptor_rows: Sequence[Float[np.ndarray, "num_rows coordinates"]] = (),
+        descriptor_rows: Sequence[Float[np.ndarray, "_ coordinates"]] = (),
     ) -> "Moments":
         """Moments of rows of J.
 
