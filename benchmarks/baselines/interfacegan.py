@@ -159,7 +159,7 @@ def fit(
         split: to learn from.
         generator: not used.
         conditional: whether to project out the normals of the attributes that shall stay.
-        conditions: those attributes, by default the judged ones; each but the one that is moved.
+        conditions: those attributes, by default the leakage attributes; each but the one that is moved.
         share: of all samples, in each of the two classes. The authors' 2 % of half a million are 10,000 samples; of a
             few thousand they would be fewer than w has dimensions.
         C: weight of the hinge loss.
@@ -174,7 +174,7 @@ def fit(
         raise InputError(f"C: expected a positive number, got {C}")
     normals = boundary_normals(split.w, split.labels, share=share, C=C)
     if conditional:
-        staying = split.columns(split.judged() if conditions is None else conditions)
+        staying = split.columns(split.leakage_attributes() if conditions is None else conditions)
         rows = []
         for i in range(len(normals)):
             others = [j for j in staying if j != i]

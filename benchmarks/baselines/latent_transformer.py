@@ -247,7 +247,7 @@ def fit(
     Args:
         split: to learn from.
         generator: not used.
-        attribute_names: of the transformers, by default the judged ones.
+        attribute_names: of the transformers, by default the leakage attributes.
         config: settings, by default `Config()`.
         seed: of weights and batches.
         name: of the method.
@@ -256,7 +256,7 @@ def fit(
         InputError: if a name is unknown, or there are fewer samples than a batch takes.
     """
     config = Config() if config is None else config
-    names = tuple(split.judged() if attribute_names is None else attribute_names)
+    names = tuple(split.leakage_attributes() if attribute_names is None else attribute_names)
     columns = jnp.array(split.columns(names))
     if len(split.w) < max(config.batch_size, config.classifier_batch_size):
         raise InputError(

@@ -12,7 +12,7 @@ from jaxedit.axes import PCA, AxesConfig, fit_pca
 from jaxedit.axes.learning.learn import _split
 from jaxedit.axes.report import fit_probes
 from jaxedit.errors import InputError
-from jaxedit.evaluation.comparison import JUDGED
+from jaxedit.evaluation.config import LEAKAGE_ATTRIBUTES
 from jaxedit.labels.dataset import LabelledLatents
 
 LONGEST = 10.0
@@ -60,10 +60,11 @@ class TrainingSplit:
             )
         return [self.attribute_names.index(name) for name in names]
 
-    def judged(self) -> tuple[str, ...]:
-        """The attributes that evaluation judges by, and methods which decorrelate keep apart, as far as the dataset has
-        them; all of the dataset's if it has none."""
-        return tuple(name for name in JUDGED if name in self.attribute_names) or self.attribute_names
+    def leakage_attributes(self) -> tuple[str, ...]:
+        """The attributes whose change evaluation counts as leakage, and which methods that decorrelate keep apart:
+        those of the dataset, or all of its attributes if it has none of them."""
+        names = tuple(name for name in LEAKAGE_ATTRIBUTES if name in self.attribute_names)
+        return names or self.attribute_names
 
 
 def prepare(

@@ -39,14 +39,14 @@ def fit(
     Args:
         split: to learn from.
         generator: not used.
-        attribute_names: the attributes, by default the judged ones.
+        attribute_names: the attributes, by default the leakage attributes.
         num_components: k.
         name: of the method.
 
     Raises:
         InputError: if a name is unknown, or k is not between the number of attributes and the width of w.
     """
-    names = tuple(split.judged() if attribute_names is None else attribute_names)
+    names = tuple(split.leakage_attributes() if attribute_names is None else attribute_names)
     columns = split.columns(names)
     if not len(names) <= num_components <= split.pca.w_dim:
         raise InputError(f"num_components: expected {len(names)}…{split.pca.w_dim}, got {num_components}")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.compare_methods --help
 
-What each method is stands in `benchmarks/baselines`; all are fitted to the same labels. Fitted methods are kept in
-`OUT/methods`, what was read of each image in `OUT/evaluation`.
+The methods are those of `benchmarks/baselines`, all fitted to the same labels. Fitted methods are kept in
+`OUT/methods`, the readings of each image in `OUT/evaluation`.
 """
 
 import dataclasses
@@ -27,12 +27,13 @@ from jaxedit.attributes.independent.classifiers import (
 )
 from jaxedit.axes import AttributeAxes
 from jaxedit.errors import InputError, JaxeditError
-from jaxedit.evaluation.comparison import TARGETS, evaluate
-from jaxedit.evaluation.evaluation_result import Evaluation
-from jaxedit.evaluation.measurement import Judge
+from jaxedit.evaluation.comparison import evaluate
+from jaxedit.evaluation.config import TARGETS, EvaluationConfig
+from jaxedit.evaluation.evaluators import Evaluators, IndependentNetworks
 from jaxedit.evaluation.methods import AxesMethod, EditingMethod, LinearDirections, load_directions
 from jaxedit.evaluation.report.comparison_page import write_page
 from jaxedit.evaluation.report.published import main_numbers, save_numbers
+from jaxedit.evaluation.results import Evaluation
 from jaxedit.generators.protocol import Generator
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
@@ -41,17 +42,49 @@ _GENERATOR = "mobile-stylegan-ffhq"
 _OURS = "jaxedit"
 
 
+@dataclasses.dataclass(frozen=True)
+class MethodChoice:
+    """The methods to compare.
+
+    Attributes:
+        names: methods of the registry, or "jaxedit" for the default axes.
+        axes: folders of axes.
+        directions: files of directions.
+        rename: names of attributes by the names in those files.
+    """
+
+    names: list[str]
+    axes: list[Path]
+    directions: list[Path]
+    rename: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceChoice:
+    """The faces to evaluate.
+
+    Attributes:
+        num_faces: how many.
+        seed: of their latents; the labels are of seed 0.
+        truncation_psi: truncation.
+    """
+
+    num_faces: int
+    seed: int
+    truncation_psi: float
+
+
 def fitted(
     name: str, split: TrainingSplit, generator: Generator, out: Path
 ) -> tuple[EditingMethod, dict[str, Any]]:
-    """A method of the registry, fitted or as an earlier run kept it, and a row about it."""
+    """A method of the registry, fitted now or kept by an earlier run, and a row about it."""
     folder = out / "methods" / f"{name}-{fingerprint(split)}"
     start = time.perf_counter()
     if folder.exists():
         method, how = load_method(folder, name), "kept"
     else:
         training = folder.with_name(f"{folder.name}-training")
-        # The one that takes minutes goes on where it was.
+        # This one takes minutes and can be resumed.
         options = {"checkpoint_dir": training, "progress": True} if name == "paper" else {}
         method, how = METHODS[name](split, generator, **options), "fitted"
         save_method(method, folder)
@@ -60,7 +93,7 @@ def fitted(
 
 
 def oriented(method: LinearDirections, split: TrainingSplit) -> LinearDirections:
-    """Directions of others with the sign for which more is more of the attribute, as the probes of W see it."""
+    """Directions of others with signs such that more is more of the attribute, by the probes of W."""
     directions = np.array(method.directions)
     for i, name in enumerate(method.attribute_names):
         if name in split.attribute_names:
@@ -71,26 +104,20 @@ def oriented(method: LinearDirections, split: TrainingSplit) -> LinearDirections
 
 
 def gather(
-    names: list[str],
-    axes: list[Path],
-    directions: list[Path],
-    rename: dict[str, str],
-    split: TrainingSplit,
-    generator: Generator,
-    out: Path,
+    choice: MethodChoice, split: TrainingSplit, generator: Generator, out: Path
 ) -> tuple[list[EditingMethod], Rows]:
     """All methods, and a row about each.
 
     Raises:
         InputError: if a name is unknown, or two methods have the same one.
     """
-    unknown = [name for name in names if name != _OURS and name not in METHODS]
+    unknown = [name for name in choice.names if name != _OURS and name not in METHODS]
     if unknown:
         known = ", ".join([_OURS, *METHODS])
         raise InputError(f"method {unknown[0]!r}: expected some of {known}")
     methods: list[EditingMethod] = []
     rows: Rows = []
-    for name in names:
+    for name in choice.names:
         if name == _OURS:
             methods.append(AxesMethod(_OURS, load_axes(_GENERATOR)))
             rows.append({"method": name, "how": "default axes", "seconds": 0.0})
@@ -98,11 +125,11 @@ def gather(
             method, row = fitted(name, split, generator, out)
             methods.append(method)
             rows.append(row)
-    for folder in axes:
+    for folder in choice.axes:
         methods.append(AxesMethod(folder.resolve().name, AttributeAxes.load(folder)))
         rows.append({"method": methods[-1].name, "how": "given axes", "seconds": 0.0})
-    for path in directions:
-        methods.append(oriented(load_directions(path, name=path.stem, rename=rename), split))
+    for path in choice.directions:
+        methods.append(oriented(load_directions(path, name=path.stem, rename=choice.rename), split))
         rows.append({"method": methods[-1].name, "how": "given directions", "seconds": 0.0})
     all_names = [method.name for method in methods]
     twice = sorted({name for name in all_names if all_names.count(name) > 1})
@@ -112,7 +139,7 @@ def gather(
 
 
 def tables(evaluation: Evaluation) -> dict[str, Rows]:
-    """The scores: a row for each method and attribute, and the means over the attributes that all can move."""
+    """The scores: a row for each method and target, and the means over the targets that all methods have."""
     rows: Rows = []
     for (method, attribute), cell in evaluation.cells.items():
         rows.append(
@@ -135,8 +162,8 @@ def tables(evaluation: Evaluation) -> dict[str, Rows]:
                 **{name: estimate.value for name, estimate in cell.identity.items()},
                 "monotone": cell.monotone_share.value,
                 **{
-                    f"leakage by {name}": np.nan if judge.leakage is None else judge.leakage.value
-                    for name, judge in cell.judges.items()
+                    f"leakage by {name}": np.nan if scores.leakage is None else scores.leakage.value
+                    for name, scores in cell.independent.items()
                 },
                 **(
                     {"years off": cell.calibration.mean_absolute_error.value}
@@ -145,7 +172,7 @@ def tables(evaluation: Evaluation) -> dict[str, Rows]:
                 ),
             }
         )
-    shared = evaluation.shared_attributes()
+    shared = evaluation.shared_targets()
     means: Rows = []
     for method in evaluation.methods if shared else ():
         leakage = evaluation.mean(method, "leakage")
@@ -162,7 +189,7 @@ def tables(evaluation: Evaluation) -> dict[str, Rows]:
             }
         )
     means.sort(key=lambda row: row["leakage"])
-    title = f"{evaluation.job.num_faces} faces, equal change of ±{evaluation.job.change:g} σ"
+    title = f"{evaluation.request.num_faces} faces, equal change of ±{evaluation.request.change:g} σ"
     return {title: rows, f"means over {', '.join(shared)}": means}
 
 
@@ -179,51 +206,52 @@ def _renamed(pairs: list[str]) -> dict[str, str]:
 
 def run(
     out: Path,
+    choice: MethodChoice,
+    faces: FaceChoice,
+    config: EvaluationConfig,
     *,
-    faces: int,
-    pilot: int,
-    names: list[str],
-    attributes: list[str],
-    axes: list[Path],
-    directions: list[Path],
-    rename: dict[str, str],
-    labels: str,
-    change: float,
-    truncation_psi: float,
-    seed: int,
-    batch_size: int,
-    judges: bool,
-    numbers: Path | None,
-    fit_only: bool,
+    labels: str = _GENERATOR,
+    independent: bool = False,
+    fit_only: bool = False,
+    numbers: Path | None = None,
 ) -> dict[str, Rows]:
-    """Fit, evaluate, and give the tables."""
+    """Fit the methods, evaluate them, and make the tables.
+
+    Args:
+        out: folder of fitted methods and readings.
+        choice: the methods.
+        faces: the faces.
+        config: settings of the evaluation.
+        labels: labels to fit to: a known generator, a file or a folder.
+        independent: whether independent networks read the images too.
+        fit_only: whether to stop after fitting.
+        numbers: file for the main numbers.
+    """
     generator = load_generator(_GENERATOR)
     dataset = load_labelled_latents(labels, generator)
     split = prepare(dataset)
-    methods, rows = gather(names, axes, directions, rename, split, generator, out)
+    methods, rows = gather(choice, split, generator, out)
     results = {"methods": rows}
     if fit_only:
         return results
-    z = jnp.asarray(sample_z(seed, faces, generator.z_dim))
+    identity: dict[str, Any] = {"face-api": FaceIdentity()}
+    networks = {}
+    if independent:
+        identity["mobileface"] = IndependentIdentity("mobileface")
+        networks["independent"] = IndependentNetworks(IndependentAttributes(INDEPENDENT_COLUMNS))
+    z = jnp.asarray(sample_z(faces.seed, faces.num_faces, generator.z_dim))
     evaluation = evaluate(
         generator,
         methods,
-        generator.mapping(z, truncation_psi=truncation_psi),
-        FaceAttributes(),
+        generator.mapping(z, truncation_psi=faces.truncation_psi),
+        Evaluators(FaceAttributes(), dataset, networks, identity),
+        config,
         out=out / "evaluation",
-        attribute_names=attributes,
-        reference=dataset,
-        identity={"face-api": FaceIdentity()}
-        | ({"mobileface": IndependentIdentity("mobileface")} if judges else {}),
-        judges={"independent": Judge(IndependentAttributes(INDEPENDENT_COLUMNS))} if judges else None,
-        change=change,
-        pilot=pilot,
-        batch_size=batch_size,
-        generator_name=_GENERATOR,
     )
     write_page(evaluation)
     if numbers is not None:
-        save_numbers(main_numbers(evaluation, truncation_psi=truncation_psi, seed=seed), numbers)
+        content = main_numbers(evaluation, truncation_psi=faces.truncation_psi, seed=faces.seed)
+        save_numbers(content, numbers)
     return results | tables(evaluation)
 
 
@@ -251,12 +279,16 @@ def main(
     truncation_psi: Annotated[float, typer.Option(help="of the faces")] = 0.7,
     seed: Annotated[int, typer.Option(help="of the faces; the labels are of seed 0")] = 99,
     batch_size: Annotated[int, typer.Option(help="images at once: 32 and more on an accelerator")] = 4,
-    judges: Annotated[
-        bool, typer.Option("--judges/--no-judges", help="ask networks too that no method has learnt from")
+    independent: Annotated[
+        bool,
+        typer.Option(
+            "--independent/--no-independent", help="measure by networks too that no method has learnt from"
+        ),
     ] = False,
     fit_only: Annotated[bool, typer.Option("--fit-only", help="fit the methods and render nothing")] = False,
     numbers: Annotated[
-        Path | None, typer.Option(help="also write the main numbers here, as they ship with a generator")
+        Path | None,
+        typer.Option(help="also write the main numbers here, in the form that ships with a generator"),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:
@@ -269,28 +301,25 @@ def main(
     python -m benchmarks.quality.compare_methods --out small --faces 8 --pilot 4 --attributes smile --methods covariance
     python -m benchmarks.quality.compare_methods --out comparison --fit-only
 
-    All are fitted to the labels that come with the default generator, or to --labels; "jaxedit" are the default axes.
-    The faces are those of another seed. Whatever is stopped goes on where it was when it is started again with the
-    same --out.
+    Methods are fitted to the shipped labels of the default generator, or to --labels. "jaxedit" are the default axes.
+    The faces are of another seed. Interrupted runs resume: start the script again with the same --out.
     """
     try:
         results = run(
             out,
-            faces=faces,
-            pilot=pilot,
-            names=_listed(methods),
-            attributes=_listed(attributes),
-            axes=axes or [],
-            directions=directions or [],
-            rename=_renamed(rename or []),
+            MethodChoice(_listed(methods), axes or [], directions or [], _renamed(rename or [])),
+            FaceChoice(faces, seed, truncation_psi),
+            EvaluationConfig(
+                targets=_listed(attributes),
+                change=change,
+                pilot=pilot,
+                batch_size=batch_size,
+                generator_name=_GENERATOR,
+            ),
             labels=labels,
-            change=change,
-            truncation_psi=truncation_psi,
-            seed=seed,
-            batch_size=batch_size,
-            judges=judges,
-            numbers=numbers,
+            independent=independent,
             fit_only=fit_only,
+            numbers=numbers,
         )
     except JaxeditError as error:
         typer.echo(f"error: {error}", err=True)

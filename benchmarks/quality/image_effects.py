@@ -1,9 +1,9 @@
-"""What the default axes do in images: effects, leakage and identity, read by the face networks.
+"""Effects of the default axes in images: effect, leakage and identity distance, read by the face networks.
 
     python -m benchmarks.quality.image_effects
     python -m benchmarks.quality.image_effects --num-latents 60 --amount 1 --json results.json
 
-The networks that gave the labels also give these marks, which flatters; latents are those of another seed.
+The networks that gave the labels also read these images, which flatters the axes. The latents are of another seed.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ import typer
 
 from benchmarks.reporting import Rows, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
-from jaxedit.evaluation.effects import effect_matrix
+from jaxedit.evaluation.effects import EffectsConfig, effect_matrix
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.pretrained.registry import load_axes, load_generator
 
@@ -27,9 +27,8 @@ def run(num_latents: int, amount: float, truncation_psi: float, seed: int, batch
     generator, axes = load_generator(_NAME), load_axes(_NAME)
     z = jnp.asarray(sample_z(seed, num_latents, generator.z_dim))
     w = generator.mapping(z, truncation_psi=truncation_psi)
-    effects = effect_matrix(
-        generator, axes, FaceAttributes(), w, amount=amount, identity=FaceIdentity(), batch_size=batch_size
-    )
+    config = EffectsConfig(amount=amount, batch_size=batch_size)
+    effects = effect_matrix(generator, axes, FaceAttributes(), w, config, identity=FaceIdentity())
     assert effects.identity_distance is not None
     rows: Rows = []
     for i, name in enumerate(effects.target_names):
@@ -53,7 +52,7 @@ def main(
     num_latents: Annotated[int, typer.Option(help="faces; each is rendered twice for each axis")] = 12,
     amount: Annotated[float, typer.Option(help="standard deviations, either way")] = 1.5,
     truncation_psi: Annotated[float, typer.Option(help="of the faces")] = 0.7,
-    seed: Annotated[int, typer.Option(help="of the faces; the axes were learnt on seed 0")] = 99,
+    seed: Annotated[int, typer.Option(help="of the faces; the axes were learnt from seed 0")] = 99,
     batch_size: Annotated[int, typer.Option(help="images at once")] = 4,
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:

@@ -89,7 +89,7 @@ def evaluate(
         IndependentAttributes,
         IndependentIdentity,
     )
-    from jaxedit.evaluation.comparison import TARGETS
+    from jaxedit.evaluation.config import TARGETS
     from jaxedit.evaluation.methods import load_direction_files
     from jaxedit.evaluation.report.comparison_page import write_page
     from jaxedit.inversion.lpips import MIN_SIZE
@@ -100,6 +100,13 @@ def evaluate(
 
     if faces < 2:
         raise InputError(f"faces: expected 2 or more, got {faces}")
+    config = evaluation.EvaluationConfig(
+        targets=TARGETS if attributes is None else parse_names(attributes),
+        change=change,
+        pilot=pilot,
+        batch_size=batch_size,
+        generator_name=generator,
+    )
     chosen = named_paths(axes or ([] if directions else [f"jaxedit={generator}"]))
     files = named_paths(directions or [])
     methods: list[evaluation.EditingMethod] = [
@@ -116,24 +123,22 @@ def evaluate(
             folder = independent_labels
             labels = load_labels(folder / "labels.npz" if folder.is_dir() else folder)
             reference = labels.select(classifier.names).values
-        networks["independent networks"] = evaluation.Judge(classifier, reference=reference)
+        networks["independent networks"] = evaluation.IndependentNetworks(classifier, reference=reference)
         identity["mobileface"] = IndependentIdentity("mobileface")
     z = jnp.asarray(sample_z(seed, faces, model.z_dim))
     result = evaluation.evaluate(
         model,
         methods,
         model.mapping(z, truncation_psi=truncation_psi),
-        FaceAttributes(),
+        evaluation.Evaluators(
+            FaceAttributes(),
+            reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
+            independent=networks,
+            identity=identity,
+            perceptual=load_lpips("alex") if lpips and model.resolution >= MIN_SIZE else None,
+        ),
+        config,
         out=out,
-        attribute_names=TARGETS if attributes is None else parse_names(attributes),
-        reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
-        identity=identity,
-        judges=networks,
-        perceptual=load_lpips("alex") if lpips and model.resolution >= MIN_SIZE else None,
-        change=change,
-        pilot=pilot,
-        batch_size=batch_size,
-        generator_name=generator,
     )
     print(result.summary())
     print(f"open {write_page(result)}")

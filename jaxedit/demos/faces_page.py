@@ -68,7 +68,7 @@ def write_page(
                 "These axes were measured beforehand, beside other methods fitted to the same labels and directions "
                 f"that others publish, on {evaluation['faces']} held-out faces: each method moved every face until the "
                 "attribute had changed by as much in the image. Leakage is how much the others of "
-                f"{', '.join(attribute_text(name) for name in evaluation['judged'])} then changed, relative to that; "
+                f"{', '.join(map(attribute_text, evaluation['leakage_attributes']))} then changed, relative to that; "
                 "identity is the distance of the face's descriptors before and after, of which 0.6 is about another "
                 "person's. A dash: the method did not bring the attribute so far.",
             ),

@@ -1,15 +1,15 @@
-"""What moving an axis does in the image, as a classifier sees it.
+"""Effects: what moving an axis changes in the image, as a classifier reads it.
 
 With G the generator, T the quantile-transformed classifier and w(i, a) the edit of axis i by a,
 
     effect_ij = mean over w of ½ (T_j(G(w(i, +a))) − T_j(G(w(i, −a)))),
 
-in standard deviations of attribute j. Good axes give a matrix near a · identity. The report that comes with learnt
-axes (`AttributeAxes.report.effects`) is the cheap relative: linear probes of the latents instead of T ∘ G.
+in standard deviations of attribute j. Good axes give a matrix near a · identity. The report of learnt axes
+(`AttributeAxes.report.effects`) has the same matrix by linear probes of the latents in place of T ∘ G.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +21,39 @@ from jaxedit.attributes.classifier import AttributeClassifier, as_argument
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.errors import InputError
+from jaxedit.evaluation.evaluators import Network
 from jaxedit.evaluation.report.contact_sheet import EditSteps
 from jaxedit.evaluation.thumbnails import padded_batches
 from jaxedit.generators.protocol import Generator
 
-Network = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch num_values"]]
-"""Images in [-1, 1] to numbers, such as `FaceIdentity`."""
+
+@dataclasses.dataclass(frozen=True)
+class EffectsConfig:
+    """Settings of `effect_matrix`.
+
+    Attributes:
+        amount: standard deviations by which each axis is moved either way, positive.
+        attribute_names: the axes to move, by default all.
+        batch_size: images at once: 4 suits a CPU, 32 and more an accelerator.
+
+    Raises:
+        InputError: if a number is out of its range.
+    """
+
+    amount: float = 1.0
+    attribute_names: Sequence[str] | None = None
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.amount) and self.amount > 0):
+            raise InputError(f"amount: expected a positive number of standard deviations, got {self.amount}")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size: expected 1 or more, got {self.batch_size}")
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageEffects:
-    """What edits change in the image.
+    """Changes by edits in the image.
 
     Attributes:
         target_names: of the axes that were moved.
@@ -49,7 +71,7 @@ class ImageEffects:
 
     @property
     def leakage(self) -> Float[np.ndarray, " num_targets"]:
-        """Mean magnitude of the effects on other attributes relative to that on the attribute itself."""
+        """Leakage of each target into all other measured attributes (`jaxedit.axes.leakage`)."""
         own = [self.measured_names.index(name) for name in self.target_names]
         return np.asarray(leakage_of_effects(self.effects, own))
 
@@ -59,11 +81,9 @@ def effect_matrix(
     axes: AttributeAxes,
     classifier: AttributeClassifier,
     w: Float[Array | np.ndarray, "..."],
+    config: EffectsConfig | None = None,
     *,
-    amount: float = 1.0,
-    attribute_names: Sequence[str] | None = None,
     identity: Network | None = None,
-    batch_size: int = 4,
     progress: bool = True,
 ) -> ImageEffects:
     """Measure the effects of edits in images. Memory does not grow with the number of latents.
@@ -73,19 +93,16 @@ def effect_matrix(
         axes: the axes to move.
         classifier: measures; it must know every attribute of the axes.
         w: the latents to edit, [num_latents, w_dim]: 2 images are made of each for each axis.
-        amount: standard deviations, positive.
-        attribute_names: the axes to move, by default all.
+        config: settings, by default `EffectsConfig()`.
         identity: gives identity descriptors, for the identity distance.
-        batch_size: images at once: 4 suits a CPU, 32 and more an accelerator.
         progress: whether to show a bar.
 
     Raises:
-        InputError: if an attribute is unknown to axes or classifier, or a number or shape does not fit.
+        InputError: if an attribute is unknown to axes or classifier, or a shape does not fit.
     """
-    targets = tuple(axes.attribute_names if attribute_names is None else attribute_names)
+    config = EffectsConfig() if config is None else config
+    targets = tuple(axes.attribute_names if config.attribute_names is None else config.attribute_names)
     columns = _columns(axes, classifier)
-    if not amount > 0:
-        raise InputError(f"amount: expected a positive number of standard deviations, got {amount}")
     if w.ndim != 2 or not len(w):
         raise InputError(f"w: expected latents [num_latents, w_dim], got shape {list(w.shape)}")
     w = jnp.asarray(w, jnp.float32)
@@ -95,9 +112,9 @@ def effect_matrix(
     with tqdm(total=total, desc="effects", unit="image", disable=not progress) as bar:
 
         def measured(latents: Array) -> list[np.ndarray]:
-            """What each network says of the images, in host memory."""
+            """Readings of each network, in host memory."""
             parts: list[list[np.ndarray]] = []
-            for rows, batch in padded_batches(latents, batch_size):
+            for rows, batch in padded_batches(latents, config.batch_size):
                 count = rows.stop - rows.start
                 parts.append(
                     [np.asarray(values)[:count] for values in _measure_latents(generator, networks, batch)]
@@ -108,7 +125,7 @@ def effect_matrix(
         before = None if identity is None else measured(w)[1]
         effects, distances = [], []
         for name in targets:
-            up, down = (measured(axes.edit(w, {name: sign * amount})) for sign in (1.0, -1.0))
+            up, down = (measured(axes.edit(w, {name: sign * config.amount})) for sign in (1.0, -1.0))
             positions = [axes.quantile_transform.transform(side[0][:, columns]) for side in (up, down)]
             effects.append(0.5 * np.asarray(positions[0] - positions[1], np.float64).mean(0))
             if before is not None:
@@ -118,7 +135,7 @@ def effect_matrix(
     return ImageEffects(
         targets,
         tuple(axes.attribute_names),
-        amount,
+        config.amount,
         np.stack(effects).astype(np.float32),
         np.asarray(distances, np.float32) if before is not None else None,
     )
@@ -133,11 +150,11 @@ def effects_of_steps(
     batch_size: int = 8,
     progress: bool = True,
 ) -> ImageEffects:
-    """The same from images that were rendered for contact sheets: at no cost but that of measuring.
+    """The effects in images that were rendered for contact sheets: only measuring costs time.
 
     Args:
         faces: the steps of one or more faces, all with the same attributes, amounts and size.
-        axes: along which they were edited.
+        axes: the axes along which they were edited.
         classifier: measures; it must know every attribute of the axes.
         amount: standard deviations; `faces` must hold the steps to either side.
         batch_size: images that are measured at once.
@@ -165,11 +182,11 @@ def effects_of_steps(
 
 
 def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
-    """Where the classifier has the attributes of the axes."""
+    """The classifier's columns of the attributes of the axes."""
     missing = [name for name in axes.attribute_names if name not in classifier.names]
     if missing:
         raise InputError(
-            f"classifier: expected one that measures the axes' attributes, it does not know {', '.join(missing)}"
+            f"classifier: expected one that measures the attributes of the axes, it does not know {', '.join(missing)}"
         )
     return [classifier.names.index(name) for name in axes.attribute_names]
 
@@ -178,7 +195,7 @@ def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
 def _measure_latents(
     generator: Generator, networks: list[Network], w: Float[Array, "batch w_dim"]
 ) -> list[Float[Array, "batch num_values"]]:
-    """What each network says of the images of latents."""
+    """Readings of each network, of the images of latents."""
     images = jnp.clip(generator.synthesis(w), -1, 1)
     return [network(images) for network in networks]
 
@@ -187,5 +204,5 @@ def _measure_latents(
 def _measure_pixels(
     network: Network, pixels: Float[Array, "batch height width 3"]
 ) -> Float[Array, "batch num_values"]:
-    """What a network says of images of 0…255."""
+    """Readings of a network, of images of 0…255."""
     return network(pixels / 127.5 - 1)

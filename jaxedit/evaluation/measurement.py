@@ -1,9 +1,8 @@
-"""Images of edited latents, looked at by several networks in one pass."""
+"""Measurement: renders edited latents and has all evaluators read each image, in one pass."""
 
-import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from tqdm import tqdm
 
-from jaxedit.attributes.classifier import AttributeClassifier, as_argument
+from jaxedit.attributes.classifier import as_argument
 from jaxedit.errors import InputError
-from jaxedit.evaluation.effects import Network
-from jaxedit.evaluation.readings import Reading
+from jaxedit.evaluation.evaluators import Evaluators
+from jaxedit.evaluation.readings import Readings
 from jaxedit.evaluation.thumbnails import downscale, padded_batches, render_thumbnails
 from jaxedit.generators.protocol import Generator
 from jaxedit.latents.seed_stream import fingerprint
-
-PerceptualDistance = Callable[
-    [Float[Array, "batch height width 3"], Float[Array, "batch height width 3"]], Float[Array, " batch"]
-]
-"""Two batches of images in [-1, 1] to the distance of each pair, such as LPIPS."""
 
 Edit = Callable[
     [Float[Array, "batch w_dim"], Float[Array, " batch"]],
@@ -34,98 +28,35 @@ PERCEPTUAL_SIZE = 256
 """Height and width of the images between which perceptual distances are taken."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Judge:
-    """A further opinion: networks that the method under evaluation was not made with.
+class Measurement:
+    """Renders edited faces and has them read, batch after batch of one size: one compilation for W, one for W+.
 
     Attributes:
-        classifier: measures raw values.
-        attributes: the attribute that each column stands for; several may stand for one, which is then the mean of
-            their changes. By default a column's name up to an "@": "age@one" and "age@two" stand for age.
-        reference: raw values of further unedited images, which help the evaluated ones to fix what one standard
-            deviation is.
+        generator: makes the images.
+        evaluators: read them.
+        w: latents of the unedited faces, [num_faces, w_dim].
+        batch_size: images at once.
+        bar: progress, in images.
     """
-
-    classifier: AttributeClassifier
-    attributes: Mapping[str, str] | None = None
-    reference: Float[Array | np.ndarray, "num_reference num_columns"] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns of the classifier."""
-        return tuple(self.classifier.names)
-
-    @property
-    def attribute_of_column(self) -> tuple[str, ...]:
-        """The attribute that each column stands for.
-
-        Raises:
-            InputError: if `attributes` lacks a column.
-        """
-        if self.attributes is None:
-            return tuple(column.split("@")[0] for column in self.columns)
-        missing = [column for column in self.columns if column not in self.attributes]
-        if missing:
-            raise InputError(f"judge: expected an attribute for each column, {', '.join(missing)} has none")
-        return tuple(self.attributes[column] for column in self.columns)
-
-
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """Everything that looks at an image.
-
-    Attributes:
-        classifier: measures the attributes by which methods are set to equal change.
-        judges: further opinions.
-        identities: networks of identity descriptors, which are compared by Euclidean distance: √(2 − 2 cos) for
-            descriptors of length one.
-        perceptual: a distance of two images, or None.
-    """
-
-    classifier: AttributeClassifier
-    judges: Mapping[str, Judge]
-    identities: Mapping[str, Network]
-    perceptual: PerceptualDistance | None
-
-    @functools.cached_property
-    def networks(self) -> dict[str, Callable[[Array], Array]]:
-        """All networks that look at single images, as arguments of compiled functions."""
-        return (
-            {"values": as_argument(self.classifier)}
-            | {f"judge.{name}": as_argument(judge.classifier) for name, judge in self.judges.items()}
-            | {f"descriptor.{name}": as_argument(network) for name, network in self.identities.items()}
-        )
-
-    def describe(self) -> dict[str, object]:
-        """What a folder of readings must have been read by."""
-        return {
-            "classifier": list(self.classifier.names),
-            "judges": {name: list(judge.columns) for name, judge in self.judges.items()},
-            "identities": list(self.identities),
-            "perceptual": self.perceptual is not None,
-        }
-
-
-class Camera:
-    """Renders edited faces and has them read, batch after batch of one size: one compilation for W, one for W+."""
 
     def __init__(
         self,
         generator: Generator,
-        panel: Panel,
+        evaluators: Evaluators,
         w: Float[Array | np.ndarray, "num_faces w_dim"],
         batch_size: int,
         bar: tqdm,
     ) -> None:
         self.generator = generator
-        self.panel = panel
+        self.evaluators = evaluators
         self.w = np.asarray(w, np.float32)
         self.batch_size = min(batch_size, len(self.w))
         self.bar = bar
-        self._perceptual = None if panel.perceptual is None else as_argument(panel.perceptual)  # type: ignore[arg-type]
+        distance = evaluators.perceptual
+        self._perceptual = None if distance is None else as_argument(distance)  # type: ignore[arg-type]
 
     def fingerprint(self, edit: Edit, faces: int = 4) -> Float[np.ndarray, " two_faces"]:
-        """Numbers by which what a method does is recognized: how far ±1 moves the first faces in a fixed direction.
+        """Numbers that differ between methods: how far ±1 moves the first faces along a fixed random direction.
 
         Raises:
             InputError: if the edited latents have another shape than they should.
@@ -135,28 +66,27 @@ class Camera:
         for side in (-1.0, 1.0):
             moved = self._checked(edit(some, jnp.full(faces, side, jnp.float32)), faces)
             moves = np.asarray(moved - (some if moved.ndim == 2 else some[:, None]))
-            moves = np.where(
-                np.isfinite(moves), moves, 0
-            )  # what is not finite is refused when it is rendered
+            # Latents that are not finite are refused when they are rendered.
+            moves = np.where(np.isfinite(moves), moves, 0)
             numbers.append(fingerprint(moves.reshape(faces, -1)))
         return np.concatenate(numbers)
 
-    def read_unedited(self) -> Reading:
-        """The unedited faces, with their descriptors and without distances."""
+    def read_unedited(self) -> Readings:
+        """Readings of the unedited faces, with their descriptors and without distances."""
         return self._read(self.w, np.zeros(len(self.w), np.float32), lambda w, _: w, None)
 
     def read_edited(
-        self, edit: Edit, amounts: Float[np.ndarray, " num_steps"], faces: int, unedited: Reading
-    ) -> Reading:
-        """The first faces at each amount, as arrays [num_steps, faces, ...].
+        self, edit: Edit, amounts: Float[np.ndarray, " num_steps"], faces: int, unedited: Readings
+    ) -> Readings:
+        """Readings of the first faces at each amount, as arrays [num_steps, faces, ...].
 
         Raises:
             InputError: if an edited latent or a reading is not finite or of another shape than it should be.
         """
         step, face = (index.ravel() for index in np.indices((len(amounts), faces)))
-        reading = self._read(self.w[face], np.asarray(amounts, np.float32)[step], edit, face)
+        readings = self._read(self.w[face], np.asarray(amounts, np.float32)[step], edit, face)
         result = {}
-        for key, values in reading.items():
+        for key, values in readings.items():
             kind, _, name = key.partition(".")
             if kind == "descriptor":
                 key = f"identity.{name}"
@@ -170,7 +100,7 @@ class Camera:
         """Small images of the first faces at each amount."""
         step, face = (index.ravel() for index in np.indices((len(amounts), faces)))
         w, steps = jnp.asarray(self.w[face]), jnp.asarray(np.asarray(amounts, np.float32)[step])
-        # In batches of one size here too: a method may hold a compiled program for each size that it has met.
+        # Batches of one size here too: a method may compile a program for each size.
         parts = []
         for (_, some), (rows, amount) in zip(
             padded_batches(w, self.batch_size), padded_batches(steps, self.batch_size), strict=True
@@ -191,15 +121,15 @@ class Camera:
         amounts: Float[np.ndarray, " rows"],
         edit: Edit,
         faces: np.ndarray | None,
-    ) -> Reading:
-        """Row by row. `faces` says of which face each row is an edit, None that there is no edit."""
+    ) -> Readings:
+        """Readings of a row of latents. `faces`: the face that each row is an edit of; None without edits."""
         parts: dict[str, list[np.ndarray]] = {}
         pending: tuple[int, Array, dict[str, Array]] | None = None
         perceptual = None if faces is None else self._perceptual
         batches = zip(
             padded_batches(w, self.batch_size), padded_batches(amounts, self.batch_size), strict=True
         )
-        # The next batch is under way on the device while the last one's results are fetched.
+        # The device works on the next batch while the last one's results are fetched.
         for item in itertools.chain(batches, [None]):
             running = None
             if item is not None:
@@ -209,7 +139,7 @@ class Camera:
                 if perceptual is not None and faces is not None:
                     mine = faces[rows]
                     before = jnp.asarray(self._originals[np.resize(mine, len(some))])
-                values = _look(self.generator, self.panel.networks, perceptual, edited, before)
+                values = _read_images(self.generator, self.evaluators.networks, perceptual, edited, before)
                 running = (rows.stop - rows.start, edited, values)
             if pending is not None:
                 count, edited, values = pending
@@ -219,16 +149,16 @@ class Camera:
                     parts.setdefault(key, []).append(np.asarray(read, np.float32)[:count])
                 self.bar.update(count)
             pending = running
-        reading = {key: np.concatenate(arrays) for key, arrays in parts.items()}
-        for key, array in reading.items():
+        readings = {key: np.concatenate(arrays) for key, arrays in parts.items()}
+        for key, array in readings.items():
             if not np.isfinite(array).all():
                 raise InputError(
                     f"{key}: expected finite readings, got NaN or infinity for {(~np.isfinite(array)).sum()}"
                 )
-        return reading
+        return readings
 
     def _checked(self, edited: Array, batch: int) -> Array:
-        """Raise unless a method has given latents of W or W+."""
+        """The edited latents; raises unless they are of W or W+."""
         width, layers = self.generator.w_dim, self.generator.num_ws
         if edited.shape not in ((batch, width), (batch, layers, width)):
             raise InputError(
@@ -239,14 +169,14 @@ class Camera:
 
 
 @jax.jit
-def _look(
+def _read_images(
     generator: Generator,
     networks: dict[str, Callable[[Array], Array]],
     perceptual: Callable[[Array, Array], Array] | None,
     w: Float[Array, "batch *style w_dim"],
     before: UInt8[Array, "batch size size 3"] | None,
 ) -> dict[str, Array]:
-    """What each network says of the images of latents."""
+    """Renders latents and reads the images by each network. `before`: unedited images, as pixels 0…255."""
     images = jnp.clip(generator.synthesis(w), -1, 1)
     values = {key: network(images) for key, network in networks.items()}
     if perceptual is not None and before is not None:

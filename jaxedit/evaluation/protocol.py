@@ -1,45 +1,37 @@
-"""How a method is measured on an attribute, stage by stage.
+"""The protocol: how a method is measured on a target, stage by stage.
 
 1. Search: a few faces at a wide grid of amounts to either side. The mean change of the target over the amount tells
-   roughly at which two amounts it is ± `change`: a method may have any unit.
-2. Refined: the faces of the pilot at these amounts, which are corrected in proportion, up to the amount of the largest
-   change; again where they were off by much.
-3. Faces: all of them at the two amounts.
+   roughly which two amounts change it by ± `change`: a method may have any unit.
+2. Refined: the pilot's faces at these amounts, which are then corrected in proportion, up to the amount of the largest
+   change. Repeated where they were far off.
+3. Faces: all faces at the two amounts.
 4. Slider: the pilot's faces at ±½, ±1½ and ±2 of the amounts.
 5. Calibration: where the method takes values in the attribute's own unit, the pilot's faces at some of them.
 
-Each stage is kept (see `record`) and not gone through again.
+Each stage is a unit of the evaluation's folder (`readings`). Stages that are there are not measured again.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from jaxedit.errors import InputError
+from jaxedit.evaluation.config import EvaluationConfig, EvaluationRequest
 from jaxedit.evaluation.equal_change import amount_of_change
-from jaxedit.evaluation.measurement import Camera, Edit
+from jaxedit.evaluation.measurement import Edit, Measurement
 from jaxedit.evaluation.methods import CalibratedMethod, EditingMethod
-from jaxedit.evaluation.readings import (
-    Job,
-    Reading,
-    near,
-    positions_of,
-    read_unit,
-    unedited_images_path,
-    unedited_path,
-    unit_path,
-    write_unit,
-)
+from jaxedit.evaluation.readings import UNEDITED, UNEDITED_IMAGES, Readings, unit_name
+from jaxedit.evaluation.scales import in_standard_deviations
 from jaxedit.evaluation.scores import SLIDER
 from jaxedit.labels.quantile_transform import QuantileTransform
 from jaxedit.latents.seed_stream import fingerprint
+from jaxedit.storage.runs import RunFolder
 
 SEARCH_FACES = 8
-"""Of the pilot, with which the search does."""
+"""Faces of the search, the first of the pilot."""
 
 SHEET_SIZE = 192
 """Height and width of the images that are kept."""
@@ -48,114 +40,111 @@ REFINEMENTS = 2
 """How often the amounts of equal change are tried and corrected, at most: the grid alone can be off by a third."""
 
 _NEAR_ENOUGH = 0.05
+"""Relative error of the change at which the amounts are not corrected again."""
+
 _BETWEEN = tuple(position for position in SLIDER if abs(position) not in (0.0, 1.0))
 _SHOWN = (-2.0, -1.0, 1.0, 2.0)
 
 
-class Stages:
-    """The measurements of one call."""
+class EqualChangeProtocol:
+    """The protocol on the faces of one evaluation.
+
+    Attributes:
+        run: keeps the readings.
+        request: what was asked for.
+        config: settings.
+        measurement: renders and reads the faces.
+    """
 
     def __init__(
-        self,
-        out: Path,
-        job: Job,
-        camera: Camera,
-        amounts: Float[np.ndarray, " num_amounts"],
-        sheet_faces: int,
+        self, run: RunFolder, request: EvaluationRequest, config: EvaluationConfig, measurement: Measurement
     ) -> None:
-        self.out, self.job, self.camera, self.sheet_faces = out, job, camera, sheet_faces
-        self.grid = np.concatenate([-amounts[::-1], amounts])
-        self.search = min(SEARCH_FACES, job.pilot)
-        self._verified = False
+        self.run, self.request, self.config, self.measurement = run, request, config, measurement
+        amounts = np.asarray(config.amounts, np.float32)
+        self._grid = np.concatenate([-amounts[::-1], amounts])
+        self._search_faces = min(SEARCH_FACES, request.pilot)
+        self._sheet_faces = min(config.sheet_faces, request.num_faces)
+        self._is_verified = False
 
-    def cost(
-        self, method: EditingMethod, attribute: str, requests: Mapping[str, Sequence[float]] | None
-    ) -> int:
-        """How many images a method and an attribute take."""
-        pilot = self.search * len(self.grid) + self.job.pilot * (2 + len(_BETWEEN))
-        column = self.job.measured.index(attribute)
-        asked = len((requests or {}).get(attribute, ())) or (
-            len(_YEARS) if self.job.units[column] == "years" else _NUM_REQUESTS
+    def num_images(self, method: EditingMethod, attribute: str) -> int:
+        """How many images a method and a target take, if their amounts need one refinement."""
+        request, column = self.request, self.request.measured.index(attribute)
+        asked = len(self.config.requests.get(attribute, ())) or (
+            len(_YEARS) if request.units[column] == "years" else _NUM_REQUESTS
         )
-        calibration = self.job.pilot * asked if isinstance(method, CalibratedMethod) else 0
-        return pilot + 2 * self.job.num_faces + calibration + len(_SHOWN) * self.sheet_faces
+        return (
+            self._search_faces * len(self._grid)
+            + request.pilot * (2 + len(_BETWEEN))
+            + 2 * request.num_faces
+            + (request.pilot * asked if isinstance(method, CalibratedMethod) else 0)
+            + len(_SHOWN) * self._sheet_faces
+        )
 
-    def unedited(self) -> Reading:
-        """The readings of the unedited faces.
-
-        Raises:
-            InputError: if the folder holds those of others.
-        """
-        path, when = unedited_path(self.out), {"w": fingerprint(self.camera.w)}
-        found = read_unit(path, {})
-        if found is None:
-            self._verified = True
-            reading = self.camera.read_unedited()
-            write_unit(path, reading, when)
-            return reading
-        if found["when.w"].shape != when["w"].shape or not near(found["when.w"], when["w"]):
-            raise InputError(f"{self.out}: holds an evaluation on other faces; give another folder")
-        self._skip(len(self.camera.w))
-        return found
+    def unedited(self) -> Readings:
+        """The readings of the unedited faces."""
+        found = self.run.read(UNEDITED)
+        if found is not None:
+            self._skip(len(self.measurement.w))
+            return found
+        self._is_verified = True
+        readings = self.measurement.read_unedited()
+        self.run.write(UNEDITED, readings, under={"w": fingerprint(self.measurement.w)}, compressed=True)
+        return readings
 
     def measure(
-        self,
-        method: EditingMethod,
-        attribute: str,
-        unedited: Reading,
-        scale: QuantileTransform,
-        requests: Mapping[str, Sequence[float]] | None,
+        self, method: EditingMethod, attribute: str, unedited: Readings, scale: QuantileTransform
     ) -> None:
-        """All units of a method and an attribute, those that are there already excepted."""
-        job = self.job
+        """Go through all stages of a method and a target, except those that the folder holds already."""
+        request, column = self.request, self.request.measured.index(attribute)
 
         def edit(w: Array, amounts: Array) -> Array:
             return method.edit(w, attribute, amounts)
 
-        mark = self.camera.fingerprint(edit)
+        method_fingerprint = self.measurement.fingerprint(edit)
 
-        def read(unit: str, how: Edit, amounts: np.ndarray, faces: int, **more: np.ndarray) -> Reading:
-            when = {"method": mark, "amounts": amounts, "faces": np.asarray(faces)}
-            path = unit_path(self.out, method.name, attribute, unit)
-            found = read_unit(path, when)
+        def read(stage: str, how: Edit, amounts: np.ndarray, faces: int, **more: np.ndarray) -> Readings:
+            unit = unit_name(method.name, attribute, stage)
+            under = {"method": method_fingerprint, "amounts": amounts, "faces": np.asarray(faces)}
+            found = self.run.read(unit, under=under)
             if found is not None:
                 self._skip(len(amounts) * faces)
                 return found
             self._verify(unedited)
-            reading = self.camera.read_edited(how, amounts, faces, unedited)
-            reading |= {"amounts": np.asarray(amounts, np.float32), **more}
-            write_unit(path, reading, when)
-            return reading
+            readings = self.measurement.read_edited(how, amounts, faces, unedited)
+            readings |= {"amounts": np.asarray(amounts, np.float32), **more}
+            self.run.write(unit, readings, under=under, compressed=True)
+            return readings
 
-        search = read("search", edit, self.grid, self.search)
-        column = job.measured.index(attribute)
+        search = read("search", edit, self._grid, self._search_faces)
         ends, furthest = self._ends(search, unedited, scale, column)
         for number in range(1, REFINEMENTS + 1):
             if number > 1:
-                self._expect(len(ends) * job.pilot)
-            refined = read(f"refined-{number}", edit, ends, job.pilot)
-            seen = np.array([-1, 1]) * self._mean_changes(refined, unedited, scale, column)[1]
-            if (np.abs(seen - job.change) <= _NEAR_ENOUGH * job.change).all():
+                self._expect(len(ends) * request.pilot)
+            refined = read(f"refined-{number}", edit, ends, request.pilot)
+            reached = np.array([-1, 1]) * self._mean_changes(refined, unedited, scale, column)[1]
+            if (np.abs(reached - request.change) <= _NEAR_ENOUGH * request.change).all():
                 break
-            # The few faces of the search only say where to begin: where curves are flat they are off by a factor. But
-            # beyond the largest change that they saw a method has left the images that the generator knows.
-            further = np.abs(ends) * np.clip(job.change / np.maximum(seen, 1e-9), 0.5, 1.5)
-            ends = (np.sign(ends) * np.minimum(further, np.maximum(furthest, np.abs(ends)))).astype(
-                np.float32
-            )
-        read("faces", edit, ends, job.num_faces)
-        read("slider", edit, self._slider(_BETWEEN, ends), job.pilot, positions=np.asarray(_BETWEEN))
+            # The few faces of the search are off by a factor where curves are flat. But beyond the largest change that
+            # they reached, a method has left the images that the generator knows.
+            further = np.abs(ends) * np.clip(request.change / np.maximum(reached, 1e-9), 0.5, 1.5)
+            sizes = np.minimum(further, np.maximum(furthest, np.abs(ends)))
+            ends = (np.sign(ends) * sizes).astype(np.float32)
+        read("faces", edit, ends, request.num_faces)
+        read("slider", edit, _slider_amounts(_BETWEEN, ends), request.pilot, positions=np.asarray(_BETWEEN))
         if isinstance(method, CalibratedMethod):
-            values = (requests or {}).get(attribute) or default_requests(scale, column, job.units[column])
+            values = self.config.requests.get(attribute)
+            if values is None:
+                values = default_requests(scale, column, request.units[column])
 
             def edit_to(w: Array, amounts: Array) -> Array:
                 return method.edit_to(w, attribute, amounts)
 
-            read("calibration", edit_to, np.asarray(values, np.float32), job.pilot)
-        self._keep_images(method, attribute, edit, self._slider(_SHOWN, ends), mark)
+            read("calibration", edit_to, np.asarray(values, np.float32), request.pilot)
+        amounts = _slider_amounts(_SHOWN, ends)
+        self._keep_images(unit_name(method.name, attribute, "images"), edit, amounts, method_fingerprint)
 
     def _ends(
-        self, search: Reading, unedited: Reading, scale: QuantileTransform, column: int
+        self, search: Readings, unedited: Readings, scale: QuantileTransform, column: int
     ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
         """About the amounts of equal change (down, up), and the sizes of those of the largest change."""
         amounts, means = self._mean_changes(search, unedited, scale, column)
@@ -163,74 +152,76 @@ class Stages:
         for side in (-1.0, 1.0):
             mine = amounts * side > 0
             sizes, changes = side * amounts[mine], side * means[mine]
-            ends.append(side * amount_of_change(sizes, changes, self.job.change))
+            ends.append(side * amount_of_change(sizes, changes, self.request.change))
             largest = sizes[np.argmax(changes)]
             furthest.append(1.5 * largest if largest == sizes.max() else largest)
         return np.asarray(ends, np.float32), np.asarray(furthest)
 
     def _mean_changes(
-        self, unit: Reading, unedited: Reading, scale: QuantileTransform, column: int
+        self, readings: Readings, unedited: Readings, scale: QuantileTransform, column: int
     ) -> tuple[Float[np.ndarray, " num_amounts"], Float[np.ndarray, " num_amounts"]]:
-        """Amounts of a unit, and the mean change of the target at each."""
-        before = positions_of(scale, unedited["values"])[:, column]
-        after = positions_of(scale, unit["values"])[:, :, column]
-        return unit["amounts"].astype(np.float64), (after - before[: after.shape[1]]).mean(1)
-
-    @staticmethod
-    def _slider(positions: Sequence[float], ends: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " n"]:
-        """Amounts at positions of the slider, of which ±1 are the ends."""
-        return np.asarray([abs(p) * ends[0 if p < 0 else 1] for p in positions], np.float32)
+        """Amounts of a stage, and the mean change of the target at each, in standard deviations."""
+        before = in_standard_deviations(scale, unedited["values"])[:, column]
+        after = in_standard_deviations(scale, readings["values"])[:, :, column]
+        return readings["amounts"].astype(np.float64), (after - before[: after.shape[1]]).mean(1)
 
     def _keep_images(
-        self, method: EditingMethod, attribute: str, edit: Edit, amounts: np.ndarray, mark: np.ndarray
+        self, unit: str, edit: Edit, amounts: np.ndarray, method_fingerprint: np.ndarray
     ) -> None:
-        """Images of some faces, for contact sheets."""
-        if not self.sheet_faces:
+        """Keep images of some faces, for contact sheets."""
+        faces, measurement = self._sheet_faces, self.measurement
+        if not faces:
             return
-        faces, resolution = self.sheet_faces, self.camera.generator.resolution
-        size = min(SHEET_SIZE, resolution)
-        when = {"method": mark, "amounts": amounts, "faces": np.asarray(faces)}
-        path = unit_path(self.out, method.name, attribute, "images")
-        if read_unit(path, when) is None:
-            images = self.camera.thumbnails(edit, amounts, faces, size)
-            write_unit(path, {"images": images, "positions": np.asarray(_SHOWN)}, when)
+        size = min(SHEET_SIZE, measurement.generator.resolution)
+        under = {"method": method_fingerprint, "amounts": amounts, "faces": np.asarray(faces)}
+        if self.run.read(unit, under=under) is None:
+            images = measurement.thumbnails(edit, amounts, faces, size)
+            content = {"images": images, "positions": np.asarray(_SHOWN)}
+            self.run.write(unit, content, under=under, compressed=True)
         else:
             self._skip(len(amounts) * faces)
-        path = unedited_images_path(self.out)
-        if read_unit(path, {"faces": np.asarray(faces)}) is None:
-            images = self.camera.thumbnails(lambda w, _: w, np.zeros(1, np.float32), faces, size)[0]
+        under = {"faces": np.asarray(faces)}
+        if self.run.read(UNEDITED_IMAGES, under=under) is None:
+            images = measurement.thumbnails(lambda w, _: w, np.zeros(1, np.float32), faces, size)[0]
             self._expect(len(images))
-            write_unit(path, {"images": images}, {"faces": np.asarray(faces)})
+            self.run.write(UNEDITED_IMAGES, {"images": images}, under=under, compressed=True)
 
-    def _verify(self, unedited: Reading) -> None:
-        """Raise unless generator and networks read the first faces as they did when the folder was begun."""
-        if self._verified:
+    def _verify(self, unedited: Readings) -> None:
+        """Raise unless generator and evaluators read the first faces as they did when the folder was begun."""
+        if self._is_verified:
             return
-        self._verified = True
-        some = Camera(
-            self.camera.generator,
-            self.camera.panel,
-            self.camera.w[: self.camera.batch_size],
-            self.camera.batch_size,
+        self._is_verified = True
+        measurement = self.measurement
+        first = Measurement(
+            measurement.generator,
+            measurement.evaluators,
+            measurement.w[: measurement.batch_size],
+            measurement.batch_size,
             tqdm(disable=True),
-        ).read_unedited()
-        for key, values in some.items():
+        )
+        for key, values in first.read_unedited().items():
             spread = unedited[key].std(0) + 1e-6
             if (np.abs(values - unedited[key][: len(values)]) / spread).max() > 0.05:
                 raise InputError(
-                    f"{self.out}: holds readings of another generator or of other networks ({key}); "
+                    f"{self.run.path}: holds readings of another generator or of other networks ({key}); "
                     "give another folder"
                 )
 
     def _expect(self, images: int) -> None:
-        """Count on more images than `cost` said."""
-        self.camera.bar.total = (self.camera.bar.total or 0) + images
+        """Count on more images than `num_images` said."""
+        self.measurement.bar.total = (self.measurement.bar.total or 0) + images
 
     def _skip(self, images: int) -> None:
-        bar = self.camera.bar
+        """Count images that were read by an earlier run."""
+        bar = self.measurement.bar
         if not bar.disable:
             bar.initial += images  # keeps the throughput that of the work done now
             bar.update(images)
+
+
+def _slider_amounts(positions: Sequence[float], ends: Float[np.ndarray, " 2"]) -> Float[np.ndarray, " n"]:
+    """Amounts at positions of the slider, of which ±1 are the ends."""
+    return np.asarray([abs(p) * ends[0 if p < 0 else 1] for p in positions], np.float32)
 
 
 _YEARS = (20.0, 30.0, 40.0, 50.0, 60.0, 70.0)

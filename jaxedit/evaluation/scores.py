@@ -1,23 +1,4 @@
-"""Scores of one method on one attribute from what was read of each face, with bootstrap intervals.
-
-With T the quantile-transformed networks, G the generator, t the target, w(±) the latents edited to either side, and
-s = ±1,
-
-    d_j(face, s) = s (T_j(G(w(s))) − T_j(G(w)))            change towards the side, in standard deviations of j
-    m_j(s)       = mean over faces of d_j(face, s)
-    leakage      = mean over s of  mean over judged j ≠ t of |m_j(s)|                     / m_t(s)
-    absolute     = mean over s of  mean over judged j ≠ t of mean over faces |d_j(face, s)| / m_t(s)
-    effect_j     = change · mean over s of m_j(s) / m_t(s)          ½ (up − down), at exactly equal target change
-    identity     = change · mean over s of mean over faces distance(face, s) / m_t(s)
-
-Leakage asks what a method changes in the same way on all faces; absolute leakage also counts what it changes in
-opposite ways on different faces, and the networks' own noise.
-
-Intervals are percentiles over resampled faces. The same resamples serve all methods, so that differences of two
-methods can be taken sample by sample. Resampling |m| near 0 is biased upwards: in the resamples the signs of m_j are
-held at those of the faces themselves. `leakage_floor` is what leakage would be expected to come to on so few faces if
-nothing leaked at all.
-"""
+"""Scores of one method on one target, computed from readings alone."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -25,71 +6,44 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxedit.axes.leakage import leakage
+from jaxedit.errors import InputError
+from jaxedit.evaluation.config import EvaluationRequest
+from jaxedit.evaluation.readings import UNEDITED, Readings, unit_name
+from jaxedit.evaluation.scales import in_standard_deviations, load_scales
+from jaxedit.evaluation.statistics import (
+    Estimate,
+    FaceChanges,
+    both_sides,
+    by_side,
+    mean_changes,
+    monotone_share,
+    resampling_weights,
+)
+from jaxedit.storage.runs import RunFolder
 
 SLIDER = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
-"""Positions of a slider of which 1 is the amount of equal change, where it is tested for being monotone."""
-
-MONOTONE_TOLERANCE = 0.02
-"""Standard deviations by which the target may fall from one position of the slider to the next."""
-
-_LEAST = 0.1
-"""Of the wanted change: below this a side has not moved, and nothing is divided by it."""
+"""Positions of a slider of which ±1 are the amounts of equal change, where it is tested for being monotone."""
 
 REACHED = 0.8
-"""Of the wanted change: from here on a side has reached it."""
+"""Share of the wanted change from which on a side has reached it."""
+
+_SIGNS = np.asarray([-1.0, 1.0])[:, None, None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval over resampled faces.
+class IndependentScores:
+    """Scores by a group of independent networks, on the same images.
 
     Attributes:
-        value: from all faces; NaN where it is not defined.
-        low: 2.5th percentile.
-        high: 97.5th percentile.
-        samples: the number from each resample. The same place means the same faces in every estimate.
-    """
-
-    value: float
-    low: float
-    high: float
-    samples: Float[np.ndarray, " num_resamples"] = dataclasses.field(repr=False, compare=False)
-
-    @classmethod
-    def of(cls, values: Float[np.ndarray, " one_and_num_resamples"]) -> "Estimate":
-        """From the value on all faces, followed by those of the resamples."""
-        values = np.asarray(values, np.float64)
-        value, samples = float(values[0]), values[1:]
-        if not np.isfinite(value) or not len(samples) or not np.isfinite(samples).any():
-            return cls(value, float("nan"), float("nan"), samples)
-        low, high = np.nanpercentile(samples, [2.5, 97.5])
-        return cls(value, float(low), float(high), samples)
-
-    def minus(self, other: "Estimate") -> "Estimate":
-        """The paired difference: both on the same resampled faces."""
-        return Estimate.of(np.append(self.value - other.value, self.samples - other.samples))
-
-    @staticmethod
-    def mean(estimates: Sequence["Estimate"]) -> "Estimate":
-        """The mean of several on the same resampled faces."""
-        return Estimate.of(np.mean([np.append(e.value, e.samples) for e in estimates], axis=0))
-
-
-@dataclasses.dataclass(frozen=True)
-class JudgeScores:
-    """What a further opinion makes of the same images.
-
-    Attributes:
-        target_change: of the judge's own reading of the target, mean over both sides, at the amounts at which the
-            labeling networks see `change`; None if it does not measure the target.
-        attribute_names: of the judged attributes that it measures, without the target: those that leak.
-        leakage: at equal change in the judge's own eyes: divided by its own reading of the target.
-        absolute_leakage: likewise.
-        leakage_at_labels: at equal change in the labeling networks' eyes: divided by their reading of the target.
-        labels_leakage: what the labeling networks say of the same attributes.
-        effects: change of each of its attributes, ½ (up − down), at the amounts at which the labeling networks
-            see `change`.
+        target_change: change of the target as these networks read it, mean over both sides, at the amounts at which
+            the labeling networks read `change`; None if they do not measure the target.
+        attribute_names: the other attributes that they measure.
+        leakage: at equal change as these networks read it: divided by their own reading of the target.
+        absolute_leakage: absolute leakage, likewise.
+        leakage_at_labels: at equal change as the labeling networks read it: divided by their reading of the target.
+        labels_leakage: leakage into the same attributes by the labeling networks.
+        effects: change of each of their attributes, ½ (up − down), at the amounts at which the labeling networks read
+            `change`.
         column_effects: the same for each column by itself.
     """
 
@@ -104,14 +58,14 @@ class JudgeScores:
 
 
 @dataclasses.dataclass(frozen=True)
-class Curve:
-    """How things change along the amounts, means over the pilot's faces. Ascending amounts, 0 among them.
+class ChangeCurve:
+    """Changes along the amounts, means over the pilot's faces. Ascending amounts, 0 among them.
 
     Attributes:
         amounts: in the method's own unit.
-        target_change: of the target.
-        off_target: mean over the judged others of |mean change|.
-        absolute_off_target: mean over the judged others of the mean |change|.
+        target_change: change of the target, in standard deviations.
+        off_target: mean over the other attributes of |mean change|.
+        absolute_off_target: mean over the other attributes of the mean |change|.
         identity: distance by each network.
     """
 
@@ -124,14 +78,14 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What is seen when a value is asked for in the attribute's own unit.
+    """Readings where a value was asked for in the attribute's own unit.
 
     Attributes:
-        requests: what was asked.
-        mean: what the labeling networks see, mean over the pilot's faces.
+        requests: the values that were asked for.
+        mean: reading of the labeling networks, mean over the pilot's faces.
         low: its 10th percentile over faces.
         high: its 90th percentile over faces.
-        mean_absolute_error: mean of |seen − asked| over faces and requests.
+        mean_absolute_error: mean of |reading − request| over faces and requests.
     """
 
     requests: Float[np.ndarray, " num_requests"]
@@ -143,28 +97,28 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True)
 class CellScores:
-    """One method on one attribute. Pairs are (down, up).
+    """One method on one target. Pairs are (down, up).
 
     Attributes:
         method: its name.
         attribute: the target.
         amounts: at which all faces were edited, in the method's own unit.
-        target_change: that was achieved there, towards the side: near `change`.
+        target_change: change of the target there, towards the side: near `change`.
         reached: whether that is at least 80 % of `change`.
-        effects: of every measured attribute, at exactly `change` of the target.
+        effects: change of every measured attribute, at exactly `change` of the target.
         effects_by_side: the same for either side, towards the side.
-        leakage: into the other judged attributes.
+        leakage: into the other attributes.
         leakage_by_side: the same for either side.
-        absolute_leakage: likewise.
-        leakage_floor: leakage that chance alone would give.
+        absolute_leakage: absolute leakage, likewise.
+        leakage_floor: leakage that chance would give on so few faces if nothing leaked.
         identity: distance from the unedited face by each network, at exactly `change` of the target.
-        perceptual: likewise, or None.
-        monotone_share: of the pilot's faces whose target nowhere falls along the slider.
+        perceptual: perceptual distance, likewise, or None.
+        monotone_share: share of the pilot's faces whose target nowhere falls along the slider.
         slider: the positions.
         slider_change: mean change of the target at each.
-        curve: leakage and identity against change.
+        curve: leakage and identity along the change.
         calibration: where the method takes values in the attribute's own unit.
-        judges: further opinions.
+        independent: scores by each group of independent networks.
     """
 
     method: str
@@ -183,117 +137,144 @@ class CellScores:
     monotone_share: Estimate
     slider: tuple[float, ...]
     slider_change: Float[np.ndarray, " num_positions"]
-    curve: Curve
+    curve: ChangeCurve
     calibration: Calibration | None
-    judges: dict[str, JudgeScores]
+    independent: dict[str, IndependentScores]
 
 
-def resampling_weights(
-    num_faces: int, num_resamples: int, seed: int
-) -> Float[np.ndarray, "one_and_num_resamples num_faces"]:
-    """Weights of the faces in their mean: equal ones in the first row, those of a resample in each other."""
-    drawn = np.random.RandomState(seed).multinomial(
-        num_faces, np.full(num_faces, 1 / num_faces), num_resamples
-    )
-    return np.concatenate([np.ones((1, num_faces)), drawn]) / num_faces
+class Scorer:
+    """Scores from the readings of one folder.
 
+    Args:
+        run: the folder.
+        request: what was asked for.
 
-@dataclasses.dataclass(frozen=True)
-class Sides:
-    """Changes of all faces at the two amounts, and what is divided by.
-
-    Attributes:
-        weights: of the resamples.
-        changes: d, towards the side, (down, up).
-        names: of the columns of `changes`.
-        target: m_t(s) on each resample; NaN for a side that has not moved.
+    Raises:
+        InputError: if the unedited faces have not been read.
     """
 
-    weights: Float[np.ndarray, "resamples num_faces"]
-    changes: Float[np.ndarray, "2 num_faces num_attributes"]
-    names: tuple[str, ...]
-    target: Float[np.ndarray, "resamples 2"]
+    def __init__(self, run: RunFolder, request: EvaluationRequest) -> None:
+        self.run, self.request = run, request
+        unedited = run.read(UNEDITED)
+        if unedited is None:
+            raise InputError(f"{run.path}: expected the readings of the unedited faces, found none")
+        keys = ["values", *(f"independent.{name}" for name in request.independent_attributes)]
+        self._scales = load_scales(run, keys)
+        self._before = {key: in_standard_deviations(self._scales[key], unedited[key]) for key in keys}
+        self._weights = resampling_weights(request.num_faces, request.num_resamples, request.seed)
+        self._pilot_weights = resampling_weights(request.pilot, request.num_resamples, request.seed)
 
-    @classmethod
-    def make(
-        cls,
-        weights: Float[np.ndarray, "resamples num_faces"],
-        changes: Float[np.ndarray, "2 num_faces num_attributes"],
-        names: Sequence[str],
-        target: str | Float[np.ndarray, "resamples 2"],
-        change: float,
-    ) -> "Sides":
-        """With the target among the names, or with its changes as seen by others."""
-        names = tuple(names)
-        if isinstance(target, str):
-            target = _means(weights, changes[:, :, [names.index(target)]])[:, :, 0]
-            target = np.where(target[0] >= _LEAST * change, target, np.nan)
-            target = np.where(target > 0, target, np.nan)
-        return cls(weights, changes, names, target)
+    def score(self, method: str, attribute: str) -> CellScores | None:
+        """The scores of a method on a target, or None if a stage has not been measured yet."""
+        request = self.request
+        faces = self._read(method, attribute, "faces", request.num_faces)
+        slider = self._read(method, attribute, "slider", request.pilot)
+        if faces is None or slider is None:
+            return None
+        names, change = request.measured, request.change
+        others = request.other_attributes(attribute)
+        target = names.index(attribute)
+        changes = FaceChanges.make(
+            self._weights, _SIGNS * self._changes("values", faces), names, attribute, change
+        )
+        means = changes.means()
+        achieved = by_side(means[:, :, target])
+        scaled = change * means / changes.target[:, :, None]
+        on_slider = self._slider(slider, faces, target)
+        requested = self._read(method, attribute, "calibration", request.pilot)
+        return CellScores(
+            method=method,
+            attribute=attribute,
+            amounts=(float(faces["amounts"][0]), float(faces["amounts"][1])),
+            target_change=achieved,
+            reached=(achieved[0].value >= REACHED * change, achieved[1].value >= REACHED * change),
+            effects={n: Estimate.of(both_sides(scaled[:, :, i])) for i, n in enumerate(names)},
+            effects_by_side={n: by_side(scaled[:, :, i]) for i, n in enumerate(names)},
+            leakage=Estimate.of(both_sides(changes.leakage(others))),
+            leakage_by_side=by_side(changes.leakage(others)),
+            absolute_leakage=Estimate.of(both_sides(changes.absolute_leakage(others))),
+            leakage_floor=changes.leakage_floor(others),
+            identity={
+                name: changes.distance_at_change(faces[f"identity.{name}"], change)
+                for name in request.identity_networks
+            },
+            perceptual=changes.distance_at_change(faces["perceptual"], change)
+            if request.has_perceptual
+            else None,
+            monotone_share=monotone_share(self._pilot_weights, on_slider),
+            slider=SLIDER,
+            slider_change=on_slider.mean(1),
+            curve=self._curve(slider, faces, target, [names.index(name) for name in others]),
+            calibration=None
+            if requested is None
+            else score_calibration(
+                self._pilot_weights, requested["amounts"], requested["values"][:, :, target]
+            ),
+            independent={
+                name: score_independent(
+                    changes,
+                    _SIGNS * self._changes(f"independent.{name}", faces),
+                    request.evaluators["independent"][name],
+                    attributes,
+                    attribute,
+                    request.leakage_attributes,
+                    change,
+                )
+                for name, attributes in request.independent_attributes.items()
+            },
+        )
 
-    def means(self) -> Float[np.ndarray, "resamples 2 num_attributes"]:
-        """m of every attribute."""
-        return _means(self.weights, self.changes)
+    def _changes(self, key: str, readings: Readings) -> Float[np.ndarray, "num_amounts faces num_columns"]:
+        """Changes against the unedited faces, in standard deviations."""
+        after = in_standard_deviations(self._scales[key], readings[key])
+        return after - self._before[key][: after.shape[1]]
 
-    def leakage(self, others: Sequence[str]) -> Float[np.ndarray, "resamples 2"]:
-        """Of either side."""
-        means = _means(self.weights, self._of(others))
-        return np.asarray(leakage(self.target, means, np.sign(means[:1])))
+    def _read(self, method: str, attribute: str, stage: str, num_faces: int) -> Readings | None:
+        """A stage; None if it is not there yet, or of another number of faces and so of an earlier run."""
+        readings = self.run.read(unit_name(method, attribute, stage))
+        return readings if readings is not None and readings["values"].shape[1] == num_faces else None
 
-    def absolute_leakage(self, others: Sequence[str]) -> Float[np.ndarray, "resamples 2"]:
-        """Of either side."""
-        return np.asarray(leakage(self.target, _means(self.weights, np.abs(self._of(others)))))
+    def _slider(
+        self, slider: Readings, faces: Readings, target: int
+    ) -> Float[np.ndarray, "num_positions num_faces"]:
+        """Change of the target at each position: ±1 are among the readings of all faces."""
+        changes = {0.0: np.zeros(self.request.pilot)}
+        measured = self._changes("values", slider)[:, :, target]
+        changes |= dict(zip(slider["positions"].tolist(), measured, strict=True))
+        ends = self._changes("values", faces)[:, : self.request.pilot, target]
+        changes |= dict(zip((-1.0, 1.0), ends, strict=True))
+        return np.stack([changes[position] for position in SLIDER])
 
-    def floor(self, others: Sequence[str]) -> float:
-        """Leakage that chance alone would give: the mean of |N(0, standard error)| is √(2/π) of that error."""
-        errors = self._of(others).std(1) / np.sqrt(self.changes.shape[1])
-        return float(both_sides(np.sqrt(2 / np.pi) * errors.mean(1)[None] / self.target[:1])[0])
-
-    def _of(self, names: Sequence[str]) -> Float[np.ndarray, "2 num_faces some"]:
-        return self.changes[:, :, [self.names.index(name) for name in names]]
-
-
-def _means(
-    weights: Float[np.ndarray, "resamples num_faces"], values: Float[np.ndarray, "2 num_faces num_values"]
-) -> Float[np.ndarray, "resamples 2 num_values"]:
-    return np.stack([weights @ values[0], weights @ values[1]], axis=1)
-
-
-def both_sides(values: Float[np.ndarray, "resamples 2"]) -> Float[np.ndarray, " resamples"]:
-    """Mean over the sides that have moved; NaN where none has."""
-    moved = np.isfinite(values)
-    return np.where(moved.any(1), np.where(moved, values, 0).sum(1) / np.maximum(moved.sum(1), 1), np.nan)
-
-
-def by_side(values: Float[np.ndarray, "resamples 2"]) -> tuple[Estimate, Estimate]:
-    """An estimate for either side."""
-    return Estimate.of(values[:, 0]), Estimate.of(values[:, 1])
+    def _curve(self, slider: Readings, faces: Readings, target: int, others: Sequence[int]) -> ChangeCurve:
+        """The curve through the amounts of the slider and of all faces."""
+        pilot = self.request.pilot
+        amounts = np.concatenate([slider["amounts"], faces["amounts"]])
+        changes = [self._changes("values", slider), self._changes("values", faces)[:, :pilot]]
+        identity = {
+            name: np.concatenate([slider[f"identity.{name}"], faces[f"identity.{name}"][:, :pilot]])
+            for name in self.request.identity_networks
+        }
+        return score_curve(amounts, np.concatenate(changes), identity, target, others)
 
 
-def distance_at_change(sides: Sides, distances: Float[np.ndarray, "2 num_faces"], change: float) -> Estimate:
-    """Mean distance from the unedited face, at exactly `change` of the target: as if it grew in proportion."""
-    means = _means(sides.weights, np.asarray(distances, np.float64)[:, :, None])[:, :, 0]
-    return Estimate.of(both_sides(change * means / sides.target))
-
-
-def score_judge(
-    labels: Sides,
+def score_independent(
+    labels: FaceChanges,
     changes: Float[np.ndarray, "2 num_faces num_columns"],
     columns: Sequence[str],
     attribute_of_column: Sequence[str],
     target: str,
-    judged: Sequence[str],
+    leakage_attributes: Sequence[str],
     change: float,
-) -> JudgeScores:
-    """A judge's scores.
+) -> IndependentScores:
+    """The scores by a group of independent networks.
 
     Args:
-        labels: the sides as the labeling networks see them.
-        changes: the judge's changes d of each of its columns.
+        labels: changes as the labeling networks read them.
+        changes: the group's changes d of each of its columns.
         columns: their names.
         attribute_of_column: the attribute that each stands for.
         target: the target.
-        judged: attributes that count.
+        leakage_attributes: attributes whose change counts as leakage.
         change: wanted of the target.
     """
     weights = labels.weights
@@ -301,12 +282,12 @@ def score_judge(
     grouped = np.stack(
         [changes[:, :, [a == name for a in attribute_of_column]].mean(2) for name in names], axis=2
     )
-    others = tuple(name for name in names if name in judged and name != target)
-    at_labels = Sides.make(weights, grouped, names, labels.target, change)
-    means, column_means = at_labels.means(), _means(weights, changes)
-    own = Sides.make(weights, grouped, names, target, change) if target in names else None
+    others = tuple(name for name in names if name in leakage_attributes and name != target)
+    at_labels = FaceChanges.make(weights, grouped, names, labels.target, change)
+    means, column_means = at_labels.means(), mean_changes(weights, changes)
+    own = FaceChanges.make(weights, grouped, names, target, change) if target in names else None
     shared = [name for name in others if name in labels.names]
-    return JudgeScores(
+    return IndependentScores(
         target_change=Estimate.of(means[:, :, names.index(target)].mean(1)) if target in names else None,
         attribute_names=others,
         leakage=Estimate.of(both_sides(own.leakage(others))) if own and others else None,
@@ -318,36 +299,36 @@ def score_judge(
     )
 
 
-def monotone_share(
-    weights: Float[np.ndarray, "resamples num_faces"], positions: Float[np.ndarray, "num_positions num_faces"]
-) -> Estimate:
-    """Share of faces whose target falls by no more than the tolerance from one position to the next."""
-    monotone = (np.diff(positions, axis=0) >= -MONOTONE_TOLERANCE).all(0)
-    return Estimate.of(weights @ monotone.astype(np.float64))
-
-
-def calibrate(
+def score_calibration(
     weights: Float[np.ndarray, "resamples num_faces"],
     requests: Float[np.ndarray, " num_requests"],
-    seen: Float[np.ndarray, "num_requests num_faces"],
+    readings: Float[np.ndarray, "num_requests num_faces"],
 ) -> Calibration:
-    """What is seen of what was asked, in the attribute's own unit."""
-    seen = np.asarray(seen, np.float64)
-    errors = np.abs(seen - requests[:, None]).mean(0)
-    low, high = np.percentile(seen, [10, 90], axis=1)
+    """Readings against requests, both in the attribute's own unit."""
+    readings = np.asarray(readings, np.float64)
+    errors = np.abs(readings - requests[:, None]).mean(0)
+    low, high = np.percentile(readings, [10, 90], axis=1)
     return Calibration(
-        np.asarray(requests, np.float64), seen.mean(1), low, high, Estimate.of(weights @ errors)
+        np.asarray(requests, np.float64), readings.mean(1), low, high, Estimate.of(weights @ errors)
     )
 
 
-def curve_of(
+def score_curve(
     amounts: Float[np.ndarray, " num_amounts"],
     changes: Float[np.ndarray, "num_amounts num_faces num_attributes"],
     identity: Mapping[str, Float[np.ndarray, "num_amounts num_faces"]],
     target: int,
     others: Sequence[int],
-) -> Curve:
-    """The curve of measured amounts, to which that of no edit is added."""
+) -> ChangeCurve:
+    """The curve through the measured amounts, with the amount 0 added, at which nothing changes.
+
+    Args:
+        amounts: in any order.
+        changes: in standard deviations.
+        identity: distances by each network.
+        target: column of the target.
+        others: columns of the other attributes.
+    """
     amounts = np.append(amounts, 0.0)
     order = np.argsort(amounts, kind="stable")
 
@@ -355,7 +336,7 @@ def curve_of(
         return np.append(values, 0.0)[order]
 
     means = changes.mean(1)
-    return Curve(
+    return ChangeCurve(
         amounts[order],
         with_zero(means[:, target]),
         with_zero(np.abs(means[:, list(others)]).mean(1)),

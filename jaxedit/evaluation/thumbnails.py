@@ -1,4 +1,4 @@
-"""Many latents to small images, in batches of one size, so that memory stays constant and one program is compiled."""
+"""Small images of many latents, in batches of one size: memory stays constant, and one program is compiled."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,14 +23,14 @@ def render_thumbnails(
     batch_size: int = 4,
     progress: str | None = None,
 ) -> UInt8[np.ndarray, "num_latents {size} {size} 3"]:
-    """The images of latents, downscaled without aliasing.
+    """Render latents as small images, without aliasing.
 
     Args:
         generator: makes the images.
         w: latents of W or W+.
         size: height and width of the thumbnails.
         batch_size: images that are made at once.
-        progress: what the progress bar says; None for no bar.
+        progress: text of the progress bar; None for no bar.
 
     Returns:
         RGB in host memory.
@@ -52,8 +52,8 @@ def render_thumbnails(
 def padded_batches(
     rows: Shaped[Array | np.ndarray, "num_rows *shape"], batch_size: int
 ) -> Iterator[tuple[slice, Float[Array, "batch *shape"]]]:
-    """Batches of one size as float32, the last filled up with its last row; and the slices that they stand for."""
-    # No larger than there are rows: a CPU makes the images one after the other and would make the padding too.
+    """Batches of one size as float32, each with the slice of its rows. The last is filled up with its last row."""
+    # No larger than the number of rows: a CPU makes images one after the other, and would make the padding too.
     batch_size = min(batch_size, len(rows))
     for start in range(0, len(rows), batch_size):
         stop = min(start + batch_size, len(rows))
@@ -70,8 +70,7 @@ def _thumbnails(
 
 
 def downscale(images: Float[Array, "batch side side 3"], size: int) -> Float[Array, "batch {size} {size} 3"]:
-    """Square images at another size: the mean over the pixels that fall into one where the sizes divide, else the
-    antialiased cubic filter. [-1, 1]."""
+    """Square images in [-1, 1] at another size: means over whole pixels where the sizes divide, else the cubic filter."""
     images = jnp.clip(images, -1, 1)
     side = images.shape[1]
     return average_pool(images, side // size) if side % size == 0 else resample(images, size, kind="cubic")

@@ -57,11 +57,11 @@ def test_the_generators_own_axes_by_default(run, tmp_path):
     assert "jaxedit  red" in printed
     assert printed.splitlines()[-1] == f"open {out / 'index.html'}"
     content = json.loads((out / "evaluation.json").read_text())
-    assert content["job"]["num_faces"] == 12
-    assert content["job"]["generator"] == "toy"
+    assert content["request"]["num_faces"] == 12
+    assert content["request"]["generator"] == "toy"
     assert [cell["attribute"] for cell in content["results"]] == ["red", "blue"]
     assert content["results"][0]["calibration"] is not None
-    assert list(content["results"][0]["judges"]) == ["independent networks"]
+    assert list(content["results"][0]["independent"]) == ["independent networks"]
     assert list(content["results"][0]["identity"]) == ["face-api", "mobileface"]
 
 
@@ -72,12 +72,12 @@ def test_axes_against_directions(run, no_page, tmp_path):
     code, _, err = run(*arguments, "--no-independent", "--attributes", "red,blue", "--out", out)
     assert code == 0, err
     content = json.loads((out / "evaluation.json").read_text())
-    assert content["job"]["methods"] == {"ours": ["red", "blue"], "published": ["red"]}
-    assert content["results"][0]["judges"] == {}
+    assert content["request"]["methods"] == {"ours": ["red", "blue"], "published": ["red"]}
+    assert content["results"][0]["independent"] == {}
     assert all(side["value"] > 0.5 for side in content["results"][2]["target_change"])
 
 
-def test_labels_by_the_judges_fix_their_unit(run, no_page, tmp_path):
+def test_labels_by_independent_networks_fix_their_unit(run, no_page, tmp_path):
     values = 10 * np.random.RandomState(0).standard_normal((500, 2)).astype(np.float32)
     zeros = np.zeros(500, np.float32)
     labels = Labels("toy", 0, values[:, ::-1].copy(), ("green@one", "red@one"), ("", ""), zeros, zeros)
@@ -85,15 +85,16 @@ def test_labels_by_the_judges_fix_their_unit(run, no_page, tmp_path):
     out = tmp_path / "evaluation"
     code, _, err = run("--attributes", "red", "--independent-labels", tmp_path, "--out", out)
     assert code == 0, err
-    judge = json.loads((out / "evaluation.json").read_text())["results"][0]["judges"]["independent networks"]
-    assert 0.02 < judge["target_change"]["value"] < 0.2  # a tenth of what the classifier sees
+    (result,) = json.loads((out / "evaluation.json").read_text())["results"]
+    change = result["independent"]["independent networks"]["target_change"]["value"]
+    assert 0.02 < change < 0.2  # a tenth of what the classifier sees
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--faces", "1"], "faces: expected 2 or more, got 1"),
-        (["--attributes", "hue"], "attribute_names: expected each once, some of red, green, blue; got 'hue'"),
+        (["--attributes", "hue"], "targets: expected attributes that the classifier measures"),
         (["--directions", "nowhere.npz"], "nowhere.npz"),
         (["--rename", "pose"], "--rename: expected OLD=NEW"),
         (["--rename", "pose=yaw"], "'pose' is in none"),

@@ -7,9 +7,17 @@ import pytest
 from scipy.special import ndtri
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation import Evaluation, Judge, LinearDirections, evaluate, measurement
+from jaxedit.evaluation import (
+    Evaluation,
+    EvaluationConfig,
+    Evaluators,
+    IndependentNetworks,
+    LinearDirections,
+    evaluate,
+    measurement,
+)
 from jaxedit.evaluation.protocol import default_requests
-from jaxedit.evaluation.readings import fit_scales, positions_of
+from jaxedit.evaluation.scales import fit_scales, in_standard_deviations
 
 NAMES = ("red", "green", "blue")
 W_DIM = 6
@@ -22,6 +30,14 @@ DIRECTIONS = np.zeros((3, W_DIM), np.float32)
 DIRECTIONS[:, :3] = [[1, 0.2, 0], [0, 1, -0.1], [0.3, 0.1, 1]]
 LINEAR = LinearDirections("linear", NAMES, DIRECTIONS)
 
+SETTINGS = {
+    "targets": NAMES,
+    "pilot": 8,
+    "num_resamples": 100,
+    "generator_name": "toy",
+    "batch_size": 16,
+}
+
 
 def mean_color(images):
     return images.mean((1, 2))
@@ -32,7 +48,7 @@ def pixel_distance(one, other):
 
 
 class Second:
-    """A judge: red twice, the second time with green mixed in; green; and a column that nobody asked for."""
+    """Independent networks: red twice, the second time with green mixed in; green; and a column nobody asked for."""
 
     names = ("red@a", "red@b", "green@a", "hue@a")
 
@@ -59,33 +75,25 @@ def faces():
 
 @pytest.fixture
 def run(toy, classifier, faces, tmp_path):
-    def run(*methods, **changes):
-        options = {
-            "out": tmp_path / "evaluation",
-            "attribute_names": NAMES,
-            "reference": REFERENCE,
-            "pilot": 8,
-            "num_resamples": 100,
-            "generator_name": "toy",
-            "batch_size": 16,
-            "progress": False,
-        }
-        return evaluate(toy, methods or (LINEAR,), faces, classifier, **(options | changes))
+    def run(*methods, out=tmp_path / "evaluation", w=faces, progress=False, evaluators=None, **changes):
+        evaluators = Evaluators(**({"classifier": classifier, "reference": REFERENCE} | (evaluators or {})))
+        config = EvaluationConfig(**(SETTINGS | changes))
+        return evaluate(toy, methods or (LINEAR,), w, evaluators, config, out=out, progress=progress)
 
     return run
 
 
 @pytest.fixture
-def looks(monkeypatch):
+def batches(monkeypatch):
     """Counts batches of images."""
     counted = []
-    look = measurement._look
+    read_images = measurement._read_images
 
     def counting(*arguments):
         counted.append(arguments)
-        return look(*arguments)
+        return read_images(*arguments)
 
-    monkeypatch.setattr(measurement, "_look", counting)
+    monkeypatch.setattr(measurement, "_read_images", counting)
     return counted
 
 
@@ -107,7 +115,7 @@ def test_effects_of_straight_directions_are_known(run):
 
 
 def test_curves_follow_the_target(run):
-    curve = run(identity=mean_color).cells["linear", "red"].curve
+    curve = run(evaluators={"identity": {"identity": mean_color}}).cells["linear", "red"].curve
     np.testing.assert_allclose(curve.off_target, 0.1 * np.abs(curve.target_change), atol=0.02)
     np.testing.assert_allclose(
         curve.identity["identity"], 0.1 * np.hypot(1, 0.2) * np.abs(curve.amounts), atol=0.01
@@ -119,14 +127,14 @@ def test_curves_follow_the_target(run):
 @pytest.mark.parametrize("unit", [0.2, 5.0])
 def test_the_unit_of_a_method_does_not_matter(run, unit):
     scaled = dataclasses.replace(LINEAR, name="scaled", directions=unit * DIRECTIONS)
-    cell = run(scaled, attribute_names=["red"]).cells["scaled", "red"]
+    cell = run(scaled, targets=["red"]).cells["scaled", "red"]
     np.testing.assert_allclose(cell.amounts, [-1 / unit, 1 / unit], rtol=0.04)
     assert cell.effects["green"].value == pytest.approx(0.2, abs=0.01)
 
 
 def test_w_plus_gives_the_same(run, toy):
     layered = LinearDirections("layered", NAMES, np.repeat(DIRECTIONS[:, None], toy.num_ws, axis=1))
-    result = run(LINEAR, layered, attribute_names=["blue"])
+    result = run(LINEAR, layered, targets=["blue"])
     one, other = (result.cells[name, "blue"] for name in ("linear", "layered"))
     assert one.leakage.value == pytest.approx(other.leakage.value, abs=1e-4)
     assert (one.leakage.low, one.leakage.high) == pytest.approx(
@@ -136,7 +144,8 @@ def test_w_plus_gives_the_same(run, toy):
 
 def test_distances_at_equal_change(run):
     distances = {"color": mean_color, "red": lambda images: images.mean((1, 2))[:, :1]}
-    result = run(identity=distances, perceptual=pixel_distance, attribute_names=["red"], batch_size=7)
+    evaluators = {"identity": distances, "perceptual": pixel_distance}
+    result = run(evaluators=evaluators, targets=["red"], batch_size=7)
     cell = result.cells["linear", "red"]
     assert cell.identity["color"].value == pytest.approx(0.1 * np.hypot(1, 0.2), abs=0.003)
     assert cell.identity["red"].value == pytest.approx(0.1, abs=0.003)
@@ -144,28 +153,29 @@ def test_distances_at_equal_change(run):
     assert cell.perceptual.value == pytest.approx(0.1 * np.hypot(1, 0.2), abs=0.004)
 
 
-def test_judges_see_the_same_images(run):
+def test_independent_networks_read_the_same_images(run):
     reference = np.stack([NORMAL, np.sqrt(2) * NORMAL, 2 * NORMAL, NORMAL], axis=1)
-    result = run(judges={"second": Judge(Second(), reference=np.tile(reference, (20, 1)))})
-    judge = result.cells["linear", "red"].judges["second"]
-    assert judge.attribute_names == ("green",)
-    columns = [judge.column_effects[name].value for name in Second.names]
+    networks = IndependentNetworks(Second(), reference=np.tile(reference, (20, 1)))
+    result = run(evaluators={"independent": {"second": networks}})
+    second = result.cells["linear", "red"].independent["second"]
+    assert second.attribute_names == ("green",)
+    columns = [second.column_effects[name].value for name in Second.names]
     np.testing.assert_allclose(columns, [1, 1.2 / np.sqrt(2), 0.2, 1], atol=0.03)
     target = (1 + 1.2 / np.sqrt(2)) / 2
-    assert judge.target_change is not None
-    assert judge.target_change.value == pytest.approx(target, abs=0.03)
-    assert judge.leakage is not None
-    assert judge.leakage.value == pytest.approx(0.2 / target, abs=0.01)
-    assert judge.leakage_at_labels is not None
-    assert judge.leakage_at_labels.value == pytest.approx(0.2, abs=0.01)
-    assert judge.labels_leakage is not None
-    assert judge.labels_leakage.value == pytest.approx(0.2, abs=0.01)
-    assert result.cells["linear", "blue"].judges["second"].leakage is None
+    assert second.target_change is not None
+    assert second.target_change.value == pytest.approx(target, abs=0.03)
+    assert second.leakage is not None
+    assert second.leakage.value == pytest.approx(0.2 / target, abs=0.01)
+    assert second.leakage_at_labels is not None
+    assert second.leakage_at_labels.value == pytest.approx(0.2, abs=0.01)
+    assert second.labels_leakage is not None
+    assert second.labels_leakage.value == pytest.approx(0.2, abs=0.01)
+    assert result.cells["linear", "blue"].independent["second"].leakage is None
 
 
 def test_values_in_the_attributes_own_unit(run):
     exact, slipping = (Calibrated(f"slip {slip}", NAMES, DIRECTIONS, slip) for slip in (0.0, 0.5))
-    result = run(LINEAR, exact, slipping, attribute_names=["red"], requests={"red": (-1.0, 0.0, 2.0)})
+    result = run(LINEAR, exact, slipping, targets=["red"], requests={"red": (-1.0, 0.0, 2.0)})
     assert result.cells["linear", "red"].calibration is None
     for name, slip in (("slip 0.0", 0.0), ("slip 0.5", 0.5)):
         calibration = result.cells[name, "red"].calibration
@@ -207,148 +217,159 @@ def test_a_method_is_asked_for_what_it_knows(run):
     some = LinearDirections("some", ("blue", "hue"), DIRECTIONS[[2, 0]])
     result = run(LINEAR, some)
     assert [attribute for method, attribute in result.cells if method == "some"] == ["blue"]
-    assert result.shared_attributes() == ("blue",)
+    assert result.shared_targets() == ("blue",)
     assert result.mean("some", "leakage").value == pytest.approx(0.2, abs=0.01)
 
 
-def test_results_are_computed_again_without_rendering(run, looks):
-    result = run(identity=mean_color, perceptual=pixel_distance)
-    rendered = len(looks)
+def test_results_are_computed_again_without_rendering(run, batches):
+    result = run(evaluators={"identity": {"identity": mean_color}, "perceptual": pixel_distance})
+    rendered = len(batches)
     again = Evaluation.load(result.folder)
     assert again.to_json() == result.to_json()
-    assert len(looks) == rendered
+    assert len(batches) == rendered
 
 
-def test_a_finished_run_renders_nothing_again(run, looks):
+def test_a_finished_run_renders_nothing_again(run, batches):
     run()
-    before = len(looks)
+    before = len(batches)
     written = (run().folder / "evaluation.json").read_bytes()
-    assert len(looks) == before
+    assert len(batches) == before
     (run().folder / "evaluation.json").unlink()
     assert (run().folder / "evaluation.json").read_bytes() == written
-    assert len(looks) == before
+    assert len(batches) == before
 
 
-def test_a_killed_run_goes_on_with_the_same_result(run, looks, monkeypatch, tmp_path):
+def test_a_killed_run_goes_on_with_the_same_result(run, batches, monkeypatch, tmp_path):
     whole = run()
-    total, look = len(looks), measurement._look
+    total, read_images = len(batches), measurement._read_images
 
     def dying(*arguments):
-        if len(looks) >= total + total // 2:
+        if len(batches) >= total + total // 2:
             raise KeyboardInterrupt
-        return look(*arguments)
+        return read_images(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(measurement, "_look", dying)
+        patch.setattr(measurement, "_read_images", dying)
         run(out=tmp_path / "killed")
     partial = Evaluation.load(tmp_path / "killed")
     assert 0 < len(partial.cells) < len(whole.cells)
     assert not list((tmp_path / "killed").rglob("*.partial"))
     resumed = run(out=tmp_path / "killed")
-    # A unit was lost, and the first faces were looked at again, to see that the networks are the same.
-    assert total < len(looks) - total < 1.4 * total
+    # A unit was lost, and the first faces were read again, to see that the networks are the same.
+    assert total < len(batches) - total < 1.4 * total
     assert resumed.to_json() == whole.to_json()
 
 
-def test_a_method_that_has_changed_is_measured_again_and_others_stay(run, looks):
+def test_a_method_that_has_changed_is_measured_again_and_others_stay(run, batches):
     other = dataclasses.replace(LINEAR, name="other")
-    first = run(LINEAR, other, attribute_names=["red", "green"])
-    before = len(looks)
+    first = run(LINEAR, other, targets=["red", "green"])
+    before = len(batches)
     directions = DIRECTIONS.copy()
     directions[0, 1] = 0.4
-    second = run(dataclasses.replace(LINEAR, directions=directions), other, attribute_names=["red", "green"])
-    assert len(looks) - before < before / 2
+    second = run(dataclasses.replace(LINEAR, directions=directions), other, targets=["red", "green"])
+    assert len(batches) - before < before / 2
     assert second.cells["linear", "red"].leakage.value == pytest.approx(0.2, abs=0.01)
     for cell in (("linear", "green"), ("other", "red"), ("other", "green")):
         assert second.cells[cell].leakage == first.cells[cell].leakage
 
 
-def test_another_change_measures_only_what_it_must(run, looks):
+def test_another_change_measures_only_what_it_must(run, batches):
     run()
-    before = len(looks)
+    before = len(batches)
     result = run(change=0.5)
-    assert 0 < len(looks) - before < before
+    assert 0 < len(batches) - before < before
     cell = result.cells["linear", "red"]
     np.testing.assert_allclose(cell.amounts, [-0.5, 0.5], atol=0.03)
     assert cell.leakage.value == pytest.approx(0.1, abs=0.01)
     assert cell.effects["red"].value == pytest.approx(0.5)
 
 
-def test_a_folder_of_something_else_is_refused(run, faces, toy, classifier, tmp_path):
-    run()
+def test_a_folder_of_something_else_is_refused(run, faces, tmp_path):
+    first = run()
     for changes, message in (
         ({"generator_name": "cars"}, "another generator"),
-        ({"identity": mean_color}, "another panel"),
+        ({"evaluators": {"identity": {"identity": mean_color}}}, "another evaluators"),
+        ({"w": 2 * faces, "targets": ["red"]}, "on other faces"),
+        ({"w": faces[:20]}, "another num_faces"),
     ):
         with pytest.raises(InputError, match=message):
             run(**changes)
-    options = {"reference": REFERENCE, "attribute_names": NAMES, "generator_name": "toy", "progress": False}
-    with pytest.raises(InputError, match="on other faces"):
-        evaluate(toy, [LINEAR], 2 * faces, classifier, out=tmp_path / "evaluation", **options)
-    with pytest.raises(InputError, match="another num_faces"):
-        evaluate(toy, [LINEAR], faces[:20], classifier, out=tmp_path / "evaluation", **options)
+    assert Evaluation.load(tmp_path / "evaluation").request == first.request, (
+        "refusals leave the folder alone"
+    )
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     with pytest.raises(InputError, match="new or empty folder"):
         run(out=tmp_path / "full")
-    with pytest.raises(InputError, match="expected a folder of an evaluation"):
+    with pytest.raises(InputError, match="expected a folder of evaluation"):
         Evaluation.load(tmp_path / "full")
 
 
-def test_other_weights_under_the_same_names_are_noticed(run, toy, faces, tmp_path):
+def test_folders_of_earlier_versions_are_refused_in_a_line(run, tmp_path):
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "job.json").write_text('{"format": 1}')
+    for start in (run, lambda: Evaluation.load(tmp_path / "evaluation")):
+        with pytest.raises(InputError, match=r"earlier version of jaxedit .*give another folder"):
+            start()
+
+
+def test_other_weights_under_the_same_names_are_noticed(run):
     class Other:
         names = NAMES
 
         def __call__(self, images):
             return 11 * images.mean((1, 2))
 
-    run(attribute_names=["red"])
+    run(targets=["red"])
     with pytest.raises(InputError, match=r"other networks \(values\)"):
-        evaluate(
-            toy,
-            [LINEAR],
-            faces,
-            Other(),
-            out=tmp_path / "evaluation",
-            attribute_names=["green"],
-            reference=REFERENCE,
-            generator_name="toy",
-            progress=False,
-        )
+        run(evaluators={"classifier": Other()}, targets=["green"])
 
 
-def test_a_damaged_unit_is_measured_again(run, looks):
+def test_a_damaged_unit_is_measured_again(run, batches):
     result = run()
-    before, path = len(looks), result.folder / "measurements" / "linear" / "red" / "faces.npz"
+    before, path = len(batches), result.folder / "measurements" / "linear" / "red" / "faces.npz"
     path.write_bytes(path.read_bytes()[:100])
     assert run().to_json() == result.to_json()
-    assert 0 < len(looks) - before < 10
+    assert 0 < len(batches) - before < 10
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attribute_names": ["hue"]}, "attribute_names: .*red, green, blue; got 'hue'"),
-        ({"attribute_names": []}, "attribute_names"),
-        ({"judged": ["red", "red"]}, "judged: expected each once"),
-        ({"judged": ["red"], "attribute_names": ["red"]}, "besides the target 'red'"),
+        ({"targets": ["hue"]}, "targets: .*red, green, blue; got 'hue'"),
+        ({"targets": []}, "targets: expected one or more names"),
+        ({"targets": "red"}, "targets: .*got 'red'"),
+        ({"leakage_attributes": ["red", "red"]}, "leakage_attributes: expected one or more names, each once"),
+        ({"leakage_attributes": ["hue"]}, "leakage_attributes: .*red, green, blue; got 'hue'"),
+        ({"leakage_attributes": ["red"], "targets": ["red"]}, "besides the target 'red'"),
         ({"change": 0.0}, "change: expected a positive"),
         ({"amounts": [1.0]}, "amounts"),
         ({"amounts": [2.0, 1.0]}, "amounts"),
         ({"batch_size": 0}, "batch_size"),
         ({"pilot": 1}, "pilot: expected 2 or more, got 1"),
-        ({"judges": {"j": Judge(Second(), {"red@a": "red"})}}, "red@b, green@a, hue@a has none"),
-        ({"judges": {"j": Judge(Second(), reference=np.ones((3, 2)))}}, "judge 'j': expected reference"),
+        ({"num_resamples": 0}, "num_resamples"),
+        ({"sheet_faces": -1}, "sheet_faces"),
+        ({"requests": {"red": []}}, "requests: expected one or more finite values of 'red'"),
+        ({"w": np.full((3, W_DIM), np.nan)}, "w: expected finite"),
+        ({"w": np.ones((1, W_DIM))}, "w: .*two faces or more"),
     ],
 )
-def test_wrong_input_is_named(run, changes, message):
+def test_wrong_input_is_named(run, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         run(**changes)
+    assert not (tmp_path / "evaluation").exists()
+
+
+def test_independent_networks_are_checked():
+    with pytest.raises(InputError, match="red@b, green@a, hue@a has none"):
+        IndependentNetworks(Second(), {"red@a": "red"})
+    with pytest.raises(InputError, match=r"reference values \[num_reference, 4\], got shape \[3, 2\]"):
+        IndependentNetworks(Second(), reference=np.ones((3, 2)))
 
 
 def test_wrong_methods_are_named(run, toy, classifier, faces, tmp_path):
     with pytest.raises(InputError, match="methods: expected one or more, got none"):
-        evaluate(toy, [], faces, classifier, out=tmp_path, attribute_names=NAMES)
+        evaluate(toy, [], faces, Evaluators(classifier), EvaluationConfig(targets=NAMES), out=tmp_path)
     with pytest.raises(InputError, match="names that differ"):
         run(LINEAR, LINEAR)
     with pytest.raises(InputError, match=r"'hues'.*it moves hue"):
@@ -369,8 +390,8 @@ def test_wrong_methods_are_named(run, toy, classifier, faces, tmp_path):
 def test_positions_do_not_depend_on_the_number_of_rows():
     scale = fit_scales(["a"], np.zeros((2, 1)), {"a": NORMAL})
     values = np.linspace(-2, 2, 1200).reshape(3, 400, 1)
-    np.testing.assert_allclose(positions_of(scale, values), values, atol=0.02)
-    np.testing.assert_allclose(positions_of(scale, values[:1, :7]), values[:1, :7], atol=0.02)
+    np.testing.assert_allclose(in_standard_deviations(scale, values), values, atol=0.02)
+    np.testing.assert_allclose(in_standard_deviations(scale, values[:1, :7]), values[:1, :7], atol=0.02)
 
 
 def test_progress_goes_to_the_end(run, capsys):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.effects import effect_matrix, effects_of_steps
+from jaxedit.evaluation.effects import EffectsConfig, effect_matrix, effects_of_steps
 from jaxedit.evaluation.report.contact_sheet import render_edit_steps
 
 
@@ -23,7 +23,9 @@ def test_image_and_probes_agree(toy, toy_axes, classifier, toy_w):
 
 def test_effects_do_not_depend_on_the_batch_size(toy, toy_axes, classifier, toy_w):
     one, other = (
-        effect_matrix(toy, toy_axes, classifier, toy_w, amount=0.5, batch_size=size, progress=False)
+        effect_matrix(
+            toy, toy_axes, classifier, toy_w, EffectsConfig(amount=0.5, batch_size=size), progress=False
+        )
         for size in (1, 4)
     )
     np.testing.assert_allclose(one.effects, other.effects, atol=1e-5)
@@ -50,7 +52,9 @@ def test_identity_distance_is_that_of_the_move(toy, toy_axes, classifier, toy_w)
 
 
 def test_chosen_axes_are_measured_against_all_attributes(toy, toy_axes, classifier, toy_w):
-    measured = effect_matrix(toy, toy_axes, classifier, toy_w, attribute_names=["blue"], progress=False)
+    measured = effect_matrix(
+        toy, toy_axes, classifier, toy_w, EffectsConfig(attribute_names=["blue"]), progress=False
+    )
     assert measured.effects.shape == (1, 3)
     assert measured.leakage.shape == (1,)
     assert measured.leakage[0] < 0.1
@@ -58,11 +62,13 @@ def test_chosen_axes_are_measured_against_all_attributes(toy, toy_axes, classifi
 
 def test_wrong_input_is_named(toy, toy_axes, classifier, toy_w):
     with pytest.raises(InputError, match="amount"):
-        effect_matrix(toy, toy_axes, classifier, toy_w, amount=-1.0)
+        EffectsConfig(amount=-1.0)
     with pytest.raises(InputError, match="latents"):
         effect_matrix(toy, toy_axes, classifier, toy_w[0])
     with pytest.raises(InputError, match=r"hue.*known"):
-        effect_matrix(toy, toy_axes, classifier, toy_w, attribute_names=["hue"], progress=False)
+        effect_matrix(
+            toy, toy_axes, classifier, toy_w, EffectsConfig(attribute_names=["hue"]), progress=False
+        )
     renamed = dataclasses.replace(toy_axes, attribute_names=("red", "green", "hue"))
     with pytest.raises(InputError, match="does not know hue"):
         effect_matrix(toy, renamed, classifier, toy_w)
@@ -78,7 +84,7 @@ def test_effects_of_rendered_steps_agree(toy, toy_axes, classifier, toy_w):
     faces = [render_edit_steps(toy, toy_axes, w, attribute_names=["blue", "red"], size=16) for w in latents]
     rendered = effects_of_steps(faces, toy_axes, classifier, batch_size=3, progress=False)
     measured = effect_matrix(
-        toy, toy_axes, classifier, latents, attribute_names=["blue", "red"], progress=False
+        toy, toy_axes, classifier, latents, EffectsConfig(attribute_names=["blue", "red"]), progress=False
     )
     assert rendered.target_names == ("blue", "red")
     np.testing.assert_allclose(rendered.effects, measured.effects, atol=0.05)  # pixels are rounded to a 255th

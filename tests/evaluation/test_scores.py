@@ -2,41 +2,42 @@ import numpy as np
 import pytest
 
 from jaxedit.evaluation.equal_change import amount_of_change, isotonic
-from jaxedit.evaluation.scores import (
+from jaxedit.evaluation.scores import score_calibration, score_independent
+from jaxedit.evaluation.statistics import (
     Estimate,
-    Sides,
+    FaceChanges,
     both_sides,
-    calibrate,
     monotone_share,
     resampling_weights,
-    score_judge,
 )
 
 NAMES = ("target", "one", "two")
 
 
-def _sides(changes, num_resamples=200, target="target", names=NAMES):
-    return Sides.make(
+def _changes(changes, num_resamples=200, target="target", names=NAMES):
+    return FaceChanges.make(
         resampling_weights(changes.shape[1], num_resamples, 0), np.asarray(changes, float), names, target, 1.0
     )
 
 
 def test_leakage_by_hand():
     changes = np.asarray([[[2.0, 0.5, -0.3], [2.0, 0.3, 0.1]], [[1.0, 0.0, 0.2], [1.0, 0.4, -0.2]]])
-    sides = _sides(changes)
-    np.testing.assert_allclose(sides.leakage(["one", "two"])[0], [(0.4 + 0.1) / 2 / 2, (0.2 + 0.0) / 2 / 1])
+    of_faces = _changes(changes)
     np.testing.assert_allclose(
-        sides.absolute_leakage(["one", "two"])[0], [(0.4 + 0.2) / 2 / 2, (0.2 + 0.2) / 2 / 1]
+        of_faces.leakage(["one", "two"])[0], [(0.4 + 0.1) / 2 / 2, (0.2 + 0.0) / 2 / 1]
+    )
+    np.testing.assert_allclose(
+        of_faces.absolute_leakage(["one", "two"])[0], [(0.4 + 0.2) / 2 / 2, (0.2 + 0.2) / 2 / 1]
     )
 
 
 def test_a_side_that_has_not_moved_is_left_out():
     changes = np.zeros((2, 4, 3))
     changes[1] = [1.0, 0.2, 0.0]
-    leakage = both_sides(_sides(changes).leakage(["one", "two"]))
+    leakage = both_sides(_changes(changes).leakage(["one", "two"]))
     np.testing.assert_allclose(leakage, 0.1)
     changes[1, :, 0] = 0.05
-    assert np.isnan(both_sides(_sides(changes).leakage(["one", "two"]))).all()
+    assert np.isnan(both_sides(_changes(changes).leakage(["one", "two"]))).all()
 
 
 def test_intervals_cover_what_they_estimate():
@@ -45,7 +46,7 @@ def test_intervals_cover_what_they_estimate():
     covered = []
     for _ in range(200):
         changes = np.asarray([1.0, 0.4, -0.2]) + 0.3 * rng.standard_normal((2, 60, 3))
-        estimate = Estimate.of(both_sides(_sides(changes, 300).leakage(["one", "two"])))
+        estimate = Estimate.of(both_sides(_changes(changes, 300).leakage(["one", "two"])))
         covered.append(estimate.low <= 0.3 <= estimate.high)
     assert 0.89 <= np.mean(covered) <= 0.99
 
@@ -55,9 +56,9 @@ def test_the_floor_is_what_chance_gives():
     found, floors = [], []
     for _ in range(100):
         changes = np.asarray([1.0, 0.0, 0.0]) + np.asarray([0.0, 0.5, 0.2]) * rng.standard_normal((2, 50, 3))
-        sides = _sides(changes, 1)
-        found.append(both_sides(sides.leakage(["one", "two"]))[0])
-        floors.append(sides.floor(["one", "two"]))
+        of_faces = _changes(changes, 1)
+        found.append(both_sides(of_faces.leakage(["one", "two"]))[0])
+        floors.append(of_faces.leakage_floor(["one", "two"]))
     assert np.mean(floors) == pytest.approx(np.mean(found), rel=0.1)
 
 
@@ -116,16 +117,16 @@ def test_monotone_faces():
 
 def test_calibration_by_hand():
     seen = np.asarray([[1.0, 3.0], [2.0, 6.0]])
-    result = calibrate(resampling_weights(2, 10, 0), np.asarray([2.0, 3.0]), seen)
+    result = score_calibration(resampling_weights(2, 10, 0), np.asarray([2.0, 3.0]), seen)
     np.testing.assert_allclose(result.mean, [2, 4])
     assert result.mean_absolute_error.value == pytest.approx((1 + 1 + 1 + 3) / 4)
 
 
-def test_columns_of_a_judge_are_averaged():
-    labels = _sides(np.broadcast_to(np.asarray([1.0, 0.2, 0.0]), (2, 5, 3)))
+def test_columns_of_one_attribute_are_averaged():
+    labels = _changes(np.broadcast_to(np.asarray([1.0, 0.2, 0.0]), (2, 5, 3)))
     changes = np.broadcast_to(np.asarray([0.4, 0.6, 0.3, 0.9]), (2, 5, 4))
-    columns = ("target@a", "target@b", "one@a", "unjudged@a")
-    scores = score_judge(
+    columns = ("target@a", "target@b", "one@a", "unasked@a")
+    scores = score_independent(
         labels, changes, columns, [c.split("@")[0] for c in columns], "target", ("target", "one", "two"), 1.0
     )
     assert scores.attribute_names == ("one",)
@@ -140,9 +141,9 @@ def test_columns_of_a_judge_are_averaged():
     assert scores.column_effects["target@b"].value == pytest.approx(0.6)
 
 
-def test_a_judge_that_does_not_know_the_target():
-    labels = _sides(np.broadcast_to(np.asarray([0.5, 0.2, 0.0]), (2, 5, 3)))
-    scores = score_judge(labels, np.full((2, 5, 1), 0.1), ["one@a"], ["one"], "target", NAMES, 1.0)
+def test_independent_networks_that_do_not_measure_the_target():
+    labels = _changes(np.broadcast_to(np.asarray([0.5, 0.2, 0.0]), (2, 5, 3)))
+    scores = score_independent(labels, np.full((2, 5, 1), 0.1), ["one@a"], ["one"], "target", NAMES, 1.0)
     assert scores.target_change is None
     assert scores.leakage is None
     assert scores.leakage_at_labels is not None

@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxedit.evaluation.evaluation_result import DEFINITIONS, Evaluation
-from jaxedit.evaluation.readings import folder_name, read_unit, unedited_images_path, unit_path
+from jaxedit.evaluation.readings import UNEDITED_IMAGES, folder_name, unit_name
 from jaxedit.evaluation.report.comparison_plots import figures
 from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text, draw_grid
 from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
 from jaxedit.evaluation.report.plots import save_figure
-from jaxedit.evaluation.scores import CellScores, Estimate
+from jaxedit.evaluation.results import DEFINITIONS, Evaluation
+from jaxedit.evaluation.scores import CellScores
+from jaxedit.evaluation.statistics import Estimate
 from jaxedit.images import save_image
 
 PAGE_FILE = "index.html"
@@ -26,27 +27,27 @@ _SHEET_SCALE = 0.62
 """At which images are shown where the page is wide enough: so that all have letters of one size."""
 
 _ALTS = {
-    "effects": "Heat maps, one for each method: change of the judged attributes by an edit of each target",
-    "leakage": "Bars of leakage with intervals, a panel for each target, a group for each method",
-    "absolute_leakage": "Bars of absolute leakage with intervals, a panel for each target",
+    "effects": "Heat maps, one for each method: change of the attributes by an edit of each target",
+    "leakage": "Bars of leakage with intervals, a plot for each target, a group of bars for each method",
+    "absolute_leakage": "Bars of absolute leakage with intervals, a plot for each target",
     "curves": "Curves of the change of other attributes, and of identity, over the change of the target",
-    "sliders": "Curves of the target along a slider, and bars of the share of faces that never fall back",
-    "calibration": "Curves of the value that is seen over the value that was asked for",
+    "sliders": "Curves of the target along a slider, and bars of the share of faces on which it never falls",
+    "calibration": "Curves of the measured value over the value that was asked for",
 }
 
 _CAPTIONS = {
     "effects": "Each row edits one target to the same mean change. Numbers: the change of each attribute, ½ (up − "
     "down), in its standard deviations. Ideal is a change of the target alone.",
     "leakage": "Lower is better. Lines: 95 % intervals over faces. Dotted: what chance would give on so few faces if "
-    "nothing leaked. Judges did not give the labels that methods learn from; they see the same images and divide "
-    "by their own reading of the target.",
-    "absolute_leakage": "The same, counting also what changes in opposite ways on different faces. The networks' own "
-    "noise is in it, for all methods alike.",
+    "nothing leaked. Independent networks did not give the labels that methods learn from. They read the same images, "
+    "and their leakage is divided by their own reading of the target.",
+    "absolute_leakage": "Like leakage, but changes in opposite ways on different faces count too. The networks' own "
+    "noise is part of it, for all methods alike.",
     "curves": "Left of 0: edits downwards. Dotted: leakage of 0.1, 0.3 and 1.",
-    "sliders": "Above: mean change of the target along a slider of which 1 is the amount of equal change; dotted is a "
-    "change in proportion. Below: the share of faces on which the target never falls back between −2 and 2.",
-    "calibration": "A value is asked for in the attribute's own unit; the labeling networks say what they see. Dotted "
-    "is ideal. Bands, where there are few methods: 10th to 90th percentile of the faces.",
+    "sliders": "Above: mean change of the target along a slider of which 1 is the amount of equal change. Dotted: "
+    "change in proportion. Below: the share of faces on which the target never falls between −2 and 2.",
+    "calibration": "A value is asked for in the attribute's own unit, and measured by the labeling networks. Dotted: "
+    "ideal. Bands, where there are few methods: 10th to 90th percentile of the faces.",
 }
 
 
@@ -64,28 +65,28 @@ def write_page(evaluation: Evaluation) -> Path:
     out = evaluation.folder
     plots = {name: _plot(out, name, figure) for name, figure in figures(evaluation).items()}
     sheets = []
-    for attribute in evaluation.attributes:
+    for attribute in evaluation.targets:
         name = attribute_text(attribute)
         for number, sheet in enumerate(draw_sheets(evaluation, attribute), 1):
             path = save_image(sheet, out / "sheets" / f"{folder_name(attribute)}-{number}.jpg")
             alt = f"Faces edited along {name}, a row for each method"
             sheets.append(_embedded(path, "jpeg", alt, name.capitalize(), _SHEET_SCALE))
-    job, plural = evaluation.job, "" if evaluation.job.change == 1 else "s"
+    request, plural = evaluation.request, "" if evaluation.request.change == 1 else "s"
     return write_report(
         out / PAGE_FILE,
         title="Editing methods at equal change",
-        lead=f"{len(evaluation.methods)} methods edit {job.num_faces} faces that they have not learnt from. Each moves "
-        f"each target by {job.change:g} standard deviation{plural} on average. What else changes?",
+        lead=f"{len(evaluation.methods)} methods edit {request.num_faces} faces that they have not learnt from. Each "
+        f"moves each target by {request.change:g} standard deviation{plural} on average. What else changes?",
         headlines=[
             (str(len(evaluation.methods)), "methods"),
-            (str(len(evaluation.attributes)), "targets"),
-            (str(job.num_faces), "faces"),
-            (str(len(job.judged)), "judged attributes"),
+            (str(len(evaluation.targets)), "targets"),
+            (str(request.num_faces), "faces"),
+            (str(len(request.leakage_attributes)), "attributes in the leakage"),
         ],
         sections=[s for s in _sections(evaluation, plots, sheets) if s.images or s.tables],
         footer=(
-            f"Generator: {job.generator or 'not named'}. Beside this page: all numbers in evaluation.json, what was "
-            "read of each face in measurements.",
+            f"Generator: {request.generator or 'not named'}. Beside this page: all numbers in evaluation.json, the "
+            "readings of each face in measurements.",
             "The faces are generated and show no real people. The attribute values are estimates of an image's "
             "appearance by small networks.",
         ),
@@ -102,14 +103,14 @@ def _sections(
         return Section(title, tuple(text), images, tuple(tables), wide=True)
 
     rows = (
-        "Rows are methods, all at the same mean change of the target, in standard deviations; the outermost images "
-        "of the first face take twice the amount. The faces are the first ones and were not chosen."
+        "Rows are methods, all at the same mean change of the target, in standard deviations. The outermost images "
+        "of the first face take twice the amount. The faces are the first ones, not a selection."
     )
     columns = (
         "Change of each network's reading, ½ (up − down), in standard deviations, at the amounts at which the "
-        "labeling networks see the wanted change."
+        "labeling networks read the wanted change."
     )
-    words = Table("Definitions", ("number", "meaning"), tuple(DEFINITIONS.items()))
+    definitions = Table("The numbers on this page", ("number", "meaning"), tuple(DEFINITIONS.items()))
     return [
         part("At a glance", _glance_text(evaluation), "leakage", tables=_glance_tables(evaluation)),
         Section("Faces", (rows,), tuple(sheets), wide=True),
@@ -117,10 +118,10 @@ def _sections(
         part("Weaker and stronger edits", (), "curves"),
         part("As a slider", (), "sliders"),
         part("In the attribute's own unit", (), "calibration", tables=_calibration_tables(evaluation)),
-        part("What goes opposite ways", (), "absolute_leakage"),
+        part("Changes in opposite ways", (), "absolute_leakage"),
         part("Numbers", tables=_target_tables(evaluation)),
-        part("Network by network", (columns,), tables=_judge_tables(evaluation)),
-        part("What the numbers mean", tables=(words,)),
+        part("Independent networks", (columns,), tables=_independent_tables(evaluation)),
+        part("Definitions", tables=(definitions,)),
     ]
 
 
@@ -136,9 +137,9 @@ def draw_sheets(
     Returns:
         The sheets; none if no images were kept.
     """
-    unedited = read_unit(unedited_images_path(evaluation.folder), {})
+    unedited = evaluation.run.read(UNEDITED_IMAGES)
     methods = [m for m in evaluation.methods if (m, attribute) in evaluation.cells]
-    units = {m: read_unit(unit_path(evaluation.folder, m, attribute, "images"), {}) for m in methods}
+    units = {m: evaluation.run.read(unit_name(m, attribute, "images")) for m in methods}
     kept = {m: unit for m, unit in units.items() if unit is not None}
     if unedited is None or not kept:
         return []
@@ -155,7 +156,7 @@ def draw_sheets(
             draw_grid(
                 np.stack(rows),
                 row_names=[""] * len(kept) if face % 2 else list(kept),
-                column_heads=[amount_text(evaluation.job.change * position) for position in positions],
+                column_heads=[amount_text(evaluation.request.change * position) for position in positions],
             )
         )
     return [np.concatenate(parts[i : i + 2], axis=1) for i in range(0, faces, 2)]
@@ -186,21 +187,21 @@ def _interval(estimate: Estimate, digits: int = 2) -> str:
 
 
 def _glance_text(evaluation: Evaluation) -> tuple[str, ...]:
-    shared = evaluation.shared_attributes()
+    shared = evaluation.shared_targets()
+    attributes = ", ".join(map(attribute_text, evaluation.request.leakage_attributes))
     text = (
-        "Leakage is the mean change of the other judged attributes "
-        f"({', '.join(attribute_text(name) for name in evaluation.job.judged)}) for each unit of change of the target.",
+        f"Leakage is the mean change of the other attributes (of {attributes}) for each unit of change of the target.",
     )
-    if not shared or len(shared) == len(evaluation.attributes):
+    if not shared or len(shared) == len(evaluation.targets):
         return text
-    names = ", ".join(attribute_text(name) for name in shared)
-    return (*text, f"Not every method has every target: the means in the table are over {names}.")
+    names = ", ".join(map(attribute_text, shared))
+    return (*text, f"Not every method has every target. The means in the table are over {names}.")
 
 
 def _glance_tables(evaluation: Evaluation) -> list[Table]:
     """Means over the targets that all methods have."""
-    shared, networks = evaluation.shared_attributes(), list(evaluation.job.panel["identities"])
-    judges = list(evaluation.job.judge_attributes)
+    shared, networks = evaluation.shared_targets(), list(evaluation.request.identity_networks)
+    independent = list(evaluation.request.independent_attributes)
     if not shared:
         return []
     rows = []
@@ -208,9 +209,9 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
         cells = [evaluation.cells[method, attribute] for attribute in shared]
         leakage = evaluation.mean(method, "leakage")
         row = [method, _number(leakage.value, 3), _interval(leakage, 3)]
-        for judge in judges:
-            marks = [cell.judges[judge].leakage for cell in cells if judge in cell.judges]
-            known = [mark for mark in marks if mark is not None]
+        for name in independent:
+            found = [cell.independent[name].leakage for cell in cells]
+            known = [estimate for estimate in found if estimate is not None]
             row.append(_number(Estimate.mean(known).value, 3) if known else "–")
         row.append(_number(evaluation.mean(method, "absolute_leakage").value, 3))
         row += [
@@ -224,7 +225,7 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
         "method",
         "leakage",
         "95 % interval",
-        *(f"leakage by {judge}" for judge in judges),
+        *(f"leakage by {name}" for name in independent),
         "absolute leakage",
         *(_identity_head(name) for name in networks),
         *_perceptual_head(evaluation),
@@ -238,12 +239,12 @@ def _identity_head(network: str) -> str:
 
 
 def _perceptual_head(evaluation: Evaluation) -> list[str]:
-    return ["perceptual distance"] if evaluation.job.panel["perceptual"] else []
+    return ["perceptual distance"] if evaluation.request.has_perceptual else []
 
 
 def _target_tables(evaluation: Evaluation) -> list[Table]:
     """A table for each target, a row for each method."""
-    networks = list(evaluation.job.panel["identities"])
+    networks = list(evaluation.request.identity_networks)
     head = (
         "method",
         "change −",
@@ -257,7 +258,7 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
         "largest other change",
     )
     tables = []
-    for attribute in evaluation.attributes:
+    for attribute in evaluation.targets:
         rows = []
         for method in evaluation.methods:
             cell = evaluation.cells.get((method, attribute))
@@ -273,15 +274,15 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
                     *(_number(cell.identity[name].value, 3) for name in networks),
                     *([_number(cell.perceptual.value, 3)] if cell.perceptual else []),
                     f"{100 * cell.monotone_share.value:.0f}",
-                    _largest_other(cell, evaluation.job.judged),
+                    _largest_other(cell, evaluation.request.other_attributes(attribute)),
                 )
             )
         tables.append(Table(attribute_text(attribute).capitalize(), head, tuple(rows)))
     return tables
 
 
-def _largest_other(cell: CellScores, judged: Sequence[str]) -> str:
-    changes = {name: cell.effects[name].value for name in judged if name != cell.attribute}
+def _largest_other(cell: CellScores, others: Sequence[str]) -> str:
+    changes = {name: cell.effects[name].value for name in others}
     finite = {name: value for name, value in changes.items() if np.isfinite(value)}
     if not finite:
         return "–"
@@ -290,7 +291,7 @@ def _largest_other(cell: CellScores, judged: Sequence[str]) -> str:
 
 
 def _calibration_tables(evaluation: Evaluation) -> list[Table]:
-    units = dict(zip(evaluation.job.measured, evaluation.job.units, strict=True))
+    units = dict(zip(evaluation.request.measured, evaluation.request.units, strict=True))
     rows = [
         (
             method,
@@ -307,14 +308,13 @@ def _calibration_tables(evaluation: Evaluation) -> list[Table]:
     return [Table("Mean absolute error", ("method", "target", "error", "95 % interval", "unit"), tuple(rows))]
 
 
-def _judge_tables(evaluation: Evaluation) -> list[Table]:
-    """For each judge and target what every column saw."""
+def _independent_tables(evaluation: Evaluation) -> list[Table]:
+    """For each group of independent networks and each target, the change of every column."""
     tables = []
-    for judge in evaluation.job.judge_attributes:
-        columns = list(evaluation.job.panel["judges"][judge])
-        for attribute in evaluation.attributes:
+    for name, columns in evaluation.request.evaluators["independent"].items():
+        for attribute in evaluation.targets:
             cells = [
-                (m, evaluation.cells[m, attribute].judges[judge])
+                (m, evaluation.cells[m, attribute].independent[name])
                 for m in evaluation.methods
                 if (m, attribute) in evaluation.cells
             ]
@@ -323,6 +323,6 @@ def _judge_tables(evaluation: Evaluation) -> list[Table]:
                 for column in columns
             )
             tables.append(
-                Table(f"{judge}: {attribute_text(attribute)}", ("column", *(m for m, _ in cells)), rows)
+                Table(f"{name}: {attribute_text(attribute)}", ("column", *(m for m, _ in cells)), rows)
             )
     return tables

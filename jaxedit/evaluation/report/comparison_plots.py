@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from jaxedit.evaluation.evaluation_result import Evaluation
 from jaxedit.evaluation.report.contact_sheet import attribute_text
-from jaxedit.evaluation.scores import SLIDER, CellScores, Estimate
+from jaxedit.evaluation.results import Evaluation
+from jaxedit.evaluation.scores import SLIDER, CellScores
+from jaxedit.evaluation.statistics import Estimate
 
 _COLORS = ("#2f6db3", "#d1742c", "#3f9c5c", "#b6485f", "#7d5bb5", "#8a6a4f")
 _STYLES = ("-", (0, (4, 1.5)))
@@ -25,16 +26,16 @@ _GUIDES = (0.1, 0.3, 1.0)
 
 
 def plot_effect_matrices(evaluation: Evaluation) -> Figure:
-    """A heat map for each method: change of the judged attributes (columns) by edits of each target (rows)."""
-    methods, targets = evaluation.methods, evaluation.attributes
-    measured = [*targets, *(name for name in evaluation.job.judged if name not in targets)]
+    """A heat map for each method: change of the attributes (columns) by edits of each target (rows)."""
+    methods, targets = evaluation.methods, evaluation.targets
+    measured = [*targets, *(name for name in evaluation.request.leakage_attributes if name not in targets)]
     columns = min(3 if len(measured) <= 9 else 2, len(methods))
     rows = -(-len(methods) // columns)
     cell = 0.47
     width, height = cell * len(measured) + 0.25, cell * len(targets) + 0.5
     figure = Figure(figsize=(1.2 + columns * width, 1.0 + rows * height), layout="constrained", dpi=130)
     panels = figure.subplots(rows, columns, squeeze=False)
-    limit = evaluation.job.change
+    limit = evaluation.request.change
     for index, panel in enumerate(panels.flat):
         if index >= len(methods):
             panel.remove()
@@ -87,14 +88,15 @@ def _colors_of_effects() -> matplotlib.colors.Colormap:
 
 
 def plot_leakage(evaluation: Evaluation, score: str = "leakage") -> Figure:
-    """Bars of leakage with their intervals, a panel for each target: by the labeling networks, and by judges at equal
-    change in their own eyes; where a judge knows some of the attributes only, by the labeling networks on these too.
+    """Bars of leakage with their intervals, a plot for each target: by the labeling networks, and by independent
+    networks at equal change as they read it. Where these measure only some of the attributes, a further bar shows the
+    leakage into the same attributes by the labeling networks.
 
     Args:
         evaluation: the scores.
         score: "leakage" or "absolute_leakage".
     """
-    methods, targets = evaluation.methods, evaluation.attributes
+    methods, targets = evaluation.methods, evaluation.targets
     series = _leakage_series(evaluation, score)
     columns = min(4, len(targets))
     rows = -(-len(targets) // columns)
@@ -110,7 +112,7 @@ def plot_leakage(evaluation: Evaluation, score: str = "leakage") -> Figure:
         highest, values = [1e-3], [0.0]
         for place, method in enumerate(methods):
             if method not in cells:
-                _say_absent(panel, place)
+                _mark_absent(panel, place)
                 continue
             for number, (_, color, take) in enumerate(series):
                 y = place + (number - (len(series) - 1) / 2) * 0.8 / len(series)
@@ -120,7 +122,7 @@ def plot_leakage(evaluation: Evaluation, score: str = "leakage") -> Figure:
         floors = np.asarray([cell.leakage_floor for cell in cells.values()])
         if score == "leakage" and np.isfinite(floors).any():
             panel.axvline(float(np.nanmedian(floors)), color=_GRAY, linewidth=1, linestyle=":", zorder=3)
-        # An interval without end must not press the bars flat.
+        # A very long interval must not make the bars too short to read.
         panel.set_xlim(0, 1.05 * min(max(highest), 1.6 * max(values) + 1e-3))
         panel.set_title(attribute_text(target), fontsize=_SIZE + 1, color=_INK)
         panel.set_yticks(range(len(methods)), [_wrapped(m, 26) for m in methods])
@@ -145,24 +147,24 @@ _Series = tuple[str, str, Callable[[CellScores], Estimate | None]]
 def _leakage_series(evaluation: Evaluation, score: str) -> list[_Series]:
     """Name, color and value of each bar of a method."""
     series: list[_Series] = [("labeling networks", _COLORS[0], lambda cell: getattr(cell, score))]
-    for number, (judge, attributes) in enumerate(evaluation.job.judge_attributes.items()):
-        if score == "leakage" and not set(evaluation.job.judged) <= set(attributes):
+    for number, (group, attributes) in enumerate(evaluation.request.independent_attributes.items()):
+        if score == "leakage" and not set(evaluation.request.leakage_attributes) <= set(attributes):
 
-            def same(cell: CellScores, judge: str = judge) -> Estimate | None:
-                return cell.judges[judge].labels_leakage
+            def same(cell: CellScores, group: str = group) -> Estimate | None:
+                return cell.independent[group].labels_leakage
 
-            name = f"labeling networks, attributes that {judge} know"
+            name = f"labeling networks, attributes that {group} measure"
             series.append((name, _PALE[number % len(_PALE)], same))
 
-        def by_judge(cell: CellScores, judge: str = judge) -> Estimate | None:
-            value: Estimate | None = getattr(cell.judges[judge], score)
+        def by_group(cell: CellScores, group: str = group) -> Estimate | None:
+            value: Estimate | None = getattr(cell.independent[group], score)
             return value
 
-        series.append((judge, _COLORS[1 + number % 5], by_judge))
+        series.append((group, _COLORS[1 + number % 5], by_group))
     return series
 
 
-def _say_absent(panel: Axes, place: int) -> None:
+def _mark_absent(panel: Axes, place: int) -> None:
     panel.annotate(
         "no such direction",
         (0, place),
@@ -175,7 +177,7 @@ def _say_absent(panel: Axes, place: int) -> None:
 
 
 def _bar(panel: Axes, y: float, height: float, value: Estimate | None, color: str) -> float:
-    """A bar with its interval; how far it reaches."""
+    """Draw a bar with its interval; returns its right end."""
     if value is None or not np.isfinite(value.value):
         return 0.0
     panel.barh(y, value.value, height, color=color, alpha=0.85, linewidth=0)
@@ -186,9 +188,9 @@ def _bar(panel: Axes, y: float, height: float, value: Estimate | None, color: st
 
 
 def plot_curves(evaluation: Evaluation) -> Figure:
-    """What else changes, and the identity, over the change of the target: a row for each target."""
-    methods, targets = evaluation.methods, evaluation.attributes
-    networks = list(evaluation.job.panel["identities"])
+    """Change of the other attributes, and identity distance, over the change of the target: a row for each target."""
+    methods, targets = evaluation.methods, evaluation.targets
+    networks = list(evaluation.request.identity_networks)
     kinds = ["off_target", *networks]
     figure = Figure(
         figsize=(4.6 * len(kinds) + 0.6, 2.9 * len(targets) + 0.9 + 0.28 * -(-len(methods) // 3)),
@@ -204,13 +206,13 @@ def plot_curves(evaluation: Evaluation) -> Figure:
                 if cell is None:
                     continue
                 y = cell.curve.off_target if kind == "off_target" else cell.curve.identity[kind]
-                # The last of the methods below, the first above.
+                # The first method is drawn above the others.
                 panel.plot(
                     cell.curve.target_change, y, zorder=3 + (len(methods) - number) / 20, **_line(number)
                 )
-                near = np.abs(cell.curve.target_change) <= 2.2 * evaluation.job.change
+                near = np.abs(cell.curve.target_change) <= 2.2 * evaluation.request.change
                 highest = max(highest, float(y[near].max()))
-            _finish_curves(panel, highest, evaluation.job.change, guides=kind == "off_target")
+            _finish_curves(panel, highest, evaluation.request.change, guides=kind == "off_target")
             panel.set_title(
                 f"{attribute_text(target)}: "
                 + ("other attributes" if kind == "off_target" else _identity_text(kind)),
@@ -250,8 +252,8 @@ def _finish_curves(panel: Axes, highest: float, change: float, *, guides: bool) 
 
 
 def plot_calibration(evaluation: Evaluation) -> Figure | None:
-    """What is seen over what was asked for, in the attribute's own unit; None if no method can be asked."""
-    targets = [t for t in evaluation.attributes if any(c.calibration for c in _column(evaluation, t))]
+    """Measured values over requested ones, in the attribute's own unit; None if no method takes such values."""
+    targets = [t for t in evaluation.targets if any(c.calibration for c in _column(evaluation, t))]
     if not targets:
         return None
     methods = [m for m in evaluation.methods if any(c.calibration for c in _row(evaluation, m))]
@@ -259,7 +261,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure | None:
         figsize=(3.5 * len(targets) + 0.4, 3.9 + 0.28 * -(-len(methods) // 3)), layout="constrained", dpi=130
     )
     panels = figure.subplots(1, len(targets), squeeze=False)[0]
-    units = dict(zip(evaluation.job.measured, evaluation.job.units, strict=True))
+    units = dict(zip(evaluation.request.measured, evaluation.request.units, strict=True))
     for target, panel in zip(targets, panels, strict=True):
         asked: list[float] = []
         for method in methods:
@@ -279,14 +281,14 @@ def plot_calibration(evaluation: Evaluation) -> Figure | None:
         panel.set_title(attribute_text(target) + unit, fontsize=_SIZE, color=_INK)
         panel.set_xlabel("asked for")
         _style(panel)
-    panels[0].set_ylabel("seen")
+    panels[0].set_ylabel("measured")
     _legend(figure, evaluation.methods, [evaluation.methods.index(m) for m in methods])
     return figure
 
 
 def plot_sliders(evaluation: Evaluation) -> Figure:
-    """Mean change of the target along the slider, and the share of faces on which it never falls back."""
-    methods, targets = evaluation.methods, evaluation.attributes
+    """Mean change of the target along the slider, and the share of faces on which it never falls."""
+    methods, targets = evaluation.methods, evaluation.targets
     figure = Figure(
         figsize=(3.1 * len(targets) + 0.6, 3.4 + 0.36 * len(methods) + 0.28 * -(-len(methods) // 3)),
         layout="constrained",
@@ -298,7 +300,7 @@ def plot_sliders(evaluation: Evaluation) -> Figure:
         for number, method in enumerate(methods):
             cell = evaluation.cells.get((method, target))
             if cell is None:
-                _say_absent(below, number)
+                _mark_absent(below, number)
                 continue
             above.plot(cell.slider, cell.slider_change, **_line(number))
             share = cell.monotone_share
@@ -307,7 +309,7 @@ def plot_sliders(evaluation: Evaluation) -> Figure:
             ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
             below.text(0.03, number, text, va="center", fontsize=_SIZE - 2, color=_INK, bbox=ground)
         ends = np.asarray([SLIDER[0], SLIDER[-1]])
-        above.plot(ends, evaluation.job.change * ends, color=_GRAY, linewidth=1, linestyle=":", zorder=1)
+        above.plot(ends, evaluation.request.change * ends, color=_GRAY, linewidth=1, linestyle=":", zorder=1)
         above.set_title(attribute_text(target), fontsize=_SIZE, color=_INK)
         above.set_xlabel("slider")
         below.set_xlim(0, 1.02)
@@ -315,7 +317,7 @@ def plot_sliders(evaluation: Evaluation) -> Figure:
         names = [_wrapped(m, 26) for m in methods]
         below.set_yticks(range(len(methods)), names if column == 0 else [""] * len(methods))
         below.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-        below.set_xlabel("faces that never fall back")
+        below.set_xlabel("faces without a fall")
         for panel in (above, below):
             _style(panel)
         below.grid(visible=False, axis="y")
@@ -325,7 +327,7 @@ def plot_sliders(evaluation: Evaluation) -> Figure:
 
 
 def _row(evaluation: Evaluation, method: str) -> list[CellScores]:
-    return [evaluation.cells[method, t] for t in evaluation.attributes if (method, t) in evaluation.cells]
+    return [evaluation.cells[method, t] for t in evaluation.targets if (method, t) in evaluation.cells]
 
 
 def _column(evaluation: Evaluation, target: str) -> list[CellScores]:
@@ -333,7 +335,7 @@ def _column(evaluation: Evaluation, target: str) -> list[CellScores]:
 
 
 def _line(number: int) -> dict[str, Any]:
-    """How a method is drawn everywhere."""
+    """The line style of a method, in all plots."""
     return {
         "color": _COLORS[number % len(_COLORS)],
         "linestyle": _STYLES[number // len(_COLORS) % len(_STYLES)],

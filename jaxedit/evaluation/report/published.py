@@ -1,4 +1,4 @@
-"""The main numbers of an evaluation in a small file: what ships with a generator, and what its pages show."""
+"""The main numbers of an evaluation in a small JSON file, which ships with a generator and fills tables of pages."""
 
 import json
 import math
@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.evaluation_result import Evaluation
 from jaxedit.evaluation.report.page import Table
+from jaxedit.evaluation.results import Evaluation
 from jaxedit.storage.atomic import write_atomically
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) -> dict[str, Any]:
-    """How the faces were drawn, and a row for each method and attribute; numbers that are not defined are None."""
+    """The main numbers: how the faces were drawn, and a row for each method and target; undefined ones are None."""
     rows = []
     for (method, attribute), cell in evaluation.cells.items():
         row: dict[str, Any] = {
@@ -33,22 +33,22 @@ def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) ->
             if cell.calibration is None
             else cell.calibration.mean_absolute_error.value,
         }
-        for name, judge in cell.judges.items():
-            if judge.leakage is not None:
-                row[f"leakage_by_{name}"] = judge.leakage.value
-                row[f"leakage_by_{name}_low"] = judge.leakage.low
-                row[f"leakage_by_{name}_high"] = judge.leakage.high
+        for name, scores in cell.independent.items():
+            if scores.leakage is not None:
+                row[f"leakage_by_{name}"] = scores.leakage.value
+                row[f"leakage_by_{name}_low"] = scores.leakage.low
+                row[f"leakage_by_{name}_high"] = scores.leakage.high
         rows.append(_plain(row))
-    job = evaluation.job
+    request = evaluation.request
     return {
         "format": _FORMAT,
-        "generator": job.generator,
-        "faces": job.num_faces,
+        "generator": request.generator,
+        "faces": request.num_faces,
         "seed": seed,
         "truncation_psi": truncation_psi,
-        "change": job.change,
-        "judged": list(job.judged),
-        "pilot": job.pilot,
+        "change": request.change,
+        "leakage_attributes": list(request.leakage_attributes),
+        "pilot": request.pilot,
         "rows": rows,
     }
 
@@ -74,13 +74,15 @@ def load_numbers(path: str | Path) -> dict[str, Any]:
             raise InputError(
                 f"{path}: written in format {numbers['format']}, this version reads up to {_FORMAT}"
             )
-        return dict(numbers)
+        if numbers["format"] == 1:  # has another name for the same list
+            numbers["leakage_attributes"] = numbers.pop("judged")
+        return {**numbers, "format": _FORMAT}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the numbers of an evaluation: {error}") from error
 
 
 def leakage_table(numbers: dict[str, Any]) -> Table:
-    """Methods by attributes: leakage, and the identity distance."""
+    """A table of methods (rows) by targets (columns): leakage and identity distance. A dash: change not reached."""
     attributes = list(dict.fromkeys(row["attribute"] for row in numbers["rows"]))
     methods = list(dict.fromkeys(row["method"] for row in numbers["rows"]))
     cells = {(row["method"], row["attribute"]): row for row in numbers["rows"]}
@@ -108,7 +110,7 @@ def leakage_table(numbers: dict[str, Any]) -> Table:
 
 
 def _plain(value: Any) -> Any:
-    """NaN is null, and no more digits than mean something."""
+    """JSON values: NaN is null, numbers have four digits."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, float):

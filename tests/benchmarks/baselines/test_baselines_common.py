@@ -107,7 +107,7 @@ def test_largest_correlation_is_that_of_corrcoef():
 
 def test_columns_of_unknown_names_are_refused(split):
     assert split.columns(["smile", "age"]) == [2, 0]
-    assert split.judged() == ("age", "gender", "smile")
+    assert split.leakage_attributes() == ("age", "gender", "smile")
     for names in ([], ["beard"], ["age", "age"]):
         with pytest.raises(InputError, match="attribute names"):
             split.columns(names)

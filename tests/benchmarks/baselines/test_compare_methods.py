@@ -79,18 +79,20 @@ def test_directions_of_others_are_turned_towards_more(split):
 
 def test_methods_are_gathered_under_names_that_differ(split, tiny, tmp_path):
     np.savez(tmp_path / "covariance.npz", pose=np.asarray(split.probes[:, 0]))
-    arguments = {"split": split, "generator": tiny, "out": tmp_path, "axes": [], "rename": {"pose": "age"}}
-    methods, rows = compare_methods.gather(
-        ["ridge-normal"], directions=[tmp_path / "covariance.npz"], **arguments
-    )
+
+    def gather(names, *directions):
+        choice = compare_methods.MethodChoice(names, [], list(directions), {"pose": "age"})
+        return compare_methods.gather(choice, split, tiny, tmp_path)
+
+    methods, rows = gather(["ridge-normal"], tmp_path / "covariance.npz")
     assert [m.name for m in methods] == [row["method"] for row in rows] == ["ridge-normal", "covariance"]
     assert methods[1].attribute_names == ("age",)
     with pytest.raises(InputError, match="each once"):
-        compare_methods.gather(["covariance"], directions=[tmp_path / "covariance.npz"], **arguments)
+        gather(["covariance"], tmp_path / "covariance.npz")
     with pytest.raises(InputError, match="interfacegan"):
-        compare_methods.gather(["stylespace"], directions=[], **arguments)
+        gather(["stylespace"])
     with pytest.raises(InputError, match="none"):
-        compare_methods.gather([], directions=[], **arguments)
+        gather([])
 
 
 class Color(nnx.Module):

@@ -122,9 +122,9 @@ def test_conditional_normals_leave_the_others_alone(split, tiny):
     assert conditional.name == "interfacegan-conditional"
     unit = plain.directions / jnp.linalg.norm(plain.directions, axis=1, keepdims=True)
     along = np.asarray(conditional.directions @ unit.T)
-    judged = [split.attribute_names.index(name) for name in split.judged()]
+    chosen = [split.attribute_names.index(name) for name in split.leakage_attributes()]
     for i in range(len(unit)):
-        others = [j for j in judged if j != i]
+        others = [j for j in chosen if j != i]
         np.testing.assert_allclose(along[i, others], 0, atol=1e-4)
         assert along[i, i] > 0.1
     # With one condition it is n₁ − (n₁·n₂) n₂, as published.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxedit.evaluation import Judge, LinearDirections, evaluate
+from jaxedit.evaluation import EvaluationConfig, Evaluators, IndependentNetworks, LinearDirections, evaluate
 from jaxedit.evaluation.report.comparison_page import draw_sheets, write_page
 from jaxedit.evaluation.report.comparison_plots import (
     plot_calibration,
@@ -31,7 +31,7 @@ def two_colors(images):
 two_colors.names = ("red@a", "green@b")
 
 
-def _run(toy, classifier, out, count, **options):
+def _run(toy, classifier, out, count, *, independent=None, identity=None, **options):
     rng = np.random.RandomState(1)
     methods = []
     for i in range(count):
@@ -46,22 +46,17 @@ def _run(toy, classifier, out, count, **options):
         toy,
         methods,
         rng.standard_normal((8, 6)).astype(np.float32),
-        classifier,
+        Evaluators(classifier, dict.fromkeys(NAMES, NORMAL), independent or {}, identity or {}),
+        EvaluationConfig(targets=NAMES, pilot=4, num_resamples=50, batch_size=8, **options),
         out=out,
-        attribute_names=NAMES,
-        reference=dict.fromkeys(NAMES, NORMAL),
-        pilot=4,
-        num_resamples=50,
-        batch_size=8,
         progress=False,
-        **options,
     )
 
 
 @pytest.fixture(scope="module")
 def many(toy, classifier, tmp_path_factory):
     options = {
-        "judges": {"second": Judge(two_colors)},
+        "independent": {"second": IndependentNetworks(two_colors)},
         "identity": {"color": lambda images: images.mean((1, 2)), "first": two_colors},
     }
     return _run(toy, classifier, tmp_path_factory.mktemp("many"), 12, **options)
@@ -96,14 +91,14 @@ def test_a_heat_map_for_each_method(result):
 
 
 @pytest.mark.parametrize("score", ["leakage", "absolute_leakage"])
-def test_bars_for_every_opinion(result, score):
+def test_bars_for_every_group_of_networks(result, score):
     figure = plot_leakage(result, score)
-    judged = len(result.job.judge_attributes)
+    groups = len(result.request.independent_attributes)
     assert len(figure.axes) == 3
     for panel, target in zip(figure.axes, NAMES, strict=True):
         methods = sum((m, target) in result.cells for m in result.methods)
-        known = judged if target != "blue" else 0  # the judge knows no blue
-        same = judged if score == "leakage" else 0
+        known = groups if target != "blue" else 0  # the independent networks do not measure blue
+        same = groups if score == "leakage" else 0
         assert len(panel.patches) == methods * (1 + known + same)
         assert not _overlaps(figure, panel.get_yticklabels())
     absent = [text.get_text() for text in figure.axes[0].texts]
@@ -112,7 +107,7 @@ def test_bars_for_every_opinion(result, score):
 
 def test_curves_for_every_method(result):
     figure = plot_curves(result)
-    kinds = 1 + len(result.job.panel["identities"])
+    kinds = 1 + len(result.request.identity_networks)
     assert len(figure.axes) == 3 * kinds
     first = figure.axes[0]
     lines = [line for line in first.lines if line.get_marker() != "None"]
@@ -123,8 +118,8 @@ def test_curves_for_every_method(result):
 
 def test_methods_are_told_apart(many):
     lines = [line for line in plot_curves(many).axes[-1].lines if line.get_marker() != "None"]
-    looks = {(line.get_color(), str(line.get_linestyle())) for line in lines}
-    assert len(looks) == len(many.methods)
+    styles = {(line.get_color(), str(line.get_linestyle())) for line in lines}
+    assert len(styles) == len(many.methods)
 
 
 def test_sliders_and_calibration(result):
@@ -142,11 +137,9 @@ def test_no_calibration_where_no_method_has_values(toy, classifier, tmp_path):
         toy,
         [straight],
         np.eye(4, 6),
-        classifier,
+        Evaluators(classifier, dict.fromkeys(NAMES, NORMAL)),
+        EvaluationConfig(targets=["red"], num_resamples=10),
         out=tmp_path,
-        attribute_names=["red"],
-        reference=dict.fromkeys(NAMES, NORMAL),
-        num_resamples=10,
         progress=False,
     )
     assert plot_calibration(result) is None
@@ -171,7 +164,7 @@ def test_the_page_is_one_file(result):
     addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
     assert all(a.startswith(("data:image/", "#part-")) for a in addresses)
     assert sum(a.startswith("data:") for a in addresses) == (6 + 6 if len(result.methods) > 1 else 6)
-    for part in ("At a glance", "One edit, one attribute", "Numbers", "What the numbers mean"):
+    for part in ("At a glance", "One edit, one attribute", "Numbers", "Definitions"):
         assert f"<h2>{part}</h2>" in html
     assert ("<h2>Faces</h2>" in html) == (len(result.methods) > 1)
     for method in result.methods:

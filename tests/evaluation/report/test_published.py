@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation import Judge, LinearDirections, evaluate
+from jaxedit.evaluation import EvaluationConfig, Evaluators, IndependentNetworks, LinearDirections, evaluate
 from jaxedit.evaluation.report.published import leakage_table, load_numbers, main_numbers, save_numbers
 from jaxedit.pretrained.registry import evaluation_path, load_axes
 
@@ -24,14 +24,13 @@ def evaluation(toy, classifier, tmp_path_factory):
         toy,
         [LinearDirections("all", NAMES, directions), LinearDirections("two", NAMES[:2], directions[:2])],
         rng.standard_normal((8, 6)).astype(np.float32),
-        classifier,
+        Evaluators(
+            classifier,
+            independent={"second": IndependentNetworks(two_colors)},
+            identity={"color": lambda images: images.mean((1, 2))},
+        ),
+        EvaluationConfig(targets=NAMES, pilot=4, num_resamples=50, batch_size=8),
         out=tmp_path_factory.mktemp("evaluation"),
-        attribute_names=NAMES,
-        judges={"second": Judge(two_colors)},
-        identity={"color": lambda images: images.mean((1, 2))},
-        pilot=4,
-        num_resamples=50,
-        batch_size=8,
         progress=False,
     )
 
@@ -46,6 +45,13 @@ def test_numbers_of_an_evaluation_come_back(evaluation, tmp_path):
     table = leakage_table(numbers)
     assert [row[0] for row in table.rows] == list(evaluation.methods)
     assert all(len(row) == len(table.head) for row in table.rows)
+
+
+def test_files_of_the_first_format_are_read(evaluation, tmp_path):
+    numbers = main_numbers(evaluation, truncation_psi=1.0, seed=99)
+    earlier = {**numbers, "format": 1, "judged": numbers["leakage_attributes"]}
+    del earlier["leakage_attributes"]
+    assert load_numbers(save_numbers(earlier, tmp_path / "numbers.json")) == numbers
 
 
 def test_a_damaged_file_is_refused(tmp_path):
