@@ -34,16 +34,6 @@ AMOUNTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 class EvaluationConfig:
     """Settings of an evaluation.
 
-    Examples:
-        >>> from jaxedit.evaluation import EvaluationConfig
-        >>> config = EvaluationConfig(targets=("age", "smile"), change=0.5)
-        >>> config.pilot
-        48
-        >>> EvaluationConfig(change=-1.0)
-        Traceback (most recent call last):
-        ...
-        jaxedit.errors.InputError: change: expected a positive number of standard deviations, got -1.0
-
     Attributes:
         targets: attributes that methods are asked to move. Each method is asked for those that it knows.
         leakage_attributes: attributes whose change counts as leakage while another one is moved. By default those of
@@ -61,6 +51,16 @@ class EvaluationConfig:
 
     Raises:
         InputError: if a number is out of its range, or a name comes twice.
+
+    Examples:
+        >>> from jaxedit.evaluation import EvaluationConfig
+        >>> config = EvaluationConfig(targets=("age", "smile"), change=0.5)
+        >>> config.pilot
+        48
+        >>> EvaluationConfig(change=-1.0)
+        Traceback (most recent call last):
+        ...
+        jaxedit.errors.InputError: change: expected a positive number of standard deviations, got -1.0
     """
 
     targets: Sequence[str] = TARGETS

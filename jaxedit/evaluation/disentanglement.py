@@ -1,6 +1,6 @@
-"""Disentanglement scores of the literature: DCI, MIG, SAP, of codes against known factors.
+"""Disentanglement scores of the literature, DCI, MIG and SAP, of codes against known factors.
 
-All three ask how far each factor v_j has one code dimension c_i of its own:
+All three measure how far each factor v_j has one code dimension c_i of its own:
 
 - `dci` (Eastwood and Williams, *A Framework for the Quantitative Evaluation of Disentangled Representations*, ICLR
   2018) by the weights of regressions of the factors on all codes;
@@ -9,13 +9,13 @@ All three ask how far each factor v_j has one code dimension c_i of its own:
 - `separated_attribute_predictability` (SAP; Kumar, Sattigeri and Balakrishnan, *Variational Inference of
   Disentangled Latent Concepts from Unlabeled Observations*, ICLR 2018) by the R² of such pairs.
 
-They were made for factors that are drawn independently. Attributes of faces are not: older people wear glasses more
-often. MIG and SAP look at one pair at a time, so that the axis of a correlated attribute is a rival even if every
-axis is exactly its label: SAP then is mean_j (1 − max_{i≠j} ρ_ij²) and not 1, and codes trained to be uncorrelated
-may pass it while following their labels less. The regressions of DCI hold the other codes fixed, so that exact labels
-score 1 however they correlate. Where factors correlate, compare with the scores of the labels themselves.
+They were made for independent factors. Attributes of faces correlate: older people wear glasses more often. MIG and
+SAP take one pair at a time, so that the axis of a correlated attribute lowers the score even if every axis equals its
+label: SAP is then mean_j (1 − max_{i≠j} ρ_ij²) and not 1, and codes trained to be uncorrelated may score higher while
+they follow their labels less. The regressions of DCI hold the other codes fixed, so that exact labels score 1 however
+they correlate. Where factors correlate, compare with the scores of the labels themselves.
 
-None of them knows which code *should* belong to which factor, none sees the decoder, and none sees an image.
+None of them knows which code *should* belong to which factor, and none uses the decoder or an image.
 """
 
 import functools
@@ -34,13 +34,13 @@ _HIGHEST = lax.Precision.HIGHEST
 
 
 class DCI(NamedTuple):
-    """What `dci` gives.
+    """Result of `dci`.
 
     Attributes:
         disentanglement: D in [0, 1]: 1 if each code matters for one factor only.
         completeness: C in [0, 1]: 1 if one code is enough for each factor.
-        informativeness: held-out R², mean over the factors; at most 1, about 0 for codes that know nothing. The paper
-            reports the normalized error √(1 − R²) of each factor instead.
+        informativeness: held-out R², mean over the factors; at most 1, about 0 for codes without information. The
+            paper reports the normalized error √(1 − R²) of each factor instead.
         importance: R_ij ≥ 0, of code i for factor j.
     """
 
@@ -71,13 +71,14 @@ def dci(
     codes: compare representations of one size on the same samples.
 
     Args:
-        codes: for the regressions. Samples on which the codes were not trained: those follow their labels too well.
+        codes: for the regressions, of samples on which the codes were not trained: trained codes follow their labels
+            too well.
         factors: their true values.
         held_out_codes: other samples, for the informativeness.
         held_out_factors: their true values.
         penalty: α of the Lasso; the paper's code takes 0.02.
-        importance: of another regressor (a random forest, say), to be used instead of |β|. The informativeness
-            remains the Lasso's.
+        importance: importance by another regressor (a random forest, say), used in place of |β|. The informativeness
+            remains that of the Lasso.
 
     Raises:
         InputError: if shapes do not fit, there are fewer than two samples, codes or factors, or something is not
@@ -141,16 +142,15 @@ def mutual_information_gap(
     *,
     num_bins: int = 20,
 ) -> Float[Array, ""]:
-    """MIG (Chen et al. 2018), in [0, 1]: how much more the best code tells of a factor than the second best.
+    """MIG (Chen et al. 2018), in [0, 1]: how much more information the best code has of a factor than the second best.
 
         MIG = mean_j (I(c_(1); v_j) − I(c_(2); v_j)) / H(v_j)
 
     with the codes in falling order of I(·; v_j). Codes and factors are cut into bins of equal *frequency*, so that
     the score does not change with a monotone map of a column and H is that of `num_bins` equal shares for continuous
-    factors. (disentanglement_lib, whose 20 bins this takes, cuts the codes into bins of equal width and has discrete
-    factors.) The estimate from n samples is too high by about (num_bins − 1)² / 2n nats for each pair, which the
-    difference mostly cancels; independent codes are left with a small positive score. A factor that does not vary
-    counts 0.
+    factors. (disentanglement_lib, whose 20 bins are the default here, cuts the codes into bins of equal width and has
+    discrete factors.) The estimate from n samples is too high by about (num_bins − 1)² / 2n nats for each pair, which
+    the difference mostly cancels. Independent codes keep a small positive score. A factor that does not vary counts 0.
 
     Even a code that follows its factor with correlation r has a score well below r: on Gaussian variables
     I = −½ ln(1 − r²), which is 0.5 nats at r = 0.8 where H = ln 20 = 3.0.
@@ -227,7 +227,7 @@ def _standardized(values: Array) -> tuple[Array, Array, Array]:
     values = values.astype(jnp.float32)
     mean = values.mean(0)
     deviation = jnp.sqrt(jnp.mean((values - mean) ** 2, axis=0))
-    # What is left of a constant column is rounding of its mean.
+    # A constant column differs from its mean by rounding only.
     varies = deviation > 1e-6 * jnp.abs(mean)
     scale = jnp.where(varies, 1 / jnp.where(varies, deviation, 1.0), 0.0)
     return (values - mean) * scale, mean, scale
@@ -247,7 +247,7 @@ class _Steps(NamedTuple):
 def _lasso(x: Array, y: Array, penalty: Array) -> Array:
     gram = jnp.matmul(x.T, x, precision=_HIGHEST) / len(x)
     target = jnp.matmul(x.T, y, precision=_HIGHEST) / len(x)
-    # A little more than the largest eigenvalue: steps must not be too long by rounding.
+    # A little more than the largest eigenvalue, so that rounding does not make steps too long.
     step = 1 / (1.001 * jnp.linalg.eigvalsh(gram)[-1] + 1e-6)
 
     def descend(weights: Array) -> Array:
@@ -260,7 +260,7 @@ def _lasso(x: Array, y: Array, penalty: Array) -> Array:
     def iterate(state: _Steps) -> _Steps:
         weights = descend(state.ahead)
         change = weights - state.weights
-        # Momentum that points uphill is dropped (O'Donoghue and Candès 2015).
+        # Momentum is dropped where it points uphill (O'Donoghue and Candès 2015).
         uphill = jnp.sum((state.ahead - weights) * change, axis=0) > 0
         momentum = jnp.where(uphill, 1.0, 0.5 * (1 + jnp.sqrt(1 + 4 * state.momentum**2)))
         ahead = weights + jnp.where(uphill, 0.0, (state.momentum - 1) / momentum) * change

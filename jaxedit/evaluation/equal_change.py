@@ -7,20 +7,20 @@ from jaxtyping import Float
 def amount_of_change(
     amounts: Float[np.ndarray, " num_amounts"], changes: Float[np.ndarray, " num_amounts"], change: float
 ) -> float:
-    """The amount at which the mean change of the target comes to `change`.
+    """The amount at which the mean change of the target reaches `change`.
 
-    The means up to the largest of them are made monotone (pool adjacent violators) and joined by lines from (0, 0):
-    beyond it a method has left the images that the generator knows. If the largest mean is that of the largest
-    amount, the last line goes on, up to one and a half times that amount. Where that does not do either, the amount
-    of the largest mean.
+    The means up to the largest of them are made monotone (pool adjacent violators) and joined by lines from (0, 0).
+    Those beyond it are left out: there a method has left the images that the generator knows. If the largest mean is
+    at the largest amount, the last line is extended up to one and a half times that amount. If `change` is not reached
+    even so, the result is the amount of the largest mean.
 
     Args:
-        amounts: positive.
-        changes: mean change of the target at each, towards the side.
-        change: wanted, positive.
+        amounts: positive, in any order.
+        changes: mean change of the target at each amount, towards the side.
+        change: the wanted change, positive.
     """
     amounts, place = np.unique(amounts, return_inverse=True)
-    # Of an amount that was measured twice, the mean.
+    # An amount that was measured twice counts with the mean of its changes.
     changes = np.bincount(place, changes) / np.bincount(place)
     peak = int(np.argmax(changes))
     knots = np.append(0.0, amounts[: peak + 1])

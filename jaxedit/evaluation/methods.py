@@ -1,7 +1,6 @@
-"""Editing methods as evaluation sees them: anything that maps (w, attribute, amount) to an edited latent."""
+"""Editing methods under evaluation: anything that maps (w, attribute, amount) to an edited latent."""
 
 import dataclasses
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -13,11 +12,12 @@ from jaxtyping import Array, Float
 
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
+from jaxedit.storage.arrays import read_arrays
 
 
 @runtime_checkable
 class EditingMethod(Protocol):
-    """What evaluation needs of a method.
+    """An editing method, as evaluation needs it.
 
     Attributes:
         name: for tables and plots.
@@ -39,8 +39,8 @@ class EditingMethod(Protocol):
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
         """Move each latent along an attribute by its own amount, in the method's own unit.
 
-        More of it must mean more of the attribute, and 0 leave the latent as it is. The size of the unit does not
-        matter (evaluation finds the amounts of equal effect), but amounts of about 0.5 to 3 should be useful edits.
+        A larger amount must mean more of the attribute, and 0 must leave the latent as it is. The size of the unit does
+        not matter, since evaluation finds the amounts of equal change, but amounts of about 0.5 to 3 should be useful.
 
         Returns:
             Latents of W, or of W+ where layers differ.
@@ -50,12 +50,12 @@ class EditingMethod(Protocol):
 
 @runtime_checkable
 class CalibratedMethod(EditingMethod, Protocol):
-    """A method that can also be asked for a value in the attribute's own unit."""
+    """A method that also takes values in the attribute's own unit."""
 
     def edit_to(
         self, w: Float[Array, "batch w_dim"], attribute: str, values: Float[Array, " batch"]
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-        """Move each latent to where the attribute has a value of its own, in years, degrees, …"""
+        """Move each latent to where the attribute has the given value, in years, degrees, …"""
         ...
 
 
@@ -97,12 +97,12 @@ class AxesMethod:
 
 @dataclasses.dataclass(frozen=True)
 class LinearDirections:
-    """One straight direction for each attribute: w' = w + a dᵢ.
+    """One straight direction for each attribute: w' = w + a dᵢ, with a the amount.
 
     Attributes:
         name: for tables and plots.
         attribute_names: one for each direction.
-        directions: dᵢ, in W or, where layers differ, in W+.
+        directions: dᵢ in W, or in W+ where layers differ.
     """
 
     name: str
@@ -141,20 +141,21 @@ def _add(w: Array, direction: Array, amounts: Array) -> Array:
 def load_directions(
     path: str | Path, *, name: str, rename: Mapping[str, str] | None = None
 ) -> LinearDirections:
-    """Directions from a file, as others publish them.
+    """Directions from a file, as they are published.
 
     Args:
-        path: an `.npz` with one array for each attribute, [w_dim] in W or [num_ws, w_dim] in W+.
+        path: an `.npz` of one array for each attribute, [w_dim] in W or [num_ws, w_dim] in W+.
         name: for tables and plots.
-        rename: from names in the file to names of attributes; others keep theirs. A minus before the attribute
-            turns the direction round: {"pose": "-yaw"}.
+        rename: names of attributes by the names in the file; other directions keep theirs. A minus before the
+            attribute reverses the direction: {"pose": "-yaw"}.
 
     Returns:
-        The directions, each scaled to length 5: published ones are unit vectors, and useful edits several units long.
+        The directions, each scaled to length 5: published directions are unit vectors, and useful edits several units
+        long.
 
     Raises:
         InputError: if the file cannot be read, an array is no direction, the directions differ in shape, a name to
-            rename is not in the file, or two directions come to have one name.
+            rename is not in the file, or two directions get one name.
     """
     rename, arrays = dict(rename or {}), _arrays(path)
     unknown = [key for key in rename if key not in arrays]
@@ -179,11 +180,11 @@ def load_directions(
 def load_direction_files(
     paths: Mapping[str, str | Path], *, rename: Mapping[str, str] | None = None
 ) -> list[LinearDirections]:
-    """Directions from several files.
+    """Directions from several files, one method for each.
 
     Args:
-        paths: of the files, by the names that their methods get.
-        rename: as `load_directions`; a name need not be in every file.
+        paths: files by the names of their methods.
+        rename: as in `load_directions`; a name need not be in every file.
 
     Raises:
         InputError: as `load_directions`, or if a name to rename is in no file.
@@ -200,11 +201,9 @@ def load_direction_files(
 
 
 def _arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """What a file of directions holds."""
+    """The arrays of a file of directions, as float32."""
+    arrays = read_arrays(path, expected="an .npz file of directions").arrays
     try:
-        with zipfile.ZipFile(path):  # np.load takes other files too, and gives something else then
-            pass
-        with np.load(path, allow_pickle=False) as file:
-            return {key: np.asarray(file[key], np.float32) for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        return {key: np.asarray(array, np.float32) for key, array in arrays.items()}
+    except ValueError as error:
         raise InputError(f"{path}: expected an .npz file of directions: {error}") from error

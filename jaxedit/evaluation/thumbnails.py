@@ -70,7 +70,7 @@ def _thumbnails(
 
 
 def downscale(images: Float[Array, "batch side side 3"], size: int) -> Float[Array, "batch {size} {size} 3"]:
-    """Square images in [-1, 1] at another size: means over whole pixels where the sizes divide, else the cubic filter."""
+    """Square images in [-1, 1] at another size: means over whole pixels where the sizes divide, else a cubic filter."""
     images = jnp.clip(images, -1, 1)
     side = images.shape[1]
     return average_pool(images, side // size) if side % size == 0 else resample(images, size, kind="cubic")
