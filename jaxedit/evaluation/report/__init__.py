@@ -1,1 +1,1 @@
-"""Pages, plots and sheets of an evaluation."""
+"""Pages, plots and contact sheets: those of an evaluation, and parts that the demos share."""

@@ -25,7 +25,7 @@ _MARGIN = 24
 _GAP = 6
 
 _UNIT_ENDINGS = {"years": " years", "degrees": "°", "% of eyes": " %"}
-"""How values are written. Units that are not here (logits, Lab) say nothing to a viewer."""
+"""Units as they are written after a value. Other units (logits, Lab) mean nothing to a viewer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +33,10 @@ class EditSteps:
     """Images of one face, edited step by step along each axis.
 
     Attributes:
-        attribute_names: of the rows.
-        amounts: of the columns, in standard deviations.
+        attribute_names: attributes of the rows.
+        amounts: amounts of the columns, in standard deviations.
         images: thumbnails.
-        captions: what stands below each image: the attribute's value in its own unit, or nothing.
+        captions: text below each image: the attribute's value in its own unit, or nothing.
     """
 
     attribute_names: tuple[str, ...]
@@ -66,7 +66,7 @@ def render_edit_steps(
         amounts: the columns, in standard deviations relative to the face. A column of 0 is rendered once.
         size: height and width of the thumbnails.
         batch_size: images that are made at once.
-        progress: what the progress bar says; None for no bar.
+        progress: text of the progress bar; None for no bar.
 
     Raises:
         InputError: if an attribute is not known, or w does not fit.
@@ -92,7 +92,7 @@ def render_edit_steps(
 
 
 def value_text(value: float, unit: str) -> str:
-    """A value as a viewer reads it ("34 years", "−12°"), or nothing for a unit without meaning to one."""
+    """A value with its unit ("34 years", "−12°"), or nothing where the unit means nothing to a viewer."""
     if unit not in _UNIT_ENDINGS:
         return ""
     text = f"{round(value)}{_UNIT_ENDINGS[unit]}".replace("-", "−")
@@ -110,7 +110,7 @@ def attribute_text(name: str) -> str:
 
 
 def draw_contact_sheet(steps: EditSteps, *, title: str) -> UInt8[np.ndarray, "height width 3"]:
-    """The sheet of one face. Use a `.jpg` name when saving: a sheet of 25 attributes has 5 million pixels."""
+    """The sheet of one face. Save it as `.jpg`: a sheet of 25 attributes has 5 million pixels."""
     return draw_grid(
         steps.images,
         row_names=[attribute_text(name) for name in steps.attribute_names],
@@ -128,7 +128,7 @@ def draw_grid(
     title: str = "",
     captions: Sequence[Sequence[str]] | None = None,
 ) -> UInt8[np.ndarray, "sheet_height sheet_width 3"]:
-    """Images in rows and columns with names, heads, and captions below the images.
+    """Images in rows and columns, with names of rows, heads of columns and captions below the images.
 
     Raises:
         InputError: if the numbers of names, heads or captions are not those of the images.
@@ -139,7 +139,7 @@ def draw_grid(
         columns
     ] * rows:
         raise InputError(f"row_names, column_heads, captions: expected {rows} rows and {columns} columns")
-    # Text grows with the images, so that a sheet shown smaller than it is stays legible.
+    # Text grows with the images, so that it stays legible when the sheet is shown smaller.
     title_font, font, small = (_font(max(size, least)) for size, least in _font_sizes(width))
     name_width = int(max((font.getlength(name) for name in row_names), default=0)) + _MARGIN
     title_height, head_height = int(title_font.size * 1.9) if title else 0, int(font.size * 1.9)
@@ -174,5 +174,5 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 
 
 def _font_sizes(width: int) -> tuple[tuple[float, float], ...]:
-    """Sizes of title, names and captions for images of this width, each with the least that is legible."""
+    """Sizes of title, names and captions for images of this width, each with its smallest legible size."""
     return (width / 7, 20.0), (width / 9, 14.0), (width / 12, 12.0)

@@ -1,4 +1,4 @@
-"""An HTML page of images, plots and numbers that opens from the disk, without a server and without scripts."""
+"""An HTML page of images and tables that opens from the disk, without a server and without scripts."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ class PageImage:
 
     Attributes:
         path: relative to the page, or the image itself as a `data:` address.
-        alt: what the image shows, for those who do not see it.
-        caption: what stands below it.
+        alt: description of the image, for those who do not see it.
+        caption: text below it.
         width: in pixels; it is shown no wider than this.
         height: in pixels, so that the page does not move while it loads.
     """
@@ -30,7 +30,7 @@ class PageImage:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the page. Columns after the first are set to the right when all their cells are numbers."""
+    """A table of the page. Columns after the first are aligned to the right when all their cells are numbers."""
 
     caption: str
     head: tuple[str, ...]
@@ -54,7 +54,7 @@ class Section:
         text: paragraphs.
         images: shown side by side where there is room.
         tables: below the images.
-        wide: whether each image and each table takes the whole width.
+        wide: whether each image and each table takes the full width.
     """
 
     title: str
@@ -73,12 +73,12 @@ def write_report(
     sections: Sequence[Section],
     footer: Sequence[str] = (),
 ) -> Path:
-    """Write the page. All texts are plain: what HTML would take for markup is escaped.
+    """Write the page. All texts are plain: markup in them is escaped.
 
     Args:
-        path: of the page; its images lie at their paths relative to it.
+        path: the file of the page. Paths of images are relative to it.
         title: heading.
-        lead: what the page is.
+        lead: a sentence below the heading.
         headlines: pairs of number and name, shown large.
         sections: the parts.
         footer: notes at the end.

@@ -1,4 +1,4 @@
-"""Plots of a run: variance, training, correlations, effects. Figures are objects of their own, not of a display."""
+"""Plots of learnt axes: variance, training, correlations, effects. Figures need no display."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ def plot_explained_variance(explained_variance: Float[Array | np.ndarray, " w_di
     """Cumulative share of the variance of W over the number of components, with k marked.
 
     Args:
-        explained_variance: λ, falling.
-        k: how many components go through the axes.
+        explained_variance: λ, descending.
+        k: how many components the axes use.
     """
     cumulative = np.cumsum(np.asarray(explained_variance, np.float64))
     cumulative = 100 * cumulative / cumulative[-1]
@@ -30,7 +30,7 @@ def plot_explained_variance(explained_variance: Float[Array | np.ndarray, " w_di
     plot.fill_between(components[:k], cumulative[:k], color=_BLUE, alpha=0.15, linewidth=0)
     plot.vlines(k, 0, cumulative[k - 1], color=_ORANGE, linewidth=1.5, linestyle="--")
     plot.plot(k, cumulative[k - 1], "o", color=_ORANGE, markersize=8)
-    # The note goes below the curve, on the side with more room.
+    # The note stands below the curve, on the side with more room.
     on_left = k > 0.6 * len(cumulative)
     plot.annotate(
         f"k = {k}: {cumulative[k - 1]:.1f} % of the variance",
@@ -67,13 +67,13 @@ def plot_training(
         window = max(len(values) // 50, 1)
         smooth = np.convolve(values, np.ones(window) / window, "valid")
         panel.plot(steps[window - 1 :], smooth, color=_BLUE, linewidth=2.0)
-        # The first steps of a run from random weights would flatten all that follows.
+        # The limits leave out the first steps from random weights, whose losses are far larger.
         low, high = np.percentile(values, [0.5, 99.0])
         panel.set_ylim(low - 0.08 * (high - low) - 1e-12, high + 0.08 * (high - low) + 1e-12)
         panel.set_title(f"{name} loss".replace("_", " "), fontsize=_FONT_SIZE)
     for panel, (name, values) in zip(panels[1], held_out.items(), strict=False):
         panel.plot(held_out_steps, values, "o-", color=_ORANGE, linewidth=2.0, markersize=4)
-        # From zero: the wiggles of a converged metric would fill the panel otherwise.
+        # From zero: otherwise the noise of a converged metric would fill the plot.
         panel.set_ylim(0, 1.12 * max(float(np.nanmax(np.asarray(values))), 1e-12))
         panel.set_title(f"held-out {name}".replace("_", " "), fontsize=_FONT_SIZE)
     for panel in panels.flat:
@@ -91,12 +91,12 @@ def plot_effects(
     target_names: Sequence[str],
     measured_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Heat map of the change of each measured attribute (columns) by an edit of each axis (rows).
+    """Heat map: change of each measured attribute (columns) by an edit of each axis (rows).
 
     Args:
         effects: in standard deviations. The colors are centered at 0; the numbers stand in the cells.
-        target_names: of the axes.
-        measured_names: of the measured attributes; by default the same.
+        target_names: names of the axes.
+        measured_names: names of the measured attributes; by default those of the axes.
     """
     effects = np.asarray(effects, np.float64)
     measured_names = target_names if measured_names is None else measured_names
