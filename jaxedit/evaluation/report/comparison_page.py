@@ -81,7 +81,7 @@ def write_page(evaluation: Evaluation) -> Path:
             (str(len(evaluation.methods)), "methods"),
             (str(len(evaluation.targets)), "targets"),
             (str(request.num_faces), "faces"),
-            (str(len(request.leakage_attributes)), "attributes in the leakage"),
+            (str(len(request.leakage_attributes)), "attributes that count as leakage"),
         ],
         sections=[s for s in _sections(evaluation, plots, sheets) if s.images or s.tables],
         footer=(
@@ -177,7 +177,10 @@ def _embedded(path: Path, kind: str, alt: str, caption: str, scale: float) -> Pa
 
 
 def _number(value: float, digits: int = 2) -> str:
-    return "–" if not np.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def _interval(estimate: Estimate, digits: int = 2) -> str:
@@ -190,7 +193,8 @@ def _glance_text(evaluation: Evaluation) -> tuple[str, ...]:
     shared = evaluation.shared_targets()
     attributes = ", ".join(map(attribute_text, evaluation.request.leakage_attributes))
     text = (
-        f"Leakage is the mean change of the other attributes (of {attributes}) for each unit of change of the target.",
+        f"Leakage is the mean change of the other attributes (among {attributes}) for each unit of change of the "
+        "target.",
     )
     if not shared or len(shared) == len(evaluation.targets):
         return text

@@ -44,7 +44,10 @@ def plot_effect_matrices(evaluation: Evaluation) -> Figure:
         panel.imshow(effects, cmap=_colors_of_effects(), vmin=-limit, vmax=limit, aspect="equal")
         _write_effects(panel, effects, limit)
         panel.set_title(
-            _wrapped(methods[index], 34), fontsize=_SIZE, color=_INK, pad=6 if index >= columns else 8
+            _wrapped(methods[index], min(34, 4 * len(measured) + 2)),
+            fontsize=_SIZE,
+            color=_INK,
+            pad=6 if index >= columns else 8,
         )
         heads = [attribute_text(name) for name in measured]
         if index < columns:
