@@ -168,7 +168,7 @@ class EvaluationRequest:
             InputError: if a name is unknown to the classifier, names of methods do not differ, or a method has none of
                 the targets.
         """
-        measured = tuple(evaluators.classifier.names)
+        leakage_attributes = _leakage_attributes(config, tuple(evaluators.classifier.names))
         return cls(
             generator=config.generator_name,
             evaluators=evaluators.describe(),
@@ -180,7 +180,7 @@ class EvaluationRequest:
             pilot=min(config.pilot, num_faces),
             methods=_targets_by_method(methods, config.targets),
             targets=list(config.targets),
-            leakage_attributes=_leakage_attributes(config, measured),
+            leakage_attributes=leakage_attributes,
             change=float(config.change),
             seed=config.seed,
             num_resamples=config.num_resamples,
