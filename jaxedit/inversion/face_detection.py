@@ -22,8 +22,7 @@ from jaxedit.attributes.faces.detector import (
     overlaps,
 )
 from jaxedit.attributes.faces.geometry import MIRRORED
-from jaxedit.attributes.faces.networks import LandmarkNet
-from jaxedit.attributes.faces.pretrained import load_face_detector, load_face_networks
+from jaxedit.attributes.faces.networks import FaceNetworks, LandmarkNet
 from jaxedit.errors import InputError
 from jaxedit.images import from_pixels
 from jaxedit.inversion.ffhq_crop import cut_quad, ffhq_quad
@@ -191,12 +190,12 @@ def _is_taken(quad: Float[np.ndarray, "4 2"], taken: list[Box]) -> bool:
 
 @functools.cache
 def _detector() -> FaceDetector:
-    return load_face_detector()
+    return FaceDetector.from_pretrained()
 
 
 @functools.cache
 def _landmark_net() -> LandmarkNet:
-    return load_face_networks().landmarks
+    return FaceNetworks.from_pretrained().landmarks
 
 
 @jax.jit

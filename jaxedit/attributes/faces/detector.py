@@ -6,6 +6,7 @@ where. Values agree with TensorFlow.js within float32.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxedit.attributes.faces.pretrained import FACE_WEIGHTS
 from jaxedit.errors import InputError
 from jaxedit.nn.layers import Conv, Linear, SeparableConv
 from jaxedit.nn.parameters import Params
@@ -37,6 +39,18 @@ class FaceDetector(nnx.Module):
         self.head = Linear(params["head"])
         self.mean_rgb = tuple(config["mean_rgb"])
         self.anchors = tuple(map(tuple, config["anchors"]))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None) -> "FaceDetector":
+        """The detector with the weights of face-api, from the same folder as `FaceNetworks`.
+
+        Args:
+            folder: as for `FaceNetworks.from_pretrained`.
+
+        Raises:
+            DownloadError, CheckpointError, OutputError: as `FaceNetworks.from_pretrained` does.
+        """
+        return FACE_WEIGHTS.load(lambda config, arrays: cls(config["detector"], arrays["detector"]), folder)
 
     def __call__(
         self, squares: Float[Array, "batch height width 3"]

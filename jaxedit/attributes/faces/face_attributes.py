@@ -17,7 +17,6 @@ from jaxedit.attributes.faces.crop import (
 )
 from jaxedit.attributes.faces.geometry import MIRRORED, measure_geometry
 from jaxedit.attributes.faces.networks import FaceNetworks, IdentityNet
-from jaxedit.attributes.faces.pretrained import load_face_networks
 from jaxedit.nn.resize import resample
 
 _COLOR_SIZE = 128  # pixels a side of the image that colors are measured in
@@ -82,12 +81,12 @@ class FaceAttributes(nnx.Module):
     """
 
     def __init__(self, networks: FaceNetworks | None = None) -> None:
-        """From the given networks, or from those of `load_face_networks()`.
+        """From the given networks, or from those of `FaceNetworks.from_pretrained()`.
 
         Raises:
-            DownloadError, OutputError: as `load_face_networks` does.
+            DownloadError, OutputError: as `FaceNetworks.from_pretrained` does.
         """
-        networks = networks or load_face_networks()
+        networks = networks or FaceNetworks.from_pretrained()
         self.age_gender = networks.age_gender
         self.expressions = networks.expressions
         self.landmarks = networks.landmarks
@@ -167,8 +166,8 @@ class FaceIdentity(nnx.Module):
     """Images → 128 numbers that stay near for the same person. A pytree, like `FaceAttributes`."""
 
     def __init__(self, network: IdentityNet | None = None) -> None:
-        """From the given network, or from that of `load_face_networks()`."""
-        self.network = network or load_face_networks().identity
+        """From the given network, or from that of `FaceNetworks.from_pretrained()`."""
+        self.network = network or FaceNetworks.from_pretrained().identity
 
     def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch 128"]:
         """The descriptors of square RGB images in [-1, 1], aligned as FFHQ is.

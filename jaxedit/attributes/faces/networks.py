@@ -8,6 +8,7 @@ Values agree with TensorFlow.js within float32.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxedit.attributes.faces.pretrained import FACE_WEIGHTS
 from jaxedit.nn.layers import (
     Conv,
     Linear,
@@ -217,3 +219,18 @@ class FaceNetworks(nnx.Module):
         self.identity = IdentityNet(params["identity"], mean_rgb=mean_rgb)
         self.expression_names = tuple(config["expressions"])
         self.genders = tuple(config["genders"])
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None) -> "FaceNetworks":
+        """The networks with the weights of face-api.
+
+        Args:
+            folder: a checkpoint folder of kind "face-api". None: the one in the cache, which is made first if it is
+                missing or damaged (this fetches 13 MB once).
+
+        Raises:
+            DownloadError: if the source cannot be fetched.
+            CheckpointError: if `folder` is given and is missing, damaged, or of another kind.
+            OutputError: if the cache cannot be written.
+        """
+        return FACE_WEIGHTS.load(cls, folder)

@@ -1,20 +1,14 @@
-"""The referee networks by name: fetched, converted once, kept as a checkpoint."""
+"""The independent networks, by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxedit.errors import CheckpointError, InputError
+from jaxedit.errors import InputError
 from jaxedit.nn.graph_network import GraphNetwork
-from jaxedit.storage.cache import cached_checkpoint
-from jaxedit.storage.checkpoints import load_checkpoint
-from jaxedit.storage.download import HUMAN_MODELS, fetch
+from jaxedit.storage.download import HUMAN_MODELS
+from jaxedit.storage.pretrained_weights import PretrainedWeights
 from weights_conversion.formats.tfjs_graph import read_graphs
-
-KIND = "independent-networks"
-"""The kind of the checkpoint folder."""
-
-_LAYOUT = 2  # part of the folder's name: raised whenever the converted graphs or arrays change
 
 _MODEL = "StatefulPartitionedCall/model_1"
 
@@ -42,14 +36,29 @@ too.
 """
 
 
+def _convert(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    members = {name: f"package/models/{model}.json" for name, (model, _) in INDEPENDENT_NETWORKS.items()}
+    config, arrays = read_graphs(path, members)
+    # The names of TensorFlow hold slashes, which a checkpoint would take for folders: numbers instead.
+    numbered = {
+        name: {f"{index:03}": arrays[name][constant] for index, constant in enumerate(graph["constants"])}
+        for name, graph in config["networks"].items()
+    }
+    return config, numbered
+
+
+INDEPENDENT_WEIGHTS = PretrainedWeights("independent-networks", HUMAN_MODELS, _convert, layout=2)
+"""Of the package human-models (145 MB)."""
+
+
 def load_independent_networks(
     folder: str | Path | None = None, *, names: Sequence[str] = tuple(INDEPENDENT_NETWORKS)
 ) -> dict[str, GraphNetwork]:
     """Networks of `INDEPENDENT_NETWORKS`.
 
     Args:
-        folder: a checkpoint folder of kind "referees"; by default the one in the cache, which is made first where it
-            is absent or damaged (this fetches 145 MB once). Processes that start together make it once.
+        folder: a checkpoint folder of kind "independent-networks". None: the one in the cache, which is made first if
+            it is missing or damaged (this fetches 145 MB once).
         names: which of them.
 
     Raises:
@@ -61,32 +70,13 @@ def load_independent_networks(
     unknown = [name for name in names if name not in INDEPENDENT_NETWORKS]
     if unknown:
         raise InputError(f"names: expected some of {list(INDEPENDENT_NETWORKS)}, got {unknown}")
-    if folder is not None:
-        return _networks(*load_checkpoint(folder, kind=KIND), names=names, where=str(folder))
-    where = f"{KIND}-{HUMAN_MODELS.version}-{_LAYOUT}"
-    return _networks(*cached_checkpoint(where, kind=KIND, make=_convert), names=names, where=where)
+
+    def build(config: dict[str, Any], arrays: dict[str, Any]) -> dict[str, GraphNetwork]:
+        return {name: _network(name, config["networks"][name], arrays[name]) for name in names}
+
+    return INDEPENDENT_WEIGHTS.load(build, folder, damage=(KeyError, InputError))
 
 
-def _convert() -> tuple[dict[str, Any], dict[str, Any]]:
-    members = {name: f"package/models/{model}.json" for name, (model, _) in INDEPENDENT_NETWORKS.items()}
-    config, arrays = read_graphs(fetch(HUMAN_MODELS), members)
-    # The names of TensorFlow hold slashes, which a checkpoint would take for folders: numbers instead.
-    numbered = {
-        name: {f"{index:03}": arrays[name][constant] for index, constant in enumerate(graph["constants"])}
-        for name, graph in config["networks"].items()
-    }
-    return config, numbered
-
-
-def _networks(
-    config: dict[str, Any], arrays: dict[str, Any], *, names: Sequence[str], where: str
-) -> dict[str, GraphNetwork]:
-    networks = {}
-    try:
-        for name in names:
-            graph = config["networks"][name]
-            constants = {key: arrays[name][f"{index:03}"] for index, key in enumerate(graph["constants"])}
-            networks[name] = GraphNetwork(graph, constants, outputs=INDEPENDENT_NETWORKS[name][1])
-    except (KeyError, InputError) as error:
-        raise CheckpointError(f"{where}: damaged: {error}") from error
-    return networks
+def _network(name: str, graph: dict[str, Any], arrays: dict[str, Any]) -> GraphNetwork:
+    constants = {constant: arrays[f"{index:03}"] for index, constant in enumerate(graph["constants"])}
+    return GraphNetwork(graph, constants, outputs=INDEPENDENT_NETWORKS[name][1])

@@ -11,7 +11,8 @@ import skimage
 from PIL import Image
 
 from jaxedit.attributes.faces.detector import FaceDetector, choose_boxes, overlaps
-from jaxedit.attributes.faces.pretrained import KIND, load_face_detector, load_face_networks
+from jaxedit.attributes.faces.networks import FaceNetworks
+from jaxedit.attributes.faces.pretrained import FACE_WEIGHTS
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.resize import resize_bilinear_tfjs
 from jaxedit.storage.checkpoints import save_checkpoint
@@ -27,7 +28,7 @@ detect = jax.jit(lambda detector, squares: detector(squares))
 
 @pytest.fixture(scope="module")
 def detector() -> FaceDetector:
-    return load_face_detector()
+    return FaceDetector.from_pretrained()
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +93,10 @@ def test_of_boxes_that_overlap_the_surest_stays():
 
 def test_folder_without_the_detector_is_refused_by_it_alone(tmp_path):
     config = {"detector": {"mean_rgb": [0.0, 0.0, 0.0], "anchors": [[1.0, 1.0]]}}
-    save_checkpoint(tmp_path / "x", kind=KIND, config=config, arrays={"age_gender": {"x": np.zeros(1)}})
+    save_checkpoint(
+        tmp_path / "x", kind=FACE_WEIGHTS.kind, config=config, arrays={"age_gender": {"x": np.zeros(1)}}
+    )
     with pytest.raises(CheckpointError, match="detector"):
-        load_face_detector(tmp_path / "x")
+        FaceDetector.from_pretrained(tmp_path / "x")
     with pytest.raises(CheckpointError, match="mean_rgb"):
-        load_face_networks(tmp_path / "x")
+        FaceNetworks.from_pretrained(tmp_path / "x")

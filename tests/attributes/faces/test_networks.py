@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxedit.attributes.faces.networks import DESCRIPTOR_DIM, NUM_LANDMARKS, FaceNetworks
-from jaxedit.attributes.faces.pretrained import KIND, load_face_networks
+from jaxedit.attributes.faces.pretrained import FACE_WEIGHTS
 from jaxedit.errors import CheckpointError
 from jaxedit.nn.resize import pad_to_square
 from jaxedit.storage.checkpoints import read_metadata, save_checkpoint
@@ -19,7 +19,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 @pytest.fixture(scope="module")
 def networks() -> FaceNetworks:
-    return load_face_networks()
+    return FaceNetworks.from_pretrained()
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +89,22 @@ def test_second_load_reads_the_checkpoint_and_a_damaged_one_is_made_anew(
     monkeypatch.setenv("JAXEDIT_HOME", str(tmp_path))
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / source.name).symlink_to(source)
-    load_face_networks()
+    FaceNetworks.from_pretrained()
     (folder,) = [p for p in (cache_dir() / "weights").iterdir() if p.is_dir()]
-    assert read_metadata(folder)["kind"] == KIND
-    again = load_face_networks(folder)
+    assert read_metadata(folder)["kind"] == FACE_WEIGHTS.kind
+    again = FaceNetworks.from_pretrained(folder)
     np.testing.assert_allclose(again.identity(crops), networks.identity(crops), atol=1e-5)
     (folder / "metadata.json").write_text(json.dumps({"format": "cut"})[:-3])
-    load_face_networks()
-    assert read_metadata(folder)["kind"] == KIND
+    FaceNetworks.from_pretrained()
+    assert read_metadata(folder)["kind"] == FACE_WEIGHTS.kind
 
 
 def test_folder_without_the_arrays_is_refused(tmp_path):
     config = {"mean_rgb": [0.0, 0.0, 0.0], "expressions": [], "genders": []}
-    save_checkpoint(tmp_path / "x", kind=KIND, config=config, arrays={"age_gender": {"x": np.zeros(1)}})
+    save_checkpoint(
+        tmp_path / "x", kind=FACE_WEIGHTS.kind, config=config, arrays={"age_gender": {"x": np.zeros(1)}}
+    )
     with pytest.raises(CheckpointError, match="conv_in"):
-        load_face_networks(tmp_path / "x")
+        FaceNetworks.from_pretrained(tmp_path / "x")
     with pytest.raises(CheckpointError, match="nothing"):
-        load_face_networks(tmp_path / "absent")
+        FaceNetworks.from_pretrained(tmp_path / "absent")

@@ -16,7 +16,11 @@ from jaxedit.attributes.independent.classifiers import (
     IndependentIdentity,
 )
 from jaxedit.attributes.independent.mesh_geometry import measure_mesh
-from jaxedit.attributes.independent.pretrained import INDEPENDENT_NETWORKS, KIND, load_independent_networks
+from jaxedit.attributes.independent.pretrained import (
+    INDEPENDENT_NETWORKS,
+    INDEPENDENT_WEIGHTS,
+    load_independent_networks,
+)
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.graph_network import GraphNetwork
 from jaxedit.storage.cache import checkpoint_folder
@@ -301,6 +305,8 @@ def test_loading_by_folder_and_what_is_damaged(tmp_path, networks):
     assert again.keys() == {"ssrnet_age"}
     graph = {"input": "x", "input_shape": [2], "constants": ["w"], "nodes": []}
     config = {"networks": {"emotion": graph}}
-    save_checkpoint(tmp_path / "x", kind=KIND, config=config, arrays={"emotion": {"001": np.zeros(1)}})
+    save_checkpoint(
+        tmp_path / "x", kind=INDEPENDENT_WEIGHTS.kind, config=config, arrays={"emotion": {"001": np.zeros(1)}}
+    )
     with pytest.raises(CheckpointError, match="000"):
         load_independent_networks(tmp_path / "x", names=["emotion"])
