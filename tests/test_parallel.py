@@ -18,7 +18,7 @@ from jax.sharding import AxisType
 
 import jaxedit
 from jaxedit.axes.learning import learn as learning
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.parallel import fitting_mesh, initialize

@@ -27,7 +27,7 @@ from benchmarks.speed.latents import edit_latency
 from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
 from jaxedit.generators.protocol import Generator
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.dataset import LabelledLatents

@@ -27,7 +27,7 @@ from benchmarks.peers import stylegan2 as stylegan2_peer
 from benchmarks.reporting import Rows, finish, measure
 from benchmarks.speed.synthesis import _SIZES, converted
 from jaxedit.generators.protocol import Generator
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.projection_problem import prepare_problem

@@ -26,7 +26,7 @@ from jaxtyping import DTypeLike
 
 from benchmarks.peers import stylegan2 as stylegan2_peer
 from benchmarks.reporting import Rows, finish, measure_side_by_side, peak_memory
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.latents.seed_stream import sample_w, sample_z
 from jaxedit.pretrained.registry import load_generator
 from jaxedit.storage.download import RANDOM_FACE, fetch

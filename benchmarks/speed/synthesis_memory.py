@@ -16,7 +16,7 @@ def main(runtime: str, folder: str, resolution: int, batch: int) -> None:
     if runtime == "jaxedit":
         import jax
 
-        from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+        from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
         from jaxedit.generators.stylegan2.initial import initial_params
 
         config = StyleGAN2Config.of_size(resolution, channel_base=channel_base)

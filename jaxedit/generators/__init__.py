@@ -1,9 +1,9 @@
-"""Generators in Flax: StyleGAN's family, one file each, and the layers they share."""
+"""Generators in Flax: z → w → image. One folder for each family of StyleGAN."""
 
 from jaxedit.generators.conditional import ConditionedGenerator
-from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.protocol import Generator
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 
 __all__ = [
     "ConditionedGenerator",

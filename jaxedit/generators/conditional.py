@@ -1,4 +1,4 @@
-"""A conditional generator kept to one of its classes: to everything that edits, an unconditional generator."""
+"""A conditional generator with its class chosen, which the rest of the library uses as an unconditional one."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from jaxedit.nn.parameters import Buffer
 
 
 class ConditionedGenerator(nnx.Module):
-    """`mapping` of one class; all else is the generator's.
+    """A conditional generator whose `mapping` always takes one class.
 
-    Axes are learnt for one class at a time: each has its own distribution of w.
+    Axes are learnt for one class at a time, because each class has its own distribution of w.
 
     Args:
         generator: a conditional generator.
-        index: of the class.
+        index: of the class, 0 … c_dim − 1.
 
     Raises:
         InputError: if the generator has no such class.
@@ -49,7 +49,7 @@ class ConditionedGenerator(nnx.Module):
 
     @property
     def num_ws(self) -> int:
-        """Number of style inputs that W+ addresses."""
+        """Number of layers of W+."""
         return self.generator.num_ws
 
     @property
@@ -65,13 +65,13 @@ class ConditionedGenerator(nnx.Module):
         truncation_psi: float | Float[Array, ""] = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-        """z ↦ w of this class.
+        """z ↦ w of this class; arguments as those of the generator's `mapping`.
 
         Raises:
-            InputError: if a class is given, or as the generator's own.
+            InputError: if `c` is given, or another argument does not fit the generator.
         """
         if c is not None:
-            raise InputError("c: expected none, the generator is kept to one class")
+            raise InputError("c: expected none, the class of this generator is chosen")
         classes = jnp.broadcast_to(self.one_hot[...], (z.shape[0], *self.one_hot[...].shape))
         return self.generator.mapping(
             z, c=classes, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff
@@ -82,13 +82,15 @@ class ConditionedGenerator(nnx.Module):
         w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"],
         **options: Any,
     ) -> Float[Array, "batch resolution resolution 3"]:
-        """The generator's."""
+        """Latents ↦ images, by the generator's `synthesis`."""
         return self.generator.synthesis(w, **options)
 
     def describe(self) -> dict[str, Any]:
-        """Refused: what is saved is the generator.
+        """Not possible: save the generator without a class.
 
         Raises:
             InputError: always.
         """
-        raise InputError("generator: expected one with all its classes to save, got one kept to a class")
+        raise InputError(
+            "generator: expected one with all its classes to save, got one whose class is chosen"
+        )

@@ -1,4 +1,4 @@
-"""The mapping network of the StyleGAN family, the truncation trick, and what generators with them share."""
+"""The mapping network of the StyleGAN family, the truncation trick, and the base class of such generators."""
 
 import dataclasses
 from typing import Any
@@ -50,7 +50,7 @@ class MappingNetwork(nnx.Module):
 
 
 class MappedGenerator(nnx.Module):
-    """What the families share: the shape that their config states, and the mapping network.
+    """Base class of the families: dimensions from the config, and `mapping`.
 
     A family sets `family`, `config`, `mapping_network` and `w_avg`, and adds `synthesis`.
     """
@@ -77,7 +77,7 @@ class MappedGenerator(nnx.Module):
 
     @property
     def num_ws(self) -> int:
-        """Number of style inputs that W+ addresses."""
+        """Number of layers of W+."""
         return self.config.num_ws
 
     @property
@@ -97,15 +97,15 @@ class MappedGenerator(nnx.Module):
 
         Args:
             z: input latents, N(0, I), float32.
-            c: classes, one-hot, for a conditional generator.
-            truncation_psi: pulls w towards its mean: 1 not at all, 0 entirely.
-            truncation_cutoff: how many of the first style inputs are truncated; None for all.
+            c: one-hot classes, for a conditional generator only.
+            truncation_psi: ψ of the truncation trick: 1 leaves w as it is, 0 gives the mean of W.
+            truncation_cutoff: how many of the first layers of W+ are truncated; None for all.
 
         Returns:
-            Latents of W; of W+ when there is a cutoff, since the style inputs then differ.
+            Latents of W; of W+ when there is a cutoff, since the layers then differ.
 
         Raises:
-            InputError: if z or c has another shape, c is missing or not wanted, or the cutoff is not within 0…num_ws.
+            InputError: if z or c has another shape, c is missing or superfluous, or the cutoff is not in 0…num_ws.
         """
         psi, cutoff = truncation_psi, truncation_cutoff
         check_latents("z", z, width=self.z_dim)
@@ -127,7 +127,7 @@ class MappedGenerator(nnx.Module):
         return truncate(w, self.w_avg[...], psi=psi, cutoff=cutoff, num_ws=self.num_ws)
 
     def describe(self) -> dict[str, Any]:
-        """The family and shape, JSON-serializable: with `module_params`, all that is needed to rebuild it."""
+        """Family and config, JSON-serializable: with `module_params`, all that is needed to rebuild the generator."""
         return {"family": self.family} | dataclasses.asdict(self.config)
 
 
@@ -139,17 +139,17 @@ def truncate(
     cutoff: int | None,
     num_ws: int,
 ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-    """The truncation trick: w_avg + ψ (w − w_avg).
+    """The truncation trick, w_avg + ψ (w − w_avg): Karras et al., CVPR 2019 (arXiv 1812.04948), appendix B.
 
     Args:
         w: latents of W.
         w_avg: their mean.
         psi: 1 leaves w as it is, 0 gives the mean.
-        cutoff: how many of the first style inputs are truncated; None for all.
-        num_ws: number of style inputs.
+        cutoff: how many of the first layers of W+ are truncated; None for all.
+        num_ws: number of layers of W+.
 
     Returns:
-        Latents of W; of W+ when there is a cutoff, since the style inputs then differ.
+        Latents of W; of W+ when there is a cutoff, since the layers then differ.
     """
     truncated = w_avg + psi * (w - w_avg)
     if cutoff is None:

@@ -1,4 +1,4 @@
-"""What a generator is to the rest of the library."""
+"""The protocol of generators, and checks of latents."""
 
 import hashlib
 from typing import Any, Protocol, runtime_checkable
@@ -15,8 +15,8 @@ from jaxedit.errors import InputError
 class Generator(Protocol):
     """A pretrained StyleGAN: mapping network and synthesis network.
 
-    PCA, labeling, axes, editing, evaluation and the command line use nothing else of a generator. An instance is a
-    pytree (every Flax NNX module is one), so it passes through `jax.jit` as an argument.
+    The rest of the library uses nothing else of a generator. An instance is a pytree (every Flax NNX module is one),
+    so it passes through `jax.jit` as an argument.
     """
 
     @property
@@ -33,7 +33,7 @@ class Generator(Protocol):
 
     @property
     def num_ws(self) -> int:
-        """Number of style inputs that W+ addresses."""
+        """Number of layers of W+."""
 
     @property
     def resolution(self) -> int:
@@ -47,7 +47,7 @@ class Generator(Protocol):
         truncation_psi: float | Float[Array, ""] = 1.0,
         truncation_cutoff: int | None = None,
     ) -> Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"]:
-        """z ↦ w; of W+ where there is a cutoff. `c`: one-hot classes, which a conditional generator needs."""
+        """z ↦ w; latents of W+ if there is a cutoff. A conditional generator needs one-hot classes `c`."""
 
     def synthesis(
         self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
@@ -55,7 +55,7 @@ class Generator(Protocol):
         """Latents of W or W+ ↦ RGB images, nominally in [-1, 1] (the network overshoots; `to_uint8` clips)."""
 
     def describe(self) -> dict[str, Any]:
-        """Family and shape, JSON-serializable: with its arrays, all that a checkpoint needs."""
+        """Family and config, JSON-serializable: with the arrays, all that a checkpoint needs."""
 
 
 def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws: int | None = None) -> None:
@@ -72,19 +72,19 @@ def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws:
 def broadcast_w(
     w: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"], num_ws: int
 ) -> Float[Array, "batch num_ws w_dim"]:
-    """W+ from W: the same latent for each style input; W+ passes."""
+    """W+ from W: the same latent for each layer. Latents of W+ are returned as they are."""
     return jnp.broadcast_to(w[:, None, :], (w.shape[0], num_ws, w.shape[1])) if w.ndim == 2 else w
 
 
 def has_explicit_sharding(x: Array) -> bool:
-    """Whether a batch is sharded over a mesh whose axes are explicit, which JAX knows when it traces."""
+    """Whether a batch is sharded over a mesh with explicit axes. JAX knows it while it traces."""
     return jax.typeof(x).sharding.spec[0] is not None
 
 
-def weights_fingerprint(generator: Any) -> str:
-    """Changes with any weight of a generator, or of any other pytree: a folder may be overwritten with others."""
+def weights_fingerprint(model: Any) -> str:
+    """SHA-256 of all arrays of a generator or another pytree: long work notices by it that a folder was overwritten."""
     digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(generator):
+    for leaf in jax.tree.leaves(model):
         array = np.ascontiguousarray(leaf)
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(array.tobytes())

@@ -16,9 +16,9 @@ from jaxedit.axes.layer_curves import load_layer_curves
 from jaxedit.axes.learning.learn import learn_axes
 from jaxedit.errors import CheckpointError, InputError, conversion_errors
 from jaxedit.generators.conditional import ConditionedGenerator
-from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.protocol import Generator
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labeling import LABELS_FILE
 from jaxedit.labels.labels_file import load_labels

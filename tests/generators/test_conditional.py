@@ -6,7 +6,7 @@ import pytest
 from jaxedit.errors import InputError
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.protocol import Generator
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.pretrained.registry import load_generator, save_generator
 
@@ -38,7 +38,7 @@ def test_bad_arguments(conditional, generator, tmp_path):
         ConditionedGenerator(conditional, 3)
     with pytest.raises(InputError, match="class: expected none, the generator has no classes, got 0"):
         ConditionedGenerator(generator, 0)
-    with pytest.raises(InputError, match="c: expected none, the generator is kept to one class"):
+    with pytest.raises(InputError, match="c: expected none, the class of this generator is chosen"):
         ConditionedGenerator(conditional, 0).mapping(jnp.zeros((1, 6)), c=jnp.eye(3)[:1])
     with pytest.raises(InputError, match="generator: expected one with all its classes to save"):
         save_generator(ConditionedGenerator(conditional, 0), tmp_path / "one")

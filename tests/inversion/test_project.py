@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.inversion import project as module
 from jaxedit.inversion.config import ProjectionConfig

@@ -22,11 +22,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
-from jaxedit.generators.mobile_stylegan.generator import Block, MobileStyleGAN, SeparableConv
+from jaxedit.generators.mobile_stylegan.blocks import Block, ModulatedSeparableConv
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.haar import haar, inverse_haar
 from jaxedit.generators.protocol import broadcast_w, check_latents
 from jaxedit.nn.convolution import depthwise_conv
 from jaxedit.nn.layers import leaky_relu
+from jaxedit.nn.resize import average_pool
 
 FACTOR = 4
 """By which the images are smaller than the generator's."""
@@ -94,8 +96,7 @@ def fit_preview(
 def _moments(generator: MobileStyleGAN, w: Float[Array, "batch w_dim"]) -> Float[Array, "n n"]:
     """Second moments of (features, 1, colors) over the pixels."""
     images = jnp.clip(generator.synthesis(w), -1, 1)
-    side = generator.resolution // FACTOR
-    wanted = images.reshape(len(w), side, FACTOR, side, FACTOR, 3).mean((2, 4)).reshape(-1, 3)
+    wanted = average_pool(images, FACTOR).reshape(-1, 3)
     features = _features(generator, broadcast_w(w, generator.num_ws)).reshape(len(wanted), -1)
     columns = jnp.concatenate([features, jnp.ones((len(wanted), 1)), wanted], axis=1)
     return jnp.matmul(columns.T, columns, precision=jax.lax.Precision.HIGHEST)
@@ -152,7 +153,7 @@ def _block(
     return x
 
 
-def _frozen(convolution: SeparableConv) -> tuple[Array, Array, Array, Array]:
+def _frozen(convolution: ModulatedSeparableConv) -> tuple[Array, Array, Array, Array]:
     return tuple(
         jax.lax.stop_gradient(p[...])
         for p in (convolution.depthwise, convolution.pointwise, convolution.noise, convolution.bias)

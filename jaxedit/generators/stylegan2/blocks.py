@@ -1,4 +1,4 @@
-"""The blocks of StyleGAN2: their weights, and what a block computes."""
+"""The blocks of StyleGAN2: their weights, and their computation."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from jaxedit.nn.parameters import Buffer, Params
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a block must know beside its weights.
+    """The settings of a block beside its weights.
 
     Attributes:
         conv_clamp: layers clip their output to ± this (times their gain).
@@ -150,7 +150,7 @@ def run_block(
         image: the image of the block before.
         styles: by the layer's name.
         noise: by the layer's name, empty for no noise.
-        settings: the rest.
+        settings: clamp and dtype.
     """
     x = x.astype(settings.dtype)
     linear = None

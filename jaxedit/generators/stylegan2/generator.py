@@ -6,7 +6,6 @@ by a modulated 3×3 convolution and applies another one. Architecture `skip` add
 `resnet` adds a linear path around each block, `orig` does neither.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -20,12 +19,12 @@ from jaxedit.errors import InputError
 from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
 from jaxedit.generators.protocol import broadcast_w, check_latents, has_explicit_sharding
 from jaxedit.generators.stylegan2.blocks import Block, Settings, run_block
+from jaxedit.generators.stylegan2.config import StyleGAN2Config
 from jaxedit.nn.parameters import Buffer, Params
 
-Architecture = Literal["skip", "resnet", "orig"]
 NoiseMode = Literal["const", "random", "none"]
 Styles = Mapping[str, Float[Array, "batch channels"]]
-"""StyleSpace: what multiplies the input channels of each layer, by the layer's name (`b64.conv0`, `b64.to_rgb`, …)."""
+"""Latents of StyleSpace: factors of each layer's input channels, by the layer's name (`b64.conv0`, `b64.to_rgb`, …)."""
 Noise = Mapping[
     str, Float[Array | np.ndarray, "height width"] | Float[Array | np.ndarray, "batch height width"]
 ]
@@ -36,61 +35,6 @@ _WHOLE_BATCH_UP_TO = 32
 image (the memory of one serves the next)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class StyleGAN2Config:
-    """The shape of a StyleGAN2.
-
-    Attributes:
-        z_dim: width of the input latent.
-        c_dim: number of classes; 0 for an unconditional generator.
-        w_dim: width of the intermediate latent.
-        mapping_layers: layers of the mapping network.
-        resolution: height and width of the image, 4 · 2^n.
-        channels: of the blocks at 4, 8, …, `resolution`.
-        architecture: `skip`, `resnet` or `orig`.
-        conv_clamp: the official option of this name: layers clip their output to ± this (times their gain).
-    """
-
-    z_dim: int = 512
-    c_dim: int = 0
-    w_dim: int = 512
-    mapping_layers: int = 8
-    resolution: int = 1024
-    channels: tuple[int, ...] = (512, 512, 512, 512, 512, 256, 128, 64, 32)
-    architecture: Architecture = "skip"
-    conv_clamp: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.architecture not in ("skip", "resnet", "orig"):
-            raise InputError(f"architecture: expected skip, resnet or orig, got {self.architecture!r}")
-        if not self.channels or self.resolution != 4 * 2 ** (len(self.channels) - 1):
-            raise InputError(
-                f"resolution: expected 4 · 2^n for n + 1 channels, got {self.resolution} and "
-                f"{len(self.channels)} channels"
-            )
-
-    @classmethod
-    def of_size(
-        cls, resolution: int, *, channel_base: int = 32768, channel_max: int = 512, **others: Any
-    ) -> "StyleGAN2Config":
-        """The official rule: min(channel_base / resolution, channel_max) channels at each resolution."""
-        if resolution < 4 or resolution & (resolution - 1):
-            raise InputError(f"resolution: expected a power of two from 4, got {resolution}")
-        sizes = [4 * 2**i for i in range(resolution.bit_length() - 2)]
-        channels = tuple(min(channel_base // size, channel_max) for size in sizes)
-        return cls(resolution=resolution, channels=channels, **others)
-
-    @property
-    def num_ws(self) -> int:
-        """The first block takes two latents, each later one two more."""
-        return 2 * len(self.channels)
-
-    @property
-    def block_resolutions(self) -> tuple[int, ...]:
-        """4, 8, …, resolution."""
-        return tuple(4 * 2**i for i in range(len(self.channels)))
-
-
 class StyleGAN2(MappedGenerator):
     """The generator: `mapping` from z to w, `synthesis` from w or w_plus to images.
 
@@ -99,7 +43,7 @@ class StyleGAN2(MappedGenerator):
         params: nested dict with the names of the modules, as `weights_conversion` gives them.
         dtype: in which the blocks of the highest resolutions compute, float32 or bfloat16. Weights, styles, W, the
             other blocks and the image stay float32.
-        num_bfloat16_res: how many of the highest resolutions that concerns; four in the official mixed precision.
+        num_bfloat16_res: the number of these blocks; four in the official mixed precision.
 
     Derivatives are those of reverse mode (`jax.grad`, `jax.vjp`, `jax.jacrev`).
     """
@@ -340,5 +284,5 @@ def _synthesis_in_sequence(
 
 @_synthesis_in_sequence.defjvp
 def _differentiate_at_once(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    """Derivatives come of the batch at once: a loop would copy all that it must remember."""
+    """Derivatives of the batch at once: a loop would copy everything that it must remember."""
     return jax.jvp(_synthesis_in_parallel, primals, tangents)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxedit.generators.stylegan2.generator import StyleGAN2Config
+from jaxedit.generators.stylegan2.config import StyleGAN2Config
 
 
 @dataclasses.dataclass(frozen=True)

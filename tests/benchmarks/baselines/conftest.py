@@ -8,7 +8,7 @@ from known_world import NAMES, W_DIM, World
 
 from benchmarks.baselines.training_labels import TrainingSplit, prepare
 from jaxedit.axes import AxesConfig
-from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.labels.dataset import LabelledLatents
 
 

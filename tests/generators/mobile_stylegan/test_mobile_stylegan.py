@@ -5,7 +5,7 @@ import pytest
 
 from jaxedit.errors import InputError
 from jaxedit.generators import mobile_stylegan
-from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.pretrained.registry import load_generator
@@ -46,7 +46,7 @@ def test_every_style_input_acts_and_w_is_the_same_latent_for_all(generator, imag
     np.testing.assert_allclose(generator.synthesis(w_plus), images[:1], atol=1e-4)
     for i in range(generator.num_ws):
         mixed = generator.synthesis(w_plus.at[:, i].set(w[1]))
-        assert np.abs(mixed - images[:1]).max() > 0.02, f"style input {i} has no effect"
+        assert np.abs(mixed - images[:1]).max() > 0.02, f"layer {i} of W+ has no effect"
 
 
 def test_truncation(generator, reference):

@@ -6,6 +6,7 @@ import pytest
 from jaxedit.errors import InputError
 from jaxedit.generators.mobile_stylegan import generator as mobile_stylegan
 from jaxedit.generators.mobile_stylegan import preview as mobile_preview
+from jaxedit.generators.mobile_stylegan.blocks import run_block
 from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.mobile_stylegan.preview import fit_preview, half_size
 from jaxedit.generators.protocol import broadcast_w
@@ -33,7 +34,7 @@ def test_features_are_those_before_the_last_block(generator, reference):
         x, styles = mobile_stylegan._features(generator, w_plus)
         x = x[0]
         for block, own in list(zip(generator.blocks, styles, strict=True))[:-1]:
-            x = mobile_stylegan._block_whole(block, x, jax.tree.map(lambda a: a[0], own))
+            x = run_block(block, x, jax.tree.map(lambda a: a[0], own))
         return x[None]
 
     np.testing.assert_allclose(

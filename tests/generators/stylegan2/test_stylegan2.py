@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 
 SMALL = StyleGAN2Config.of_size(64, channel_base=1024, channel_max=32, z_dim=16, w_dim=24, mapping_layers=2)
@@ -51,7 +51,7 @@ def test_every_style_input_acts_and_w_is_the_same_latent_for_all(small, w):
     assert relative(small.synthesis(w_plus), images) < 1e-5
     for i in range(small.num_ws):
         mixed = small.synthesis(w_plus.at[:, i].set(w[1]))
-        assert relative(mixed, images) > 1e-3, f"style input {i} has no effect"
+        assert relative(mixed, images) > 1e-3, f"layer {i} of W+ has no effect"
 
 
 def test_style_space_gives_the_same_images_and_is_edited_layer_by_layer(small, w):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from tests.conftest import FIXTURES
 from tests.conversion.foreign_torch import write_archive
 from weights_conversion.models.stylegan2.rosinality import convert_rosinality
