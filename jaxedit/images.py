@@ -22,14 +22,20 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 @jax.jit
 def to_uint8(images: Float[Array, "*batch height width 3"]) -> UInt8[Array, "*batch height width 3"]:
-    """From [-1, 1] to 0…255, rounded; what lies outside is clipped."""
+    """From [-1, 1] to 0…255, rounded; values outside are clipped.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> to_uint8(jnp.asarray([[[-1.0, 0.0, 1.0], [2.0, 0.5, -0.5]]])).tolist()
+        [[[0, 128, 255], [255, 191, 64]]]
+    """
     return jnp.round(jnp.clip(images * 127.5 + 127.5, 0, 255)).astype(jnp.uint8)
 
 
 def from_pixels(
     images: Float[Array, "*batch height width 3"] | UInt8[Array, "*batch height width 3"],
 ) -> Float[Array, "*batch height width 3"]:
-    """From 0…255 to [-1, 1]; floats are clipped to it."""
+    """uint8 images from 0…255 to [-1, 1]; floats are clipped to [-1, 1]."""
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32) / 127.5 - 1
     return jnp.clip(images.astype(jnp.float32), -1, 1)
@@ -39,10 +45,21 @@ def save_image(
     image: Float[Array | np.ndarray, "height width 3"] | UInt8[Array | np.ndarray, "height width 3"],
     path: str | Path,
 ) -> Path:
-    """Write one image; the ending of the name chooses the format. It appears under its name only when whole.
+    """Write one image. The file appears only when it is whole.
+
+    Args:
+        image: floats in [-1, 1], or uint8.
+        path: of the file; its ending (`.png`, `.jpg`, …) chooses the format.
 
     Raises:
         OutputError: if the format is unknown or the file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> import jax.numpy as jnp
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_image(jnp.zeros((4, 6, 3)), f"{folder}/gray.png").name
+        'gray.png'
     """
     path = Path(path)
     pixels = np.asarray(image if image.dtype == np.uint8 else to_uint8(jnp.asarray(image)))

@@ -1,8 +1,8 @@
 """Work divided over devices: one mesh with the axis `data`, over one process or many.
 
-Every array of a batch is cut along its first dimension, weights are on every device. Across processes all of them run
-the same script and call the same functions in the same order. What is handed in (a batch, a model, a dataset) is the
-same whole thing on each; this module takes the rows that belong to the process's own devices.
+Arrays of a batch are divided along their first dimension; every device has all weights. All processes run the same
+script and call the same functions in the same order. Each hands in the whole batch, model or dataset; this module takes
+the rows that belong to the process's own devices.
 """
 
 import os
@@ -27,9 +27,9 @@ Tree = TypeVar("Tree")
 def initialize(
     coordinator_address: str | None = None, num_processes: int | None = None, process_id: int | None = None
 ) -> None:
-    """Join the processes of a run; where there is one only, and when called again, it does nothing.
+    """Join the processes of a run. With one process, or when called again, it does nothing.
 
-    It must come first, before anything that uses a device. Arguments that are left out are read from
+    Call it before anything that uses a device. Arguments that are left out are read from
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID; if these are not set either, JAX itself finds the
     others on a TPU slice, under Slurm, Open MPI and Kubernetes.
 
@@ -88,6 +88,11 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
     Raises:
         InputError: if there is none, or one comes twice.
+
+    Examples:
+        >>> mesh = data_mesh(jax.devices()[:1])
+        >>> mesh.axis_names, mesh.size
+        (('data',), 1)
     """
     chosen = jax.devices() if devices is None else list(devices)
     if not chosen or len(set(chosen)) != len(chosen):
@@ -125,7 +130,7 @@ def local_part(mesh: Mesh) -> Mesh:
 
 
 def processes_of(mesh: Mesh | None) -> int:
-    """Over how many processes a mesh stretches: this one, or all.
+    """The number of processes whose devices a mesh holds: one, or all.
 
     Raises:
         InputError: if it has devices of others and not of all.
@@ -190,7 +195,7 @@ def _placed(tree: Tree, sharding: NamedSharding) -> Tree:
 
 
 def gather(tree: Tree) -> Tree:
-    """The whole arrays as NumPy, on every process, wherever their parts lie."""
+    """The whole arrays as NumPy, on every process."""
 
     def one(leaf: Any) -> np.ndarray:
         if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
@@ -208,13 +213,19 @@ def to_local(tree: Tree) -> Tree:
 def over_batch(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """`function(model, *batches)` so that each device runs it, as it is, on its own rows.
 
-    `jax.jit` with arrays of `shard_batch` does the same where XLA can divide the program. On a CPU it cannot divide
-    synthesis (which takes image after image there), and a classifier may hold anything; this divides all. Wrap it in
-    `jax.jit`.
+    `jax.jit` with arrays of `shard_batch` does the same if XLA can divide the program. XLA cannot divide synthesis on a
+    CPU, where it is a loop over images, nor every classifier; this function divides any program. Wrap it in `jax.jit`.
 
     Args:
-        function: of a model (any pytree) and batches; every row of its results comes of the same row of the batches.
+        function: of a model (any pytree) and batches. Each row of its results depends on the same row of the batches
+            only.
         mesh: of `data_mesh`.
+
+    Examples:
+        >>> mesh = data_mesh(jax.devices()[:1])
+        >>> scaled = jax.jit(over_batch(lambda scale, x: scale * x, mesh))
+        >>> scaled(jnp.asarray(2.0), shard_batch(np.arange(4.0), mesh)).tolist()
+        [0.0, 2.0, 4.0, 6.0]
     """
     rows = PartitionSpec(mesh.axis_names)
 
@@ -229,12 +240,12 @@ def over_batch(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
 
 @contextmanager
 def all_or_none(what: str, num_processes: int) -> Iterator[None]:
-    """A block that fails on all processes if it fails on one: none waits for one that is gone.
+    """A block that fails on all processes if it fails on one, so that none waits for a process that is gone.
 
     All processes wait for each other at its end.
 
     Args:
-        what: is done in the block, for the message.
+        what: the work of the block, for the message.
         num_processes: with 1, the block is alone.
 
     Raises:
@@ -256,10 +267,10 @@ def all_or_none(what: str, num_processes: int) -> Iterator[None]:
 
 
 def stack_processes(array: np.ndarray) -> np.ndarray:
-    """The arrays, alike in shape and type, that the processes give, by the number of the process."""
+    """The arrays of all processes, stacked by the number of the process; all have one shape and type."""
     return np.asarray(multihost_utils.process_allgather(array))
 
 
 def from_first_process(tree: Tree) -> Tree:
-    """What process 0 gives, as NumPy; the others give arrays of the same shapes and types."""
+    """The arrays of process 0, as NumPy, on all processes; each passes arrays of the same shapes and types."""
     return multihost_utils.broadcast_one_to_all(tree)

@@ -1,4 +1,4 @@
-"""What an attribute classifier is."""
+"""The protocol of attribute classifiers."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -9,15 +9,26 @@ from jaxtyping import Array, Float
 
 @runtime_checkable
 class AttributeClassifier(Protocol):
-    """Turns images into continuous attribute values.
+    """Images → continuous attribute values, of faces or of anything else.
 
-    Anything with these two members will do: a network for cars or for products as well as
-    [`FaceAttributes`][jaxedit.attributes.FaceAttributes]. Calling it must be a pure function of the images that
-    works under `jax.jit`; an instance that holds weights should be a pytree (every Flax NNX module is one), so
-    that `jax.jit` takes the weights as arguments instead of copying them into the program.
+    Any object with these two members is one. Calling it must be a pure function of the images that works under
+    `jax.jit`. An instance that holds weights should be a pytree (every Flax NNX module is one): `jax.jit` then takes
+    the weights as arguments instead of copying them into the program. An optional attribute `units` names the units
+    of the columns.
 
-    Values should be continuous and unbounded where possible (a logit instead of a probability: probabilities
-    saturate, and a saturated label teaches nothing).
+    Values should be continuous and unbounded where possible: a logit instead of a probability, because a saturated
+    label teaches nothing.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> class Colors:
+        ...     names = ("brightness", "contrast")
+        ...     def __call__(self, images):  # [batch, height, width, 3] in [-1, 1]
+        ...         return jnp.stack([images.mean((1, 2, 3)), images.std((1, 2, 3))], axis=1)
+        >>> isinstance(Colors(), AttributeClassifier)
+        True
+        >>> Colors()(jnp.zeros((4, 64, 64, 3))).shape
+        (4, 2)
     """
 
     @property
@@ -29,10 +40,10 @@ class AttributeClassifier(Protocol):
 
 
 def as_argument(network: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """A network in a form that passes through `jax.jit` as an argument.
+    """A classifier in a form that passes through `jax.jit` as an argument.
 
-    A pytree passes as it is, its weights as data of the program. Of anything else the object is part of the program:
-    the same object runs the same compilation, and what it holds becomes constants.
+    A pytree stays as it is: its weights are arguments of the program. Any other object becomes part of the program:
+    its arrays are constants, and each object is compiled once.
     """
     is_pytree = all(leaf is not network for leaf in jax.tree.leaves(network))
     return network if is_pytree else jax.tree_util.Partial(network)

@@ -1,4 +1,4 @@
-"""A classifier out of the user's own Python file, for the command line."""
+"""A classifier from a user's Python file, for the command line."""
 
 import importlib.util
 import sys
@@ -9,14 +9,14 @@ from jaxedit.errors import InputError
 
 
 def load_classifier(where: str) -> AttributeClassifier:
-    """Run a Python file of the user's and take a classifier out of it.
+    """Run a user's Python file and return a classifier that it defines.
 
     Args:
-        where: `file.py:Name`; the name is that of a classifier, or of a class or function that makes one when called
-            without arguments.
+        where: `file.py:Name`. The name is that of a classifier, or of a class or function that returns one when it is
+            called without arguments.
 
     Raises:
-        InputError: if the file, or the name in it, is missing, the file fails, or what it names is no classifier.
+        InputError: if the file or the name is missing, the file fails, or the object is no classifier.
     """
     file, mark, name = where.rpartition(":")
     path = Path(file)

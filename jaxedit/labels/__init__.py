@@ -1,4 +1,4 @@
-"""Generator and classifier to labelled latents."""
+"""Generator × classifier → labelled latents."""
 
 from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.dataset import LabelledLatents

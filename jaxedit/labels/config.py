@@ -1,4 +1,4 @@
-"""How many latents are labelled, and in which portions."""
+"""The config of a labeling."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from jaxedit.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class LabelingConfig:
-    """What `label` is asked for.
+    """The latents that `label` labels, and the sizes of batches and files.
 
     Attributes:
         num_samples: how many latents: the first ones of the seed's stream (see `sample_z`). A folder that is complete

@@ -1,4 +1,4 @@
-"""Latents with the attribute values of their images: what the axes are learnt from."""
+"""Labelled latents: the dataset that axes are learnt from."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,7 +21,15 @@ class LabelledLatents:
         attribute_units: units of the columns ("years", "degrees", "logit", …).
 
     Raises:
-        InputError: if shapes and names disagree, or anything is not finite.
+        InputError: if shapes and names disagree, or a number is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> w = np.zeros((100, 512), np.float32)
+        >>> values = np.linspace(0, 1, 200, dtype=np.float32).reshape(100, 2)
+        >>> dataset = LabelledLatents(w, values, ("age", "yaw"), ("years", "degrees"))
+        >>> len(dataset)
+        100
     """
 
     w: Float[jax.Array | np.ndarray, "num_samples w_dim"]

@@ -15,7 +15,7 @@ from jaxedit.storage.arrays import read_arrays, write_arrays
 
 _FORMAT = 1
 _TOLERANCE = 1e-2
-"""Of a fingerprint. Machines differ by 1e-5; a latent of another seed or another generator is off by about 1."""
+"""Of a fingerprint. Machines differ by 1e-5; latents of other seeds or generators by about 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Labels:
     w_fingerprint: Float[np.ndarray, " num_samples"]
 
     def select(self, names: tuple[str, ...]) -> "Labels":
-        """The same with some of the attributes, in the order given.
+        """Labels of some of the attributes, in the order given.
 
         Raises:
             InputError: if a name is unknown.
@@ -58,10 +58,10 @@ class Labels:
         )
 
     def with_latents(self, generator: Generator, *, name: str = "labels") -> LabelledLatents:
-        """The labels with their latents, drawn and mapped again.
+        """The labels with their latents, which are drawn and mapped again.
 
         Raises:
-            InputError: if they are not the latents that were labelled (another generator, or damaged labels).
+            InputError: if these are not the latents that were labelled (another generator, or damaged labels).
         """
         expected = (self.z_fingerprint, self.w_fingerprint)
         z = sample_z(self.seed, len(self.values), generator.z_dim)

@@ -1,4 +1,4 @@
-"""Which attributes a latent space knows: those that a linear model predicts from w."""
+"""Selection of attributes: those that a linear model predicts from w."""
 
 from functools import partial
 
@@ -22,14 +22,14 @@ def ridge_correlations(
     folds: int = _FOLDS,
     relative_penalty: float = 0.03,
 ) -> Float[Array, " num_attributes"]:
-    """How well a ridge regression from w predicts each attribute on samples that it has not seen.
+    """Correlation of each attribute with its ridge regression from w, on samples that the regression has not seen.
 
     For each fold the regression (`jaxedit.latents.ridge`) is fitted on the other folds, with α the relative penalty
     times the mean eigenvalue of the covariance of w. The result is Pearson's r between the predictions and the values
     of all folds.
 
     Args:
-        w: latents; the remainder beyond a multiple of `folds` is left out.
+        w: latents. Samples beyond a multiple of `folds` are left out.
         values: attribute values; their scale does not matter.
         folds: number of folds.
         relative_penalty: α in units of the mean eigenvalue.
@@ -55,15 +55,15 @@ def ridge_correlations(
 def predictable_attributes(dataset: LabelledLatents, *, least: float = 0.6) -> dict[str, float]:
     """The attributes that a ridge regression from w predicts on held-out samples with r ≥ `least`, and their r.
 
-    The regression is to the quantile-transformed values, which the axes learn: a few slips of a
-    classifier would decide over raw ones.
+    The regression predicts quantile-transformed values, as the axes do: a few gross errors of a classifier would
+    dominate raw values.
 
     Raises:
-        InputError: if there are too few samples to tell, or an attribute has no variance.
+        InputError: if there are fewer than 50 samples, or an attribute has no variance.
     """
     if len(dataset) < 10 * _FOLDS:
         raise InputError(
-            f"dataset: expected {10 * _FOLDS} samples or more to judge attributes by, got {len(dataset)}"
+            f"dataset: expected {10 * _FOLDS} samples or more to select attributes, got {len(dataset)}"
         )
     values = jnp.asarray(dataset.values)
     scores = fit_quantile_transform(values, dataset.attribute_names).transform(values)

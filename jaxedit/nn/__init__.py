@@ -1,1 +1,1 @@
-"""Pieces of networks that several models share."""
+"""Pieces of networks that several models share: convolution, pooling, resizing, layers, graph networks."""

@@ -1,4 +1,4 @@
-"""What the arrays of a module are called, and how they leave it for a checkpoint."""
+"""Arrays of modules: their types, and their form in checkpoints."""
 
 from collections.abc import Mapping
 from typing import Any

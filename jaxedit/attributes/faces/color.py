@@ -1,7 +1,7 @@
-"""Colors of the parts of a face, in CIE Lab, through soft regions that are placed by the landmarks.
+"""Colors of the parts of a face, in CIE Lab, in soft regions that the landmarks place.
 
-A region is a set of Gaussian spots whose centers are fixed combinations of landmarks, so that a measure is
-differentiable in the pixels and in the landmarks, and a landmark that is off by a pixel changes it little.
+A region is a set of Gaussian spots whose centers are fixed combinations of landmarks. Values are therefore
+differentiable in the pixels and in the landmarks, and a landmark that is off by a pixel changes them little.
 L* is lightness (0 black … 100 white), a* green (−) to red (+), b* blue (−) to yellow (+).
 """
 
@@ -37,8 +37,8 @@ def spot_means(
     """Means under Gaussian spots.
 
     Args:
-        images: anything on a grid.
-        centers: (x, y) in fractions of width and height; a spot beyond the edge takes what is nearest to it.
+        images: images or feature maps.
+        centers: (x, y) in fractions of width and height. Centers beyond the edge are moved to it.
         sigma: standard deviations in fractions of the width and height.
     """
 
@@ -101,7 +101,7 @@ def measure_colors(
     """Colors and contrasts in Lab units.
 
     Args:
-        images: whole images in [-1, 1]; a small size (128) does.
+        images: whole images in [-1, 1]; 128 pixels a side are enough.
         landmarks: (x, y) in fractions of the image.
         yaw: in degrees, positive to the image's right.
 
@@ -121,7 +121,7 @@ def measure_colors(
     }
     corners = jnp.broadcast_to(BACKGROUND_SPOTS, (len(images), *BACKGROUND_SPOTS.shape))
     background = spot_means(lab, corners, jnp.full((1, 1), 0.03)).mean(1)
-    # The farther cheek of a turned head is a sliver beside the background: it counts less.
+    # The farther cheek of a turned head is a narrow strip beside the background, so it has less weight.
     right_counts = jax.nn.sigmoid(-yaw / 8)[:, None]
     skin = right_counts * spots["cheek_right"] + (1 - right_counts) * spots["cheek_left"]
     return {
@@ -141,11 +141,11 @@ def measure_colors(
 def measure_glasses(
     crops: Float[Array, "batch size size 3"], landmarks: Float[Array, "batch 68 2"]
 ) -> Float[Array, " batch"]:
-    """How sharply lightness changes downward where a frame would pass and skin is smooth, as a logarithm.
+    """Strength of horizontal edges where a frame of glasses would be and skin is smooth, as a logarithm.
 
-    log of the mean |∂L*/∂y| (per pixel of a 160² crop) between the eyes and below each eye. Bare faces give
-    about −0.5 to 1, frames and sunglasses 1.3 and more; rimless glasses are missed, and hard shadows under
-    the eyes count a little.
+    log of the mean |∂L*/∂y| (per pixel of a 160² crop) between the eyes and below each eye. Bare faces have
+    about −0.5 to 1, frames and sunglasses 1.3 and more. Rimless glasses are missed, and hard shadows under
+    the eyes raise the value a little.
 
     Args:
         crops: face crops in [-1, 1], 160 pixels a side.

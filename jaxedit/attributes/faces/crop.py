@@ -1,7 +1,7 @@
-"""Where the face is in an FFHQ-style image, and crops of the size that the face networks need.
+"""The face square of FFHQ-style images, and crops of the size that the face networks need.
 
-Images aligned as FFHQ is (Karras et al., CVPR 2019: eyes and mouth at fixed places) need no detector: the
-face lies in one fixed square.
+Images aligned as FFHQ (Karras et al., *A Style-Based Generator Architecture*, CVPR 2019: eyes and mouth at fixed
+places) need no detector: the face lies in one fixed square.
 """
 
 import jax.numpy as jnp
@@ -17,13 +17,13 @@ CROP_SIZE = 160
 """Side of the crops in pixels: above the 112 and 150 that the networks resize to without antialiasing."""
 
 MIN_SIZE = 128
-"""Smallest image that is taken; from 256 on the crops are not enlarged."""
+"""Smallest side of an image in pixels; from 256 on the crops are not enlarged."""
 
 _POOLED = 512
 
 
 def prepare_images(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch side side 3"]:
-    """Clip to [-1, 1], and bring 1024², 2048², … to 512² by averaging, which is cheap and loses nothing here.
+    """Images clipped to [-1, 1]; 1024², 2048², … are averaged to 512², which is cheap and loses nothing here.
 
     Raises:
         InputError: if the images are not square RGB of 128 pixels or more.

@@ -1,8 +1,8 @@
-"""The small face detector of face-api: where the faces of any photograph are.
+"""The small face detector of face-api, for photographs of any kind.
 
 A Flax port of the "tiny face detector" (V. Mühler; kept up by V. Mandic, `@vladmandic/face-api` 1.7.15, MIT), a
-network of the YOLO v2 family: a grid of cells, of which each says for five anchor boxes how sure it is of a face, and
-where. Values agree with TensorFlow.js within float32.
+network of the YOLO v2 family: each cell of a grid predicts, for five anchor boxes, the score and place of a face.
+Values agree with TensorFlow.js within float32.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ SCORE_THRESHOLD = 0.5
 """Boxes of a lower score are not faces: the original's default."""
 
 OVERLAP_THRESHOLD = 0.4
-"""Of two boxes whose intersection over union is larger, the surer one stays: the original's value."""
+"""Of two boxes whose intersection over union is larger, the one with the higher score stays: the original's value."""
 
 _STRIDE = 32
 _NUM_HALVING = 5
@@ -58,7 +58,7 @@ class FaceDetector(nnx.Module):
         """Every box (left, top, right, bottom), in fractions of the side, and its score in 0…1.
 
         Args:
-            squares: RGB in [-1, 1], the side a multiple of 32 (416 in the original). What is not square is padded
+            squares: RGB in [-1, 1], the side a multiple of 32 (416 in the original). Pad other images
                 with black at the right or at the bottom.
 
         Raises:
@@ -93,7 +93,7 @@ def choose_boxes(
     score_threshold: float = SCORE_THRESHOLD,
     overlap_threshold: float = OVERLAP_THRESHOLD,
 ) -> list[int]:
-    """Non-maximum suppression: the indices of boxes of different faces, the surest first."""
+    """Non-maximum suppression: the indices of boxes of different faces, the highest score first."""
     waiting = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > score_threshold]
     chosen = []
     while waiting:

@@ -1,4 +1,4 @@
-"""Attribute values and identity of faces: what the axes are learnt from and measured with."""
+"""Attribute values and identity of faces, by the networks that the default axes are learnt from."""
 
 import dataclasses
 
@@ -29,8 +29,8 @@ class FaceAttribute:
     Attributes:
         name: its name.
         unit: its unit: "years", "degrees", "logit" (natural log-odds), "% of eyes" (hundredths of the
-            distance of the eyes, see `face_geometry`), "Lab" (units of CIE Lab), "log Lab" (logarithm of
-            such).
+            distance of the eyes, see `faces.geometry`), "Lab" (units of CIE Lab), "log Lab" (logarithm of
+            Lab units).
         meaning: what a larger value means.
     """
 
@@ -81,7 +81,7 @@ class FaceAttributes(nnx.Module):
     """
 
     def __init__(self, networks: FaceNetworks | None = None) -> None:
-        """From the given networks, or from those of `FaceNetworks.from_pretrained()`.
+        """Use the given networks; by default those of `FaceNetworks.from_pretrained()`.
 
         Raises:
             DownloadError, OutputError: as `FaceNetworks.from_pretrained` does.
@@ -116,7 +116,7 @@ class FaceAttributes(nnx.Module):
         return jnp.stack([values[name] for name in self.names], 1)
 
     def measure(self, images: Float[Array, "batch height width 3"]) -> dict[str, Float[Array, " batch"]]:
-        """The same by name."""
+        """The attribute values by name."""
         images = prepare_images(images)
         # Labels must not depend on the accelerator's habit of rounding matrix products to bfloat16 or TF32.
         with jax.default_matmul_precision("float32"):
@@ -134,8 +134,8 @@ class FaceAttributes(nnx.Module):
                 **measure_colors(whole, placed, geometry["yaw"]),
             }
 
-    # Each network sees the mirrored crop too, and the mean is taken: the networks differ between the two by
-    # as much as ten years, which is noise to the axes, and no value then prefers a side.
+    # Values are means over the crop and its mirror image. The networks differ between the two by up to ten years,
+    # which is noise to the axes; and no mean prefers a side.
 
     def _landmarks(
         self, crops: Float[Array, "batch size size 3"], mirrored: Float[Array, "batch size size 3"]
@@ -154,8 +154,8 @@ class FaceAttributes(nnx.Module):
     def _smile(
         self, crops: Float[Array, "batch size size 3"], mirrored: Float[Array, "batch size size 3"]
     ) -> Float[Array, " batch"]:
-        # Of the other six expressions none makes an axis: on generated faces they follow the smile's
-        # absence, and their order among faces that do not smile is not one that a viewer sees.
+        # None of the other six expressions makes an axis: on generated faces they follow the absence of a smile, and
+        # viewers do not see their order among faces that do not smile.
         logits = (self.expressions(crops) + self.expressions(mirrored)) / 2
         happy = self.expression_names.index("happy")
         rest = jnp.delete(logits, happy, axis=1, assume_unique_indices=True)
@@ -163,16 +163,16 @@ class FaceAttributes(nnx.Module):
 
 
 class FaceIdentity(nnx.Module):
-    """Images → 128 numbers that stay near for the same person. A pytree, like `FaceAttributes`."""
+    """Images → 128 numbers, which are near for images of one person. A pytree, like `FaceAttributes`."""
 
     def __init__(self, network: IdentityNet | None = None) -> None:
-        """From the given network, or from that of `FaceNetworks.from_pretrained()`."""
+        """Use the given network; by default that of `FaceNetworks.from_pretrained()`."""
         self.network = network or FaceNetworks.from_pretrained().identity
 
     def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch 128"]:
         """The descriptors of square RGB images in [-1, 1], aligned as FFHQ is.
 
-        Compare them by Euclidean distance: below about 0.6 is the same person.
+        Compare descriptors by Euclidean distance: below about 0.6 it is the same person.
 
         Raises:
             InputError: if the images are not square RGB of 128 pixels or more.

@@ -1,7 +1,7 @@
 """Pose and shape of a face from its 68 landmarks (iBUG scheme), as differentiable formulas.
 
-Landmarks are first turned upright about the middle of the eyes (roll removed). All lengths are divided by the
-distance of the eyes, which a smile does not change, as it would be seen from the front: divided by cos(yaw).
+Landmarks are first turned upright about the middle of the eyes (roll removed). The unit of length is the distance of
+the eyes, which a smile does not change, as seen from the front: divided by cos(yaw).
 "Left" and "right" are those of the image.
 """
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# How far parts of a head stand before (or behind) others; a turned head shows depth as a shift.
+# Depths of the parts of a head: in the image of a turned head, depth is a shift.
 _NOSE_DEPTH = 0.85
 """Nose tip before the outer eye corners, by half the distance of those (about 38 mm by 45 mm)."""
 
@@ -37,7 +37,7 @@ MIRRORED = np.array(
         *range(67, 64, -1),  # inner lips, lower
     ]
 )
-"""Which landmark each one becomes in the mirrored image."""
+"""The index of each landmark in the mirrored image."""
 
 
 def upright(
@@ -45,7 +45,7 @@ def upright(
 ) -> tuple[Float[Array, "batch 68 2"], Float[Array, " batch"]]:
     """Landmarks relative to the middle of the eyes with the eye line level, and the roll in degrees.
 
-    Roll is positive where the image's right eye is the lower one (the head leans clockwise in the image).
+    Roll is positive if the image's right eye is the lower one (the head leans clockwise in the image).
     """
     left, right = landmarks[:, EYE_LEFT].mean(1), landmarks[:, EYE_RIGHT].mean(1)
     angle = jnp.arctan2(right[:, 1] - left[:, 1], right[:, 0] - left[:, 0])
@@ -72,10 +72,9 @@ def measure_geometry(landmarks: Float[Array, "batch 68 2"]) -> dict[str, Float[A
           positive where the face looks up, zero for the average generated face.
         - `roll`: see `upright`.
         - `mouth_opening` (gap of the inner lips), `eye_opening` (gap of the lids), `brow_height` (brows
-          above the eyes), `face_length` (eyes to chin); the last two are freed of what pitch alone does to
-          them.
-        - `mouth_width`, `nose_width`, and of the outline, which a turn narrows less than a flat thing (by
-          √cos(yaw)), `face_width` at the cheekbones and `jaw_width` at the mouth.
+          above the eyes), `face_length` (eyes to chin). The last two are corrected for pitch.
+        - `mouth_width` and `nose_width`, corrected for yaw by cos(yaw); `face_width` at the cheekbones and
+          `jaw_width` at the mouth, which a turn narrows less, by √cos(yaw).
     """
     p, roll = upright(landmarks)
     x, y = p[..., 0], p[..., 1]

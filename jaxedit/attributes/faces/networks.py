@@ -1,9 +1,9 @@
 """Four small face networks: age and gender, expressions, 68 landmarks, identity.
 
 Flax ports of the networks of face-api (V. Mühler; kept up by V. Mandic, `@vladmandic/face-api` 1.7.15,
-MIT). Each takes face crops [batch, height, width, 3], RGB float32 in [-1, 1], of any size: as in the
-original they are padded to a square with black and resized inside, without antialiasing, so a crop should
-come near the network's input size (112 or 150 pixels; the originals are used on crops of about 160).
+MIT). Each takes face crops [batch, height, width, 3], RGB float32 in [-1, 1], of any size. As in the
+original, a network pads crops to a square with black and resizes them without antialiasing, so the size of a crop
+should be near the network's input size (112 or 150 pixels; the original uses crops of about 160).
 Values agree with TensorFlow.js within float32.
 """
 
@@ -145,7 +145,7 @@ class LandmarkNet(DenseFaceNet):
 
 
 class ScaledConv(nnx.Module):
-    """Convolution, then `y · scale + shift` for each channel (a batch norm at rest)."""
+    """Convolution, then `y · scale + shift` for each channel (a folded batch norm)."""
 
     def __init__(self, params: Params, *, down: bool = False) -> None:
         self.conv = Conv(params, stride=2, padding="VALID") if down else Conv(params)
@@ -153,7 +153,7 @@ class ScaledConv(nnx.Module):
         self.shift = nnx.Param(jnp.asarray(params["shift"]))
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 d"]:
-        """No activation."""
+        """The scaled convolution, without activation."""
         return self.conv(x) * self.scale[...] + self.shift[...]
 
 
@@ -184,7 +184,7 @@ RESIDUAL_BLOCKS = (
 
 
 class IdentityNet(nnx.Module):
-    """A residual network whose 128 outputs are near for two images of one person."""
+    """A residual network. Its 128 outputs are near for two images of one person."""
 
     def __init__(self, params: Params, *, mean_rgb: Sequence[float]) -> None:
         self.conv_in = ScaledConv(params["conv_in"], down=True)

@@ -1,1 +1,1 @@
-"""Independent networks, which only judge: no axis is learnt from them."""
+"""Independent networks, which only measure: axes are not learnt from their labels."""

