@@ -56,7 +56,7 @@ def align(
     Examples:
         >>> import jaxedit, numpy as np
         >>> generator = jaxedit.load_generator("mobile-stylegan-ffhq")
-        >>> photo = jaxedit.to_uint8(generator.synthesis(generator.mapping(np.zeros((1, 512)))))[0]
+        >>> photo = jaxedit.to_uint8(generator.synthesis(generator.mapping(np.zeros((1, 512)), truncation_psi=0.0)))[0]
         >>> (face,) = jaxedit.align(np.asarray(photo), size=256)
         >>> face.image.shape, face.landmarks.shape
         ((256, 256, 3), (68, 2))

@@ -188,7 +188,7 @@ def tune(
         >>> generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0)))
         >>> w_plus = jax.numpy.repeat(generator.mapping(jax.random.normal(jax.random.key(1), (1, 12))), 10, axis=0)
         >>> image = 0.8 * generator.synthesis(w_plus[None])[0].clip(-1, 1)
-        >>> config = jaxedit.TuningConfig(num_steps=4, lpips_size=64, identity_weight=0, locality_weight=0)
+        >>> config = jaxedit.TuningConfig(num_steps=4, lpips_size=64, identity_weight=0.0, locality_weight=0.0)
         >>> delta = jaxedit.tune(generator, image, w_plus, config, progress=False)
         >>> delta.apply(generator).synthesis(w_plus[None]).shape
         (1, 64, 64, 3)

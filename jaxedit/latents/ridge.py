@@ -26,7 +26,7 @@ def ridge(
         >>> import jax.numpy as jnp
         >>> from jaxedit.latents.ridge import ridge
         >>> x = jnp.array([[1.0], [-1.0]])
-        >>> ridge(x, 3 * x, penalty=0.5).tolist()
+        >>> ridge(x, 3 * x, penalty=0.5).round(3).tolist()
         [[2.0]]
     """
     k = x.shape[1]

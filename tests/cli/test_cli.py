@@ -255,7 +255,7 @@ def test_label_then_info_then_learn_from_too_few(run, tmp_path, monkeypatch):
 
     code, _, err = run("label", "--out", folder, "-n", 3, *options, "--seed", 6)
     assert code == 2
-    assert "another job" in err
+    assert "another seed" in err
     code, _, err = run("label", "--out", folder, "-n", 3, "--batch-size", 2, "--shard-size", 3)
     assert code == 2
     assert "multiple" in err
