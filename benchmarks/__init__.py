@@ -1,1 +1,1 @@
-"""Scripts that measure the library against its peers. Each prints a table and can write JSON."""
+"""Scripts that measure the library and its peers. Each prints tables and can write them as JSON."""

@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing, the description of the machine, tables, JSON."""
+"""Shared by the benchmarks: timing, the description of the machine, tables, JSON."""
 
 import datetime
 import importlib.metadata
@@ -22,31 +22,24 @@ Rows = list[dict[str, Any]]
 
 
 def measure(function: Callable[[], Any], *, repeats: int = 9) -> dict[str, float]:
-    """Seconds of a call: the first one (with compilation), and the median, least and greatest of `repeats` more.
+    """Seconds of a call: "first" (with compilation), and "median", "min" and "max" of `repeats` more calls.
 
-    The result is waited for inside the measured time.
+    The measured time includes waiting for the result.
     """
-    first = _seconds(function)
-    times = [_seconds(function) for _ in range(repeats)]
-    return {"first": first, "median": statistics.median(times), "min": min(times), "max": max(times)}
+    return measure_side_by_side({"": function}, repeats=repeats)[""]
 
 
 def measure_side_by_side(
     functions: dict[str, Callable[[], Any]], *, repeats: int = 9
 ) -> dict[str, dict[str, float]]:
-    """`measure` for several functions, taking turns, so that a slow minute of the machine hits all alike."""
+    """`measure` for several functions, by name. They take turns, so that a slow minute affects all of them."""
     first = {name: _seconds(function) for name, function in functions.items()}
     times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             times[name].append(_seconds(function))
     return {
-        name: {
-            "first": first[name],
-            "median": statistics.median(own),
-            "min": min(own),
-            "max": max(own),
-        }
+        name: {"first": first[name], "median": statistics.median(own), "min": min(own), "max": max(own)}
         for name, own in times.items()
     }
 
@@ -55,7 +48,7 @@ _WATCHED = """
 import pathlib, resource, runpy, sys
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-try:  # the system's other count begins with what the parent held
+try:  # ru_maxrss of a child starts at the memory of its parent
     status = pathlib.Path("/proc/self/status").read_text()
     print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
 except OSError:
@@ -64,7 +57,11 @@ except OSError:
 
 
 def peak_memory(module: str, *arguments: str) -> int:
-    """Bytes that a process of its own, which runs a module, held at most.
+    """Peak memory in bytes of a new process that runs a module.
+
+    Args:
+        module: name of the module.
+        arguments: its arguments on the command line.
 
     Raises:
         RuntimeError: if the process fails.
@@ -84,7 +81,7 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 
 def environment(*packages: str) -> dict[str, Any]:
-    """Date, device and versions, for the record."""
+    """Date, device and versions of Python, jaxedit, JAX, Flax and the given packages."""
     device = jax.devices()[0]
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -106,7 +103,7 @@ def _processor() -> str:
 
 
 def print_table(title: str, rows: Rows) -> None:
-    """Rows of equal keys as a plain table."""
+    """Print rows as a plain table. Columns are the keys of all rows; missing cells stay empty."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[_format(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(len(column), *(len(row[i]) for row in cells)) for i, column in enumerate(columns)]
@@ -124,7 +121,14 @@ def _format(value: Any) -> str:
 
 
 def finish(name: str, results: dict[str, Rows], json_path: Path | None, packages: Sequence[str] = ()) -> None:
-    """Print every table, and write everything with the machine's description if a path is given."""
+    """Print all tables, and write them as JSON if a path is given.
+
+    Args:
+        name: name of the benchmark.
+        results: rows of each table, by title.
+        json_path: file to write, with the description of the machine.
+        packages: packages whose versions are recorded.
+    """
     machine = environment(*packages)
     print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine.items()))
     for title, rows in results.items():

@@ -1,7 +1,7 @@
-"""Competitors: other methods of editing W, written here after their publications and fitted to the same labels.
+"""Baselines: other methods of editing latents, implemented from their publications and fitted to the same labels.
 
-Each is a file with a function `fit(split, generator, **options)` that gives an `EditingMethod`; `METHODS` names them.
-One unit of an amount is a useful edit, and more of it is more of the attribute.
+Each file has a function `fit(split, generator, **options)` that returns an `EditingMethod`. `METHODS` lists them. An
+amount of 1 is an edit of useful size, and a larger amount means more of the attribute.
 """
 
 import functools
@@ -33,6 +33,6 @@ METHODS: dict[str, Callable[..., EditingMethod]] = {
     "latent-transformer": latent_transformer.fit,
     "paper": paper.fit,
 }
-"""Name → fit(split, generator, **options)."""
+"""The functions `fit(split, generator, **options)` by the names of the methods."""
 
 __all__ = ["METHODS", "TrainingSplit", "load_method", "prepare", "save_method"]

@@ -1,9 +1,9 @@
-"""Covariance directions: each attribute along the latents' covariance with its label.
+"""Covariance directions: the covariance of the latents with the label of each attribute.
 
     dᵢ = Cov[w, yᵢ]
 
-For Gaussian w this is, up to length, how the mean of w moves with the attribute, E[w | yᵢ]: the natural change, which
-takes along whatever goes together with the attribute. (With two classes it is the difference of their means.)
+For Gaussian w and yᵢ, the conditional mean E[w | yᵢ] moves along dᵢ. An edit therefore also changes all correlated
+attributes. For two classes, dᵢ is proportional to the difference of the class means.
 """
 
 import jax
@@ -18,12 +18,12 @@ from jaxedit.generators.protocol import Generator
 def covariance(
     w: Float[Array, "num_samples w_dim"], labels: Float[Array, "num_samples num_attributes"]
 ) -> Float[Array, "num_attributes w_dim"]:
-    """Cov[y, w]."""
+    """Cov[y, w], one row for each attribute."""
     centered = labels - labels.mean(0)
     return jnp.matmul(centered.T, w - w.mean(0), precision=jax.lax.Precision.HIGHEST) / len(w)
 
 
 def fit(split: TrainingSplit, generator: Generator, *, name: str = "covariance") -> LinearDirections:
-    """The directions of all attributes."""
+    """Directions of all attributes. The generator is not used."""
     directions = scaled(covariance(split.w, split.labels), split.probes)
     return LinearDirections(name, split.attribute_names, directions)

@@ -1,13 +1,13 @@
-"""GANSpace: the principal component of W that follows an attribute best, in a range of layers.
+"""GANSpace: for each attribute, the principal component of W with the largest correlation, in a range of layers.
 
 Härkönen, Hertzmann, Lehtinen and Paris, *GANSpace: Discovering Interpretable GAN Controls*, NeurIPS 2020. With V the
-principal components of W, an edit moves the latents of the layers l₀ ≤ l < l₁ alone:
+principal components of W, an edit moves only the latents of the layers l₀ ≤ l < l₁:
 
     w⁺[l] ← w⁺[l] + a σⱼ vⱼ
 
-The authors look for component j and layers by eye, among the first 80 components. Here j is the one whose coordinate
-has the largest |correlation| with the label, its sign makes more of it more of the attribute, and the layers are those
-of the authors' published edit that is nearest to the attribute (`PUBLISHED_LAYERS`).
+The authors choose component j (of the first 80) and layers by eye. Here, j is the component whose coordinate has the
+largest |correlation| with the label. Its sign is chosen so that a larger amount means more of the attribute. The layers
+are those of the most similar edit that the authors published (`PUBLISHED_LAYERS`).
 """
 
 from benchmarks.baselines.training_labels import TrainingSplit, in_layers, largest_correlation, scaled
@@ -37,14 +37,18 @@ PUBLISHED_LAYERS = {
     "background_lightness": range(8, 9),  # "bright background"
     "background_warmth": range(8, 9),
 }
-"""Layers of the authors' edits of StyleGAN2 FFHQ, or of StyleGAN FFHQ where said, both with 18 layers."""
+"""Layers of the authors' edits of StyleGAN2 FFHQ (of StyleGAN FFHQ where noted), both with 18 layers."""
 
 
 def layers_for(attribute: str, num_ws: int) -> range:
-    """The published layers of an attribute on a generator with `num_ws` layers; all layers if nothing is published.
+    """The published layers of an attribute, or all layers if there are none.
 
-    Layers 2i + 1 and 2i + 2 act at a resolution of 8 · 2^i in StyleGAN2 and in what was distilled from it, however
-    many there are in all, so numbers stay the same and ranges end at the last layer.
+    Layers 2i + 1 and 2i + 2 act at resolution 8 · 2^i in StyleGAN2 and MobileStyleGAN of any size. Layer numbers are
+    therefore valid for all of them, and ranges are cut at the last layer.
+
+    Args:
+        attribute: name of the attribute.
+        num_ws: number of layers of the generator.
     """
     published = PUBLISHED_LAYERS.get(attribute, range(num_ws))
     stop = min(published.stop, num_ws)
@@ -59,17 +63,17 @@ def fit(
     all_layers: bool = False,
     name: str = "ganspace",
 ) -> LinearDirections:
-    """The components of all attributes.
+    """Directions of all attributes.
 
     Args:
-        split: to learn from.
-        generator: tells the number of layers.
-        num_components: how many components to choose from.
-        all_layers: whether to move every layer (W) instead of the published ones (W+).
-        name: of the method.
+        split: training data.
+        generator: generator, for its number of layers.
+        num_components: number of components to choose from.
+        all_layers: whether to move all layers (W) instead of the published ones (W+).
+        name: name of the method.
 
     Raises:
-        InputError: if there are not that many components.
+        InputError: if `num_components` is out of range.
     """
     if not 1 <= num_components <= split.pca.w_dim:
         raise InputError(f"num_components: expected 1…{split.pca.w_dim}, got {num_components}")

@@ -1,18 +1,16 @@
-"""InterFaceGAN: each attribute along the normal of a linear boundary between its extremes.
+"""InterFaceGAN: for each attribute, the normal of a linear boundary between its extremes.
 
-Shen, Gu, Tang and Zhou, *Interpreting the Latent Space of GANs for Semantic Face Editing*, CVPR 2020. Of all latents
-those with the highest and the lowest scores, a share each, become two classes y = ±1, and a linear support vector
-machine separates them,
+Shen, Gu, Tang and Zhou, *Interpreting the Latent Space of GANs for Semantic Face Editing*, CVPR 2020. The latents
+with the highest and the lowest scores form two classes y = ±1. A linear support vector machine separates them:
 
     min over v, b of ½ ‖v‖² + C Σ max(0, 1 − yᵢ (v·wᵢ + b)),        n = v / ‖v‖.
 
-The conditional form moves along what is left of n after projection onto the complement of the normals N of the
-attributes that shall stay,
+The conditional form removes from n its projection onto the normals N of the attributes that should not change:
 
     n − N⁺N n.
 
-The machine is solved in its dual by sequential minimal optimization: of all pairs of dual variables the one that
-promises most is set to its minimum, until no pair violates the optimality conditions by more than a tolerance (Fan,
+Sequential minimal optimization solves the dual problem. Each step chooses the pair of dual variables with the largest
+expected decrease and minimizes over it, until no pair violates the optimality conditions by more than a tolerance (Fan,
 Chen and Lin, *Working Set Selection Using Second Order Information*, JMLR 2005; LIBSVM, which the authors use).
 """
 
@@ -32,13 +30,13 @@ from jaxedit.generators.protocol import Generator
 
 
 class SupportVectorMachine(NamedTuple):
-    """A solution.
+    """A solution of `linear_svm`.
 
     Attributes:
         weights: v.
         bias: b.
-        violation: by how much the optimality conditions are violated at most.
-        gap: primal minus dual objective, relative to the primal: how far it is from its minimum at most.
+        violation: largest violation of the optimality conditions.
+        gap: (primal − dual objective) / primal objective, an upper bound of the relative error of the objective.
     """
 
     weights: Float[Array, " num_features"]
@@ -58,26 +56,25 @@ def linear_svm(
 ) -> SupportVectorMachine:
     """The linear support vector machine with hinge loss.
 
-    Its dual is min ½ αᵀQα − Σα over 0 ≤ α ≤ C with Σ αy = 0, Q = yyᵀ ∘ xxᵀ, and v = Σ αyx. With G = Qα − 1 a pair
-    (i, j) of which αᵢyᵢ may grow and αⱼyⱼ may fall violates the conditions by yⱼGⱼ − yᵢGᵢ, and moving both by
+    Its dual is min ½ αᵀQα − Σα over 0 ≤ α ≤ C with Σ αy = 0, Q = yyᵀ ∘ xxᵀ, and v = Σ αyx. Let G = Qα − 1. A pair
+    (i, j) where αᵢyᵢ can grow and αⱼyⱼ can fall violates the optimality conditions by yⱼGⱼ − yᵢGᵢ. The best move of
+    the pair, clipped to the box, is
 
-        t = (yⱼGⱼ − yᵢGᵢ) / ‖xᵢ − xⱼ‖²,
-
-    clipped to the box, is the best that it can do.
+        t = (yⱼGⱼ − yᵢGᵢ) / ‖xᵢ − xⱼ‖².
 
     Args:
         x: samples.
         y: classes, ±1.
         C: weight of the hinge loss, summed over samples.
-        tolerance: of the violation; LIBSVM's.
-        max_steps: after which it stops in any case.
+        tolerance: largest violation of the optimality conditions. The default is that of LIBSVM.
+        max_steps: largest number of steps.
     """
-    x = x - x.mean(0)  # changes b alone
+    x = x - x.mean(0)  # changes only b
     gram = jnp.matmul(x, x.T, precision=lax.Precision.HIGHEST)
     squares = jnp.diagonal(gram)
 
     def scores(alpha: Array, gradient: Array) -> tuple[Array, Array]:
-        """−yG, which should nowhere be larger among those that may grow than among those that may fall."""
+        """−yG of the samples that can grow, and of those that can fall. At the optimum, max(first) ≤ min(second)."""
         grows = jnp.where(y > 0, alpha < C, alpha > 0)
         falls = jnp.where(y > 0, alpha > 0, alpha < C)
         score = -y * gradient
@@ -120,7 +117,14 @@ def boundary_normals(
     share: float,
     C: float | Float[Array, ""],
 ) -> Float[Array, "num_attributes w_dim"]:
-    """The unit normals of all attributes' boundaries, towards more of the attribute."""
+    """Unit normals of the boundaries of all attributes. They point towards more of the attribute.
+
+    Args:
+        w: latents.
+        labels: their labels.
+        share: share of the samples in each of the two classes.
+        C: weight of the hinge loss.
+    """
     count = max(1, int(share * len(w)))
     order = jnp.argsort(labels, axis=0)
     chosen = jnp.concatenate([order[-count:], order[:count]]).T
@@ -130,14 +134,14 @@ def boundary_normals(
         v = linear_svm(w[rows], y, C).weights
         return v / jnp.maximum(jnp.linalg.norm(v), jnp.finfo(v.dtype).tiny)
 
-    # One after the other: they take very different numbers of steps.
+    # Sequential, because the numbers of steps differ widely.
     return lax.map(normal, chosen)
 
 
 def project_out(
     directions: Float[Array, "num_directions w_dim"], others: Float[Array, "num_others w_dim"]
 ) -> Float[Array, "num_directions w_dim"]:
-    """What is left of directions after projection onto the complement of the span of others."""
+    """Project directions onto the orthogonal complement of the span of `others`."""
     with jax.default_matmul_precision("highest"):
         basis = jnp.linalg.qr(others.T)[0]
         return directions - (directions @ basis) @ basis.T
@@ -153,20 +157,20 @@ def fit(
     C: float = 1.0,
     name: str | None = None,
 ) -> LinearDirections:
-    """The normals of all attributes.
+    """Directions of all attributes.
 
     Args:
-        split: to learn from.
+        split: training data.
         generator: not used.
-        conditional: whether to project out the normals of the attributes that shall stay.
-        conditions: those attributes, by default the leakage attributes; each but the one that is moved.
-        share: of all samples, in each of the two classes. The authors' 2 % of half a million are 10,000 samples; of a
-            few thousand they would be fewer than w has dimensions.
+        conditional: whether to project out the normals of the attributes that should not change.
+        conditions: those attributes, by default the leakage attributes; the target itself is left out.
+        share: share of the samples in each of the two classes. The authors use 2 % of half a million, 10,000 samples.
+            Of a few thousand samples, 2 % would be fewer than the dimensions of w.
         C: weight of the hinge loss.
-        name: of the method.
+        name: name of the method.
 
     Raises:
-        InputError: if a number is out of its range, or a name is unknown.
+        InputError: if a number is out of range, or a name is unknown.
     """
     if not 0 < share <= 0.5:
         raise InputError(f"share: expected a share in (0, 0.5], got {share}")

@@ -1,22 +1,22 @@
-"""Latent transformer: a learnt residual for each attribute, trained against a classifier of latents.
+"""Latent transformer: for each attribute, a residual that is trained with a classifier of latents.
 
 Yao, Newson, Gousseau and Hellier, *A Latent Transformer for Disentangled Face Editing in Images and Videos*, ICCV 2021.
-A classifier C, an MLP from w to the logit of every attribute, is trained and frozen. For each attribute k one linear
-layer f edits
+First, a classifier C is trained: an MLP from w to the logits of all attributes. Then, for each attribute k, a linear
+layer f is trained with C fixed. It edits
 
     w' = w + α f(w),        f(w) = K w + b,
 
-and learns, with p = σ(C_k(w)) and the target t = 1 where p ≤ ½, else 0, at α = t − p,
+With p = σ(C_k(w)), the target t = 1 if p ≤ ½ else 0, and α = t − p, its loss is
 
     L = BCE(C_k(w'), t) + λ_attr Σⱼ (1 − |γ_kj|)² (C_j(w') − C_j(w))² / A + λ_rec ‖w' − w‖² / dim w
 
-(means over the batch; the first weighted to balance the targets), γ the correlations of the labels. As published:
-λ_attr = 1, λ_rec = 10, Adam 1e-3 with L2 decay 5e-4, batches of 32, 10 epochs, weights scaled at run time by
+averaged over the batch, with γ the correlations of the labels. The first term is weighted to balance the targets. As
+published: λ_attr = 1, λ_rec = 10, Adam 1e-3 with L2 decay 5e-4, batches of 32, 10 epochs, weights scaled at run time by
 1/√fan-in ("equalized learning rate").
 
-Published on W+ with a layer f for each style input; the labelled latents are of W, where all of these take the same
-input and are one. CelebA's labels are yes or no; here an attribute is "yes" above its median. The classifier's hidden
-layers are half as wide as published, for latents of 1/18 of the width.
+Differences from the publication. The published method edits W+ with one f for each layer; the labelled latents here are
+in W, so one f serves all layers. The labels of CelebA are binary; here the classes are above and below the median. The
+hidden layers of the classifier are half as wide, because the latents are 1/18 as wide.
 """
 
 import dataclasses
@@ -38,17 +38,17 @@ from jaxedit.generators.protocol import Generator
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """How classifier and transformers are trained.
+    """Settings of the training.
 
     Attributes:
-        hidden_widths: of the classifier.
-        classifier_learning_rate: Adam's.
-        classifier_epochs: passes over the training split, in batches of `classifier_batch_size`.
-        classifier_batch_size: latents a step.
-        learning_rate: Adam's, of the transformers.
-        epochs: passes over the training split, in batches of `batch_size`.
-        batch_size: latents a step.
-        weight_decay: L2, of both, added to the gradient.
+        hidden_widths: widths of the hidden layers of the classifier.
+        classifier_learning_rate: Adam's learning rate for the classifier.
+        classifier_epochs: epochs of the classifier.
+        classifier_batch_size: batch size of the classifier.
+        learning_rate: Adam's learning rate for the transformers.
+        epochs: epochs of the transformers.
+        batch_size: batch size of the transformers.
+        weight_decay: L2 weight decay of both, added to the gradient.
         attribute_weight: λ_attr.
         reconstruction_weight: λ_rec.
     """
@@ -79,17 +79,17 @@ class Dense(NamedTuple):
 
 
 Classifier = list[Dense]
-"""Layers, with leaky ReLU 0.2 between them."""
+"""Layers of an MLP with leaky ReLU 0.2."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LatentTransformer:
-    """The trained transformers as a method; amounts are α.
+    """The trained transformers as an `EditingMethod`. The amount of an edit is α.
 
     Attributes:
-        name: for tables and plots.
-        attribute_names: one for each transformer.
-        kernels: K, transposed, with the run-time scale in it.
+        name: name in tables and plots.
+        attribute_names: attribute of each transformer.
+        kernels: K, transposed, multiplied by the run-time scale.
         biases: b.
     """
 
@@ -104,7 +104,7 @@ class LatentTransformer:
         """w + α f(w).
 
         Raises:
-            InputError: if there is no transformer of that name.
+            InputError: if there is no transformer of this attribute.
         """
         if attribute not in self.attribute_names:
             raise InputError(
@@ -120,7 +120,7 @@ def _apply(w: Array, kernel: Array, bias: Array, amounts: Array) -> Array:
 
 
 def classify(classifier: Classifier, w: Float[Array, "batch w_dim"]) -> Float[Array, "batch num_attributes"]:
-    """Logits of "above the median"."""
+    """Logits of the class "above the median" of each attribute."""
     for layer in classifier[:-1]:
         w = jax.nn.leaky_relu(w @ layer.kernel + layer.bias, 0.2)
     return w @ classifier[-1].kernel + classifier[-1].bias
@@ -133,13 +133,13 @@ def train_classifier(
     config: Config,
     key: PRNGKeyArray,
 ) -> Classifier:
-    """The classifier C: mean binary cross-entropy over all attributes, with PyTorch's initial weights.
+    """Train the classifier C: mean binary cross-entropy over all attributes, with PyTorch's initial weights.
 
     Args:
         w: latents.
-        classes: 0 or 1.
-        config: settings.
-        key: of weights and batches.
+        classes: class of each latent and attribute, 0 or 1.
+        config: settings of the training.
+        key: key of weights and batches.
     """
     weights_key, batches_key = jax.random.split(key)
     widths = [w.shape[1], *config.hidden_widths, classes.shape[1]]
@@ -176,15 +176,15 @@ def train_transformers(
     config: Config,
     key: PRNGKeyArray,
 ) -> Dense:
-    """The transformers f of several attributes, side by side.
+    """Train the transformers f of several attributes in parallel.
 
     Args:
         w: latents.
         classifier: C.
-        targets: one-hot rows: the attribute k that each transformer moves.
-        correlations: rows of γ, its correlations with all attributes.
-        config: settings.
-        key: of weights and batches.
+        targets: attribute k of each transformer, as one-hot rows.
+        correlations: γ: correlations of each target with all attributes.
+        config: settings of the training.
+        key: key of weights and batches.
     """
     weights_key, batches_key = jax.random.split(key)
     w_dim = w.shape[1]
@@ -222,12 +222,12 @@ def train_transformers(
 
 
 def _adam(learning_rate: float, weight_decay: float) -> optax.GradientTransformation:
-    """PyTorch's Adam: its weight decay goes through the moments."""
+    """Adam with PyTorch's weight decay, which is added to the gradient before the moments."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(learning_rate))
 
 
 def _batches(key: Array, num_samples: int, batch_size: int, epochs: int) -> Array:
-    """Rows of each batch, [num_batches, batch_size]: every epoch shuffled, its incomplete last batch left out."""
+    """Rows of each batch, [num_batches, batch_size]. Each epoch is shuffled and drops its incomplete last batch."""
     whole = num_samples // batch_size * batch_size
     orders = jax.vmap(lambda key: jax.random.permutation(key, num_samples))(jax.random.split(key, epochs))
     return orders[:, :whole].reshape(-1, batch_size)
@@ -242,18 +242,18 @@ def fit(
     seed: int = 0,
     name: str = "latent-transformer",
 ) -> LatentTransformer:
-    """Transformers of some attributes; the classifier knows all.
+    """Train transformers of some attributes. The classifier is trained on all attributes.
 
     Args:
-        split: to learn from.
+        split: training data.
         generator: not used.
-        attribute_names: of the transformers, by default the leakage attributes.
-        config: settings, by default `Config()`.
-        seed: of weights and batches.
-        name: of the method.
+        attribute_names: attributes of the transformers, by default the leakage attributes.
+        config: settings of the training, by default `Config()`.
+        seed: seed of weights and batches.
+        name: name of the method.
 
     Raises:
-        InputError: if a name is unknown, or there are fewer samples than a batch takes.
+        InputError: if a name is unknown, or there are fewer samples than in a batch.
     """
     config = Config() if config is None else config
     names = tuple(split.leakage_attributes() if attribute_names is None else attribute_names)
@@ -265,7 +265,7 @@ def fit(
     classes = (split.labels > jnp.median(split.labels, axis=0)).astype(jnp.float32)
     classifier_key, key = jax.random.split(jax.random.key(seed))
     classifier = train_classifier(split.w, classes, config, classifier_key)
-    # γ of the yes-or-no labels, as published.
+    # As published, γ are the correlations of the binary labels.
     correlations = jnp.corrcoef(classes, rowvar=False)
     targets = jnp.eye(classes.shape[1])[columns]
     trained = train_transformers(split.w, classifier, targets, correlations[columns], config, key)

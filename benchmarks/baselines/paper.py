@@ -1,7 +1,8 @@
-"""The published axes: Lesné, Gousseau, Ladjal and Newson, *A Compact and Semantic Latent Space for Disentangled and
-Controllable Image Editing*, CVMP 2023, by this library and with the recipe of the paper (`AxesConfig.paper()`, k = 60).
+"""The published axes, learnt by jaxedit with the recipe of the paper (`AxesConfig.paper()`, k = 60).
 
-Its 150 epochs belong to a large dataset: on a few thousand labels they are a few thousand steps.
+Lesné, Gousseau, Ladjal and Newson, *A Compact and Semantic Latent Space for Disentangled and Controllable Image
+Editing*, CVMP 2023. The paper trains 150 epochs on a large dataset. With a few thousand labels, these are only a few
+thousand steps.
 """
 
 from pathlib import Path
@@ -22,16 +23,16 @@ def fit(
     progress: bool = False,
     name: str = "paper",
 ) -> AxesMethod:
-    """Axes for all attributes.
+    """Axes of all attributes.
 
     Args:
-        split: its dataset is split by the configuration, which by default comes to the same.
+        split: training data. `learn_axes` splits its dataset again by the configuration, by default in the same way.
         generator: not used.
-        config: by default `AxesConfig.paper()`.
+        config: settings of the training, by default `AxesConfig.paper()`.
         num_components: k.
-        checkpoint_dir: where the state of a training is kept that may be stopped.
-        progress: whether to show a bar.
-        name: of the method.
+        checkpoint_dir: folder of the training state, from which an interrupted training resumes.
+        progress: whether to show a progress bar.
+        name: name of the method.
 
     Raises:
         InputError: if dataset, k and settings do not fit together.

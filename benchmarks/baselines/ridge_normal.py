@@ -1,9 +1,9 @@
-"""Ridge normals: each attribute along the gradient of its own linear regression on w.
+"""Ridge normals: for each attribute, the gradient of its ridge regression on w.
 
     dᵢ ∝ bᵢ = (C + αᵢ I)⁻¹ Cov[w, yᵢ],        C = Cov[w] = V diag(λ) Vᵀ
 
-The normal is the shortest move in w that changes the prediction. αᵢ is chosen for each attribute by generalized
-cross-validation (Golub, Heath and Wahba, 1979), the smallest of
+The normal is the shortest edit in w that changes the prediction. For each attribute, αᵢ minimizes the generalized
+cross-validation error (Golub, Heath and Wahba, 1979)
 
     GCV(α) = mean (y − ŷ)² / (1 − tr H / N)²,        tr H = 1 + Σ λ / (λ + α).
 """
@@ -20,7 +20,7 @@ from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.generators.protocol import Generator
 
 ALPHAS = tuple(np.geomspace(1e-4, 1e1, 41).tolist())
-"""The penalties that are tried, in units of λ (from 8 down to 0.003 for the default generator)."""
+"""Candidates of αᵢ. For comparison, λ ranges from 8 down to 0.003 for the default generator."""
 
 
 @jax.jit
@@ -29,7 +29,13 @@ def ridge_normals(
     labels: Float[Array, "num_samples num_attributes"],
     alphas: Float[Array, " num_alphas"],
 ) -> tuple[Float[Array, "num_attributes w_dim"], Float[Array, " num_attributes"]]:
-    """bᵢ and the chosen αᵢ."""
+    """bᵢ and αᵢ of all attributes.
+
+    Args:
+        w: latents.
+        labels: their labels.
+        alphas: candidates of αᵢ.
+    """
     n = len(w)
     with jax.default_matmul_precision("highest"):
         centered = w - w.mean(0)
@@ -47,13 +53,13 @@ def ridge_normals(
 def fit(
     split: TrainingSplit, generator: Generator, *, alpha: float | None = None, name: str = "ridge-normal"
 ) -> LinearDirections:
-    """The normals of all attributes.
+    """Directions of all attributes.
 
     Args:
-        split: to learn from.
+        split: training data.
         generator: not used.
-        alpha: α for all attributes, or None for cross-validation.
-        name: of the method.
+        alpha: α of all attributes, or None for cross-validation.
+        name: name of the method.
 
     Raises:
         InputError: if α is not positive.
@@ -62,5 +68,5 @@ def fit(
         raise InputError(f"alpha: expected a positive number, got {alpha}")
     alphas = ALPHAS if alpha is None else (alpha,)
     normals, _ = ridge_normals(split.w, split.labels, jnp.asarray(alphas, jnp.float32))
-    # The probe that sizes directions is nearly the same regression and flatters it: images change by less.
+    # The probes that scale directions are nearly the same regression and overestimate its effect in images.
     return LinearDirections(name, split.attribute_names, scaled(normals, split.probes, shortest=2.0))

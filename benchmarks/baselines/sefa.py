@@ -1,13 +1,13 @@
-"""SeFa: the eigenvector of the generator's style weights that follows an attribute best.
+"""SeFa: for each attribute, the eigenvector of the style weights with the largest correlation.
 
-Shen and Zhou, *Closed-Form Factorization of Latent Semantics in GANs*, CVPR 2021. Let A [num_channels, w_dim] hold, row
-under row, the weights of the affine maps from w to the styles of the chosen layers, each row divided by its length.
-Directions that change the styles most solve
+Shen and Zhou, *Closed-Form Factorization of Latent Semantics in GANs*, CVPR 2021. Let the rows of
+A [num_channels, w_dim] be the weights of the affine maps from w to the styles of the chosen layers, each divided by its
+length. The unit vectors n that change the styles most maximize ‖A n‖²: they are the eigenvectors of largest λ in
 
-    max over unit vectors n of ‖A n‖²,        AᵀA n = λ n,
+    AᵀA n = λ n.
 
-and are the eigenvectors of largest λ. The authors name the first few by eye. Here an attribute gets, of the first
-`num_semantics`, the one along which the coordinate of w has the largest |correlation| with its label.
+The authors name the first few eigenvectors by eye. Here, each attribute takes one of the first `num_semantics`: the
+one whose coordinate of w has the largest |correlation| with the label.
 """
 
 import jax
@@ -22,10 +22,10 @@ from jaxedit.generators.protocol import Generator
 
 
 def style_weights(generator: Generator) -> list[tuple[int, Float[Array, "w_dim num_channels"]]]:
-    """The weights of every affine map from w to styles, each with the layer whose latent it takes.
+    """Weights of all affine maps from w to styles, each with its layer of W+.
 
     Raises:
-        InputError: if it is not known where this family of generators keeps them.
+        InputError: if the generator is not a MobileStyleGAN.
     """
     if not isinstance(generator, MobileStyleGAN):
         raise InputError(f"generator: expected a MobileStyleGAN, got {type(generator).__name__}")
@@ -45,7 +45,7 @@ def style_weights(generator: Generator) -> list[tuple[int, Float[Array, "w_dim n
 def factorize(
     weights: list[Float[Array, "w_dim num_channels"]],
 ) -> tuple[Float[Array, "w_dim w_dim"], Float[Array, " w_dim"]]:
-    """Eigenvectors of AᵀA (rows) and eigenvalues, by falling eigenvalue."""
+    """Eigenvectors (as rows) and eigenvalues of AᵀA, in order of decreasing eigenvalue."""
     with jax.default_matmul_precision("highest"):
         A = jnp.concatenate(weights, axis=1)
         length = jnp.linalg.norm(A, axis=0)
@@ -62,18 +62,17 @@ def fit(
     num_semantics: int = 20,
     name: str = "sefa",
 ) -> LinearDirections:
-    """The eigenvectors of all attributes.
+    """Directions of all attributes.
 
     Args:
-        split: to learn from.
-        generator: whose weights are factorized.
-        layers: those that are factorized and moved (W+), or None for all (W).
-        num_semantics: how many eigenvectors to choose from.
-        name: of the method.
+        split: training data.
+        generator: generator whose weights are factorized.
+        layers: layers to factorize and move (W+), or None for all layers (W).
+        num_semantics: number of eigenvectors to choose from.
+        name: name of the method.
 
     Raises:
-        InputError: if the layers do not exist, or there are not that many eigenvectors, or the family of the
-            generator is another one.
+        InputError: if `layers` or `num_semantics` is out of range, or the generator is not a MobileStyleGAN.
     """
     if not 1 <= num_semantics <= generator.w_dim:
         raise InputError(f"num_semantics: expected 1…{generator.w_dim}, got {num_semantics}")
@@ -84,7 +83,7 @@ def fit(
     semantics = factorize(weights)[0][:num_semantics]
     coordinates = jnp.matmul(split.w - split.pca.mean, semantics.T, precision=jax.lax.Precision.HIGHEST)
     best, _ = largest_correlation(coordinates, split.labels)
-    # The authors' interface moves by up to 3; far along a direction that w hardly varies in, images fall apart.
+    # The authors' interface moves by up to 3. Longer edits along directions of low variance break images.
     names, directions = split.attribute_names, scaled(semantics[best], split.probes, longest=3.0)
     if layers is None:
         return LinearDirections(name, names, directions)

@@ -1,4 +1,4 @@
-"""Fitted methods in checkpoint folders."""
+"""Checkpoint folders of fitted methods."""
 
 import zlib
 from pathlib import Path
@@ -22,7 +22,7 @@ def save_method(method: EditingMethod, folder: str | Path) -> Path:
     """Write a checkpoint folder.
 
     Raises:
-        InputError: if it is not known how to keep this kind of method.
+        InputError: if the method is of an unknown type.
         OutputError: if the folder cannot be written.
     """
     if isinstance(method, AxesMethod):
@@ -32,7 +32,9 @@ def save_method(method: EditingMethod, folder: str | Path) -> Path:
             config = {"attribute_names": list(method.attribute_names)}
             arrays = {field: np.asarray(getattr(method, field)) for field in fields}
             return save_checkpoint(folder, kind=kind, config=config, arrays=arrays)
-    raise InputError(f"method {method.name!r}: expected a known kind, got {type(method).__name__}")
+    raise InputError(
+        f"method {method.name!r}: expected a known kind (axes, {', '.join(_ARRAYS)}), got {type(method).__name__}"
+    )
 
 
 def load_method(folder: str | Path, name: str) -> EditingMethod:
@@ -54,7 +56,7 @@ def load_method(folder: str | Path, name: str) -> EditingMethod:
 
 
 def fingerprint(split: TrainingSplit) -> str:
-    """Eight digits that change with the latents, the labels and the split."""
+    """Eight hexadecimal digits that identify the attribute names, latents and labels of a split."""
     names = ",".join(split.attribute_names).encode()
     parts = [names, *(np.asarray(a, np.float32).tobytes() for a in (split.w, split.labels))]
     checksum = 0

@@ -1,4 +1,4 @@
-"""What the competitors share: the labels that they learn from, probes, and the size of a direction's unit."""
+"""Shared by the baselines: training data, linear probes, and the scale of directions."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,20 +16,20 @@ from jaxedit.evaluation.config import LEAKAGE_ATTRIBUTES
 from jaxedit.labels.dataset import LabelledLatents
 
 LONGEST = 10.0
-"""Length in w of the longest direction: about the distance of a typical latent from the mean."""
+"""Largest length of a direction in W: about the distance of a typical latent from the mean."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSplit:
-    """What every method learns from: the same latents and labels as `learn_axes` with the same configuration.
+    """Training data of all methods: the same split as in `learn_axes` with the same configuration.
 
     Attributes:
-        dataset: all of it, with raw values, for methods that split it themselves.
-        pca: of all latents, which takes no labels.
+        dataset: the whole dataset with raw values, for methods that split it themselves.
+        pca: PCA of all latents.
         w: latents of the training split.
-        labels: their attributes, quantile-transformed, at most 4 standard deviations.
+        labels: their labels, quantile-transformed, clipped to ±4 standard deviations.
         held_out_w: latents of the held-out split.
-        held_out_labels: their attributes, by the quantile transform of the training split.
+        held_out_labels: their labels, by the quantile transform of the training split.
         probes: ridge regressions from w to the labels, fitted on the training split.
     """
 
@@ -43,14 +43,14 @@ class TrainingSplit:
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
-        """Names of the labels' columns."""
+        """Names of the attributes, in the order of the labels."""
         return tuple(self.dataset.attribute_names)
 
     def columns(self, names: Sequence[str]) -> list[int]:
-        """Where the attributes of these names are.
+        """Columns of attributes.
 
         Raises:
-            InputError: if there are no names, one is unknown, or one comes twice.
+            InputError: if there are no names, a name is unknown, or a name comes twice.
         """
         unknown = [name for name in names if name not in self.attribute_names]
         if not names or unknown or len(set(names)) < len(names):
@@ -70,15 +70,15 @@ class TrainingSplit:
 def prepare(
     dataset: LabelledLatents, *, num_components: int = 200, config: AxesConfig | None = None
 ) -> TrainingSplit:
-    """The split of `learn_axes`, quantile-transformed, with PCA and probes.
+    """Split a dataset as `learn_axes` does, transform its labels, and fit PCA and probes.
 
     Args:
         dataset: labelled latents.
         num_components: k of the PCA.
-        config: whose `held_out_fraction` and `split_seed` are used; by default `AxesConfig()`.
+        config: settings with `held_out_fraction` and `split_seed`, by default `AxesConfig()`.
 
     Raises:
-        InputError: if dataset and settings do not fit together, as `learn_axes`.
+        InputError: if dataset and settings do not fit together, as in `learn_axes`.
     """
     pca = fit_pca(dataset.w, num_components)
     split = _split(dataset, pca, AxesConfig() if config is None else config)
@@ -102,10 +102,17 @@ def scaled(
     shortest: float = 0.0,
     longest: float = LONGEST,
 ) -> Float[Array, "num_attributes w_dim"]:
-    """Directions of which one unit is a useful edit: d · sign(pᵀd) · clip(1 / |pᵀd|, shortest / ‖d‖, longest / ‖d‖).
+    """Scale directions so that an amount of 1 is a useful edit.
 
-    One unit changes the probe p of the attribute itself by +1 standard deviation, unless that takes less than
-    `shortest` or more than `longest` in w. A direction of no length stays one.
+    The scaled direction is d · sign(pᵀd) · clip(1 / |pᵀd|, shortest / ‖d‖, longest / ‖d‖), with p the probe of the
+    attribute. It changes the probe by +1 standard deviation, unless its length would be out of range. Directions of
+    length zero stay zero.
+
+    Args:
+        directions: direction of each attribute.
+        probes: probe of each attribute, as columns.
+        shortest: least length in W.
+        longest: largest length in W.
     """
     effects = jnp.einsum("ad,da->a", directions, probes, precision=jax.lax.Precision.HIGHEST)
     lengths = jnp.linalg.norm(directions, axis=1)
@@ -121,10 +128,16 @@ def in_layers(
     layers: Mapping[str, range],
     num_ws: int,
 ) -> Float[Array, "num_attributes num_ws w_dim"]:
-    """Directions of W+ that are zero outside each attribute's layers; without an entry, all layers move.
+    """Directions in W+ that are zero outside the layers of each attribute.
+
+    Args:
+        directions: direction of each attribute in W.
+        names: names of the attributes.
+        layers: layers by attribute. Attributes without an entry move all layers.
+        num_ws: number of layers of the generator.
 
     Raises:
-        InputError: if a range is empty or reaches beyond the layers.
+        InputError: if a range is empty or out of range.
     """
     bad = {name: own for name, own in layers.items() if not own or min(own) < 0 or max(own) >= num_ws}
     if bad:
@@ -137,10 +150,10 @@ def largest_correlation(
     coordinates: Float[Array, "num_samples num_coordinates"],
     labels: Float[Array, "num_samples num_attributes"],
 ) -> tuple[Array, Array]:
-    """For each attribute the coordinate of largest |Pearson correlation| with its label, and that correlation.
+    """The coordinate with the largest |Pearson correlation| for each attribute.
 
     Returns:
-        Indices and signed correlations, [num_attributes] each.
+        Indices of the coordinates, and their signed correlations, [num_attributes] each.
     """
 
     def standardized(x: Array) -> Array:

@@ -4,7 +4,8 @@ With x = w_pca[:k] / √λ[:k] and B [k, num_attributes] the joint ridge regress
 
     Δx = B (BᵀB)⁻¹ eᵢ
 
-is the shortest, x being white the likeliest, move that changes predicted attribute i by one and none of the others.
+is the shortest edit that changes the prediction of attribute i by one and leaves all others unchanged. It is also the
+most likely one, because x is white.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from jaxedit.latents.ridge import ridge
 
 
 def decorrelated_moves(B: Float[Array, "k num_attributes"]) -> Float[Array, "num_attributes k"]:
-    """The columns of B (BᵀB)⁻¹, as rows."""
+    """Columns of B (BᵀB)⁻¹, as rows."""
     with jax.default_matmul_precision("highest"):
         return jax.scipy.linalg.solve(B.T @ B, B.T, assume_a="pos")
 
@@ -34,14 +35,14 @@ def fit(
     num_components: int = 200,
     name: str = "whitened",
 ) -> LinearDirections:
-    """The directions of some attributes, each of which leaves the predictions of the others as they are.
+    """Directions of some attributes. Each leaves the predictions of the others unchanged.
 
     Args:
-        split: to learn from.
+        split: training data.
         generator: not used.
         attribute_names: the attributes, by default the leakage attributes.
         num_components: k.
-        name: of the method.
+        name: name of the method.
 
     Raises:
         InputError: if a name is unknown, or k is not between the number of attributes and the width of w.

@@ -1,1 +1,1 @@
-"""Other projects' code, run beside ours."""
+"""Adapters to code of other projects, which the benchmarks run for comparison."""

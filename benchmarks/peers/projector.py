@@ -1,8 +1,8 @@
-"""The official projector, out of a folder that the user names: a clone of NVlabs' stylegan2-ada-pytorch.
+"""The official projector, imported from the user's clone of NVlabs' stylegan2-ada-pytorch.
 
-Its code runs as it is. The perceptual network that it downloads (`vgg16.pt`) may be given as a file; without one, it
-gets a TorchScript network of the same interface made of this library's VGG16 weights: the published LPIPS, in the same
-operations. Nothing of the peer belongs to this project.
+The code of the clone runs unchanged, and none of it is part of this project. The projector normally downloads its
+perceptual network, `vgg16.pt`. Here the user may give that file. By default the projector gets a TorchScript network
+with the same interface and the VGG16 weights of jaxedit: the published LPIPS.
 """
 
 import contextlib
@@ -22,10 +22,13 @@ from jaxedit.inversion.lpips_pretrained import load_lpips
 
 
 def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
-    """A file like `vgg16.pt`: images [batch, 3, height, width] in 0…255 ↦ vectors, whose squared distance is LPIPS.
+    """A file like `vgg16.pt`: images [batch, 3, height, width] in [0, 255] ↦ vectors whose squared distance is LPIPS.
 
     Args:
-        lpips: whose weights, of VGG16; fetched if None.
+        lpips: LPIPS with VGG16; by default the published weights.
+
+    Returns:
+        Content of a TorchScript file.
     """
     import torch
 
@@ -68,10 +71,10 @@ def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
 
 
 def load() -> Any:
-    """The module of the peer's projector; its folder is on the path of modules, where `stylegan2_peer.load` puts it.
+    """Import the official projector. `benchmarks.peers.stylegan2.load` must have run: it adds the clone to `sys.path`.
 
     Raises:
-        typer.BadParameter: if it cannot be imported.
+        typer.BadParameter: if the module cannot be imported.
     """
     try:
         return importlib.import_module("projector")
@@ -82,14 +85,16 @@ def load() -> Any:
 def seconds_per_step(
     projector: Any, generator: Any, vgg16: Path | None, measured_steps: int, repeats: int
 ) -> list[float]:
-    """The official projector on one image, `repeats` times; what it prepares does not count.
+    """Seconds per step of the official projector on one image, without its preparation.
+
+    Each value is the difference in time between two runs with different numbers of steps.
 
     Args:
-        projector: of `load`.
-        generator: of `stylegan2_peer.load`, on the device where it is to run.
-        vgg16: the perceptual network; ours under its interface if None.
-        measured_steps: how many more steps the longer of two runs takes; the difference of their times counts.
-        repeats: how many pairs.
+        projector: module of the official projector, from `load`.
+        generator: official generator, on the device to use.
+        vgg16: file of the perceptual network; by default that of `vgg16_torchscript`.
+        measured_steps: difference in steps between the two runs.
+        repeats: pairs of runs.
     """
     import torch
 
@@ -106,7 +111,7 @@ def seconds_per_step(
 
     def run(num_steps: int) -> float:
         start = time.perf_counter()
-        # Few latents to measure W with: that is prepared once, and only steps are compared.
+        # Few samples of W: they belong to the preparation, which is not measured.
         projector.project(generator, target, num_steps=num_steps, w_avg_samples=1000, device=device)
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -117,7 +122,7 @@ def seconds_per_step(
 
 
 def peak_memory() -> float | None:
-    """Bytes that PyTorch took at most on the GPU; None on a CPU."""
+    """Peak GPU memory of PyTorch in bytes; None on a CPU."""
     import torch
 
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None

@@ -1,8 +1,8 @@
-"""The official PyTorch generator, out of a folder that the user names: a clone of NVlabs' stylegan2-ada-pytorch.
+"""The official PyTorch generator, imported from the user's clone of NVlabs' stylegan2-ada-pytorch.
 
-Its code runs as it is; on a CPU by its own reference operations, on a GPU with its CUDA extensions, which it compiles
-at the first call. Nothing of it belongs to this project. JAX is not imported here, so that a process of the peer alone
-can be weighed.
+The code of the clone runs unchanged, and none of it is part of this project. It uses its reference operations on a CPU,
+and its CUDA extensions, compiled at the first call, on a GPU. This module does not import JAX: the memory of a process
+that runs the official code alone can then be measured.
 """
 
 import importlib
@@ -23,18 +23,18 @@ def load(
     conv_clamp: float | None,
     seed: int = 0,
 ) -> Any:
-    """An official generator of random weights, and with non-zero noise.
+    """An official generator with random weights and non-zero noise. Adds the clone to `sys.path`.
 
     Args:
-        folder: the clone.
-        resolution: of the images.
-        channel_base: min(channel_base / resolution, 512) channels at each resolution.
-        mixed_precision: float16 in the four highest resolutions, as the official training does; float32 otherwise.
-        conv_clamp: where layers clip their output.
-        seed: of the weights.
+        folder: clone of stylegan2-ada-pytorch.
+        resolution: resolution of the images.
+        channel_base: channel base: min(channel_base / resolution, 512) channels at each resolution.
+        mixed_precision: whether the four highest resolutions use float16, as in the official training.
+        conv_clamp: limit of the absolute output of each layer, or None.
+        seed: seed of the weights.
 
     Raises:
-        typer.BadParameter: if the folder is no such clone.
+        typer.BadParameter: if the folder is not such a clone.
     """
     if not (folder / "training" / "networks.py").is_file():
         raise typer.BadParameter(
@@ -67,12 +67,12 @@ def load(
 
 
 def state_dict(generator: Any) -> dict[str, np.ndarray]:
-    """Its parameters and buffers under their official names."""
+    """Parameters and buffers by their official names."""
     return {name: tensor.cpu().numpy() for name, tensor in generator.state_dict().items()}
 
 
 def synthesis(generator: Any, w: np.ndarray) -> Any:
-    """w [batch, w_dim] ↦ images [batch, 3, height, width], a tensor on the generator's device, waited for."""
+    """w [batch, w_dim] ↦ images [batch, 3, height, width], a finished tensor on the device of the generator."""
     import torch
 
     device = next(generator.parameters()).device

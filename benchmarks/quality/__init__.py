@@ -1,1 +1,1 @@
-"""How good: edits, axes and projections, measured in images."""
+"""Quality of axes, edits and projections."""

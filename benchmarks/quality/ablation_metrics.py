@@ -1,4 +1,4 @@
-"""What is measured of each training of the ablations, on held-out latents."""
+"""Metrics of the ablations, on held-out latents."""
 
 import functools
 from typing import Any, NamedTuple
@@ -20,16 +20,16 @@ from jaxedit.labels.dataset import LabelledLatents
 
 
 class Reference(NamedTuple):
-    """What every cell of one held-out split is measured with, in PCA coordinates.
+    """Data and probes that measure all cells of one held-out split. Latents are PCA coordinates.
 
     Attributes:
-        training: all training latents.
+        training: latents of the training split.
         labels: their quantile-transformed labels.
-        held_out: latents that no axes are learnt from.
-        held_out_labels: their labels, quantile-transformed alike.
-        probes: fitted on the training split, as in `AxesReport`.
-        fresh_probes: fitted on the held-out split: they share no label with the axes, whose own errors the others
-            have too.
+        held_out: latents of the held-out split.
+        held_out_labels: their labels, by the quantile transform of the training split.
+        probes: linear probes of the labels, fitted on the training split, as in `AxesReport`. They share labels, and
+            so errors, with the axes.
+        fresh_probes: linear probes fitted on the held-out split. They share no labels with the axes.
         explained_variance: λ of the PCA.
     """
 
@@ -43,7 +43,7 @@ class Reference(NamedTuple):
 
     @classmethod
     def of(cls, dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> "Reference":
-        """From the split of this configuration, with all its training labels."""
+        """The split of a configuration, and probes fitted on all its labels."""
         split = split_dataset(dataset, pca, config)
         training, held_out = split.w_pca, split.held_out_w_pca
         labels, held_out_labels = split.data.labels, split.data.held_out_labels
@@ -59,7 +59,7 @@ class Reference(NamedTuple):
 def _measure(
     autoencoder: AxisAutoencoder, reference: Reference, k: int
 ) -> tuple[Array, dict[str, Array | np.ndarray]]:
-    """The held-out codes, and what needs the networks."""
+    """The held-out codes, and the metrics that need the networks."""
     with jax.default_matmul_precision("highest"):
         report = held_out_report(
             autoencoder, reference.held_out, reference.held_out_labels, reference.probes, k
@@ -69,7 +69,8 @@ def _measure(
         whitener = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 0.0)
 
         def effect(i: Array) -> tuple[Array, Array]:
-            """What an edit by one changes to fresh probes, and its length in whitened coordinates."""
+            """Mean change of the fresh probes by an edit of size one, and the length of that edit in whitened PCA
+            coordinates."""
             move = jax.nn.one_hot(i, k)
             change = 0.5 * (autoencoder.decode(codes + move) - autoencoder.decode(codes - move))
             return change.mean(0) @ reference.fresh_probes[:k], jnp.linalg.norm(
@@ -94,7 +95,7 @@ SCORES = ("disentanglement", "completeness", "informativeness", "mig", "sap")
 
 
 def scores(codes: Array | np.ndarray, labels: Array | np.ndarray) -> dict[str, float]:
-    """DCI, with regressions on the first half and informativeness on the second, MIG and SAP."""
+    """DCI, MIG and SAP. DCI fits its regressions on the first half and measures informativeness on the second."""
     middle = len(codes) // 2
     found = dci(codes[:middle], labels[:middle], codes[middle:], labels[middle:])
     gaps = mutual_information_gap(codes, labels), separated_attribute_predictability(codes, labels)
@@ -102,7 +103,7 @@ def scores(codes: Array | np.ndarray, labels: Array | np.ndarray) -> dict[str, f
 
 
 def measure(axes: AttributeAxes, reference: Reference) -> dict[str, float]:
-    """All metrics of one training but its seconds."""
+    """All metrics of one training, except its time."""
     codes, found = _measure(axes.autoencoder, reference, axes.pca.num_components)
     numbers = {name: float(value) for name, value in found.items()}
     if not np.isfinite(np.asarray(codes)).all():  # a training that diverged
@@ -111,10 +112,14 @@ def measure(axes: AttributeAxes, reference: Reference) -> dict[str, float]:
 
 
 def references(reference: Reference, k: int) -> Rows:
-    """What the scores are for codes that need no training.
+    """Scores of three codes that need no training, as rows.
 
-    The labels themselves; the labels decorrelated, c = Σ^−½ y with Σ their correlations, so that y = Σ^½ c and a move
-    of one axis takes all correlated attributes along; principal components. Noise fills up the k columns.
+    - The labels.
+    - The decorrelated labels: c = Σ^−½ y with Σ the correlations of the labels. Then y = Σ^½ c, so an edit of one axis
+      also changes all correlated attributes.
+    - The principal components.
+
+    The first two are filled up with noise to k columns.
     """
     labels = np.asarray(reference.held_out_labels)
     labels = (labels - labels.mean(0)) / labels.std(0)

@@ -1,4 +1,4 @@
-"""Tables, figure and page of the ablations (`benchmarks.quality.ablations`), all from the same rows."""
+"""Tables, figure and page of the ablations (`benchmarks.quality.ablations`)."""
 
 import dataclasses
 import json
@@ -18,12 +18,12 @@ from jaxedit.evaluation.report.plots import save_figure
 
 
 class Metric(NamedTuple):
-    """How a metric is shown.
+    """Format of a metric.
 
     Attributes:
-        heading: of its column.
-        digits: after the point.
-        scale: by which numbers are multiplied.
+        heading: heading of its column.
+        digits: decimal places.
+        scale: factor of the printed numbers.
     """
 
     heading: str
@@ -47,7 +47,7 @@ METRICS = {
     "sap": Metric("SAP", 3),
     "seconds": Metric("s", 1),
 }
-"""All metrics, in the order of the columns."""
+"""Formats of all metrics, in the order of the columns."""
 
 _PANELS = {
     "axis_label_correlation": "axis–label\ncorrelation",
@@ -64,20 +64,20 @@ _BESIDE = {
     "num_labels": "num_labels_closed_form",
     "decorrelation_weight": "decorrelation_weight_other_target",
 }
-"""Studies over the same values as another one, drawn into its panels."""
+"""Studies that are drawn into the panels of another study with the same values."""
 _BLUE, _ORANGE, _GRAY = "#2f6db3", "#d1742c", "#8a9099"
 
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """Everything a run found.
+    """Results of a run.
 
     Attributes:
         environment: date, device and versions.
-        default: the default's settings and sizes.
-        titles: of the studies, by name.
-        studies: rows by name of the study. A row has "label", "default", "runs", and for each metric its mean and,
-            as "… sd", its standard deviation over the seeds.
+        default: settings and sizes of the default cell.
+        titles: titles of the studies, by name.
+        studies: rows of the studies, by name. A row has "label", "default", "runs", and for each metric its mean and
+            (as "METRIC sd") its standard deviation over the seeds.
     """
 
     environment: dict[str, Any]
@@ -86,24 +86,24 @@ class Results:
     studies: dict[str, Rows]
 
     def to_json(self) -> str:
-        """As a file's content."""
+        """The content of a JSON file."""
         named = {"benchmark": "ablations", "environment": self.environment, "default": self.default}
         return json.dumps(named | {"titles": self.titles, "results": self.studies}, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
-        """From a file's content."""
+        """Read the content of a JSON file."""
         found = json.loads(text)
         return cls(found["environment"], found["default"], found["titles"], found["results"])
 
 
 def shown(row: dict[str, Any], metric: str) -> str:
-    """A mean with its standard deviation, as far as the row has them."""
+    """A mean with its standard deviation, if the row has them."""
     value = row.get(metric)
     if value is None:
         return ""
     mean, sd = _number(value, metric), row.get(f"{metric} sd")
-    # The seconds vary with what else the machine does; their spread says nothing about the training.
+    # The time depends on other programs of the machine, so its spread says nothing about the training.
     return mean if sd is None or metric == "seconds" else f"{mean} ± {_number(sd, metric)}"
 
 
@@ -113,11 +113,11 @@ def _number(value: float, metric: str) -> str:
 
 
 def print_studies(results: Results) -> None:
-    """All studies as plain tables."""
+    """Print all studies as plain tables."""
     print("ablations: " + ", ".join(f"{key} {value}" for key, value in results.environment.items()))
     for name, rows in results.studies.items():
         table = [
-            {"": row["label"] + (" (default)" if row.get("default") else "")}
+            {"setting": row["label"] + (" (default)" if row.get("default") else "")}
             | {
                 described.heading: shown(row, metric)
                 for metric, described in METRICS.items()
@@ -129,7 +129,7 @@ def print_studies(results: Results) -> None:
 
 
 def markdown_table(title: str, rows: Rows) -> str:
-    """A study as a table in Markdown, the default in bold."""
+    """A study as a Markdown table. The default is bold."""
     metrics = [metric for metric in METRICS if any(metric in row for row in rows)]
     lines = [
         "| " + " | ".join([title, *(METRICS[metric].heading for metric in metrics)]) + " |",
@@ -144,19 +144,26 @@ def markdown_table(title: str, rows: Rows) -> str:
 
 
 def fill(page: str, results: Results) -> str:
-    """The page with what stands between its markers made anew.
+    """Fill in the content between the markers of a page.
 
-    Markers are comments of HTML, each closed by `<!-- end -->`:
+    Markers are HTML comments, each closed by `<!-- end -->`:
 
         <!-- table STUDY -->                     the table of a study
         <!-- value STUDY | LABEL | METRIC -->    one mean ("METRIC sd": its deviation); the label may be "default"
         <!-- default NAME -->                    a setting or size of the default
         <!-- machine -->                         date, device and versions
 
-    What belongs to a study that the results do not hold stays as it is.
+    Markers of studies that are not in the results keep their content.
+
+    Args:
+        page: Markdown text.
+        results: results of a run.
+
+    Returns:
+        The new text.
 
     Raises:
-        InputError: if a marker is not closed, or names a row, metric or setting that is not there.
+        InputError: if a marker is not closed, or names an unknown row, metric or setting.
     """
     opened = len(re.findall(r"<!-- (?:table |value |default |machine )", page))
     pattern = re.compile(r"(<!-- (table|value|default|machine) ?(.*?) ?-->)(.*?)(<!-- end -->)", re.DOTALL)
@@ -198,9 +205,16 @@ def _machine(environment: dict[str, Any]) -> str:
 
 
 def draw(results: Results, path: str | Path) -> Path:
-    """The studies as small multiples: a row for each metric, which it shares along the whole figure.
+    """Draw the studies as small multiples: one row per metric, one column per study.
+
+    All panels of a metric share their limits.
+
+    Args:
+        results: results of a run.
+        path: PNG file to write.
 
     Raises:
+        InputError: if the results have none of the studies of the figure.
         OutputError: if the file cannot be written.
     """
     bands = [[name for name in band if name in results.studies] for band in _COLUMNS]
@@ -239,7 +253,7 @@ def draw(results: Results, path: str | Path) -> Path:
 def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
     rows = results.studies[study]
     places = {row["label"]: place for place, row in enumerate(rows)}
-    # Numbers are joined by a line, names (and seeds, which have no order) are not.
+    # Lines join numbers. Names and seeds have no order, so no line joins them.
     ordered = study != "split_seed" and all(re.fullmatch(r"[\d.e+-]+", label) for label in places)
 
     def plot(own: Rows, color: str, line: str, title: str) -> None:
@@ -259,7 +273,7 @@ def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
         )
 
     def kind(name: str) -> str:
-        """What stands after the comma of a title."""
+        """The part of a title after the comma."""
         return results.titles[name].partition(", ")[2].removesuffix(" target")
 
     beside = _BESIDE.get(study)
@@ -281,7 +295,7 @@ def _draw_panel(panel: Axes, results: Results, study: str, metric: str) -> None:
 
 
 def _ticks(labels: list[str]) -> list[str]:
-    """Weights as powers of ten, names on lines of their own."""
+    """Labels of the ticks: weights as powers of ten, long names broken into lines."""
     powers = any(re.fullmatch(r"0\.0+1|1e-\d+", label) for label in labels)
 
     def tick(label: str) -> str:

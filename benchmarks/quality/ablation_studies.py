@@ -1,4 +1,4 @@
-"""The grids of the ablations: cells, and studies that vary one thing."""
+"""The grids of the ablations: cells, and studies that vary one setting."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 from jaxedit.axes import AxesConfig
 
 CLOSED_FORM = {"num_steps": 1, "num_epochs": None, "learning_rate": 1e-12, "input_noise": 0.0}
-"""One step of no length: what the linear path is before any training."""
+"""One training step of length zero: the linear path before training, in closed form."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One setting: the configuration without its seed, the data it gets, and the seeds.
+    """One configuration, its data and its seeds.
 
     Attributes:
-        config: its seed is 0.
+        config: the configuration, with seed 0.
         num_components: k of the PCA.
-        num_labels: how many labels of the training split it sees.
-        seeds: of initial weights and batches.
+        num_labels: number of labels from the training split.
+        seeds: seeds of initial weights and batches, one training each.
     """
 
     config: AxesConfig
@@ -27,14 +27,14 @@ class Cell:
 
 
 class Point(NamedTuple):
-    """A cell as a row of a study."""
+    """A cell with its label in a study."""
 
     label: str
     cell: Cell
 
 
 class Study(NamedTuple):
-    """Cells that differ in one thing."""
+    """Cells that differ in one setting."""
 
     title: str
     points: list[Point]
@@ -75,32 +75,33 @@ VALUES: dict[str, dict[str, list[Any]]] = {
         "split_seed": [0, 1, 2, 3, 4],
     },
 }
-"""The grids. The default's own value is always among them, wherever it lies."""
+"""Values of each study, by size of the grid. `studies` adds the default value where it is missing."""
 
 SEEDS = {"small": 2, "default": 3, "large": 5}
+"""Number of seeds by size of the grid."""
 
 
 def studies(
-    size: str, base: AxesConfig, knee: int, num_training: int, num_attributes: int, num_seeds: int
+    size: str, base: AxesConfig, num_components: int, num_training: int, num_attributes: int, num_seeds: int
 ) -> dict[str, Study]:
-    """The studies of a grid, by name, around the default.
+    """The studies of a grid, by name.
 
     Args:
         size: "small", "default" or "large".
-        base: the default configuration.
-        knee: the default number of components.
-        num_training: labels of the training split.
-        num_attributes: the least number of components.
+        base: default configuration.
+        num_components: default number of components.
+        num_training: number of labels in the training split.
+        num_attributes: number of attributes, the least number of components.
         num_seeds: seeds of each cell.
     """
     values, seeds = VALUES[size], tuple(range(num_seeds))
-    default = Cell(base, knee, num_training, seeds)
+    default = Cell(base, num_components, num_training, seeds)
 
     def vary(**changes: Any) -> Cell:
         return dataclasses.replace(default, config=dataclasses.replace(base, **changes))
 
     def closed(cell: Cell, **changes: Any) -> Cell:
-        """No randomness is left, so one seed."""
+        """The closed form has no randomness, so it takes one seed."""
         config = dataclasses.replace(cell.config, **(CLOSED_FORM | changes))
         return dataclasses.replace(cell, config=config, seeds=(0,))
 
@@ -108,7 +109,7 @@ def studies(
         return sorted({*values[name], own})
 
     found: dict[str, Study] = {}
-    components = [k for k in numbers("num_components", knee) if k >= num_attributes]
+    components = [k for k in numbers("num_components", num_components) if k >= num_attributes]
     found["num_components"] = Study(
         "components k", [Point(f"{k}", dataclasses.replace(default, num_components=k)) for k in components]
     )
@@ -127,7 +128,7 @@ def studies(
         ("decorrelation_weight", base.decorrelation_target),
         ("decorrelation_weight_other_target", other),
     ):
-        # Without weight the target does not matter.
+        # With weight zero the target has no effect.
         points = [
             Point(
                 f"{weight:g}",

@@ -1,15 +1,14 @@
-"""Ablations of learning the axes: what matters, and what does not.
+"""Ablations of learning the axes: the effect of each setting on held-out metrics.
 
     python -m benchmarks.quality.ablations
     python -m benchmarks.quality.ablations --small --study hidden_width --study num_labels
     python -m benchmarks.quality.ablations --large --sweep-size 16 --json benchmarks/results/ablations_gpu.json
 
-Each study varies one thing and leaves the rest at the defaults of `AxesConfig()` and `fit_pca`. A cell is one setting
-with all its seeds, trained by one `learn_axes_sweep` and kept as one JSON file under --out: a run that is killed loses
-the cells of one sweep and goes on from the others. Cells are named by their settings, data and device; when the
-library itself has changed, take another --out. Everything is measured on one held-out split with one set of probes
-(`jaxedit.axes.report`), fitted on all training labels however few of them the axes saw, and with "fresh" probes that
-share no label with the axes.
+Each study varies one setting; the others keep the defaults of `AxesConfig()` and `fit_pca`. A cell is one configuration
+with all its seeds, trained in one `learn_axes_sweep` and kept as one JSON file in --out. Interrupted runs resume and
+repeat at most one sweep. The settings, data and device identify a cell; after a change of the library, choose another
+--out. All metrics use one held-out split and the same probes (`jaxedit.axes.report`), fitted on all training labels,
+also where the axes use fewer. "Fresh" probes share no labels with the axes.
 """
 
 import dataclasses
@@ -42,7 +41,7 @@ from jaxedit.storage.download import cache_dir
 
 @functools.cache
 def _compiling() -> list[float]:
-    """The seconds of each tracing and compiling of this process, from the first call on."""
+    """Seconds of each tracing and compilation in this process, recorded from the first call on."""
     seconds: list[float] = []
 
     def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
@@ -54,7 +53,7 @@ def _compiling() -> list[float]:
 
 
 def _program_key(cell: Cell) -> tuple[Any, ...]:
-    """Cells of one key can be trained by one sweep."""
+    """Cells with the same key can be trained in one sweep."""
     fixed = {n: v for n, v in dataclasses.asdict(cell.config).items() if n not in SWEEPABLE}
     return cell.num_components, cell.num_labels, tuple(sorted(fixed.items(), key=str))
 
@@ -62,10 +61,20 @@ def _program_key(cell: Cell) -> tuple[Any, ...]:
 def train(
     dataset: LabelledLatents, pca: PCA, cells: Sequence[Cell], reference: Reference
 ) -> list[list[dict[str, float]]]:
-    """Train cells of one program in one sweep; the metrics of each cell's runs."""
+    """Train cells in one sweep.
+
+    Args:
+        dataset: labelled latents.
+        pca: PCA of the latents, with at least as many components as the cells.
+        cells: cells with the same program.
+        reference: data and probes of the metrics.
+
+    Returns:
+        Metrics of each cell, one dictionary per seed.
+    """
     first = cells[0]
-    # The training split of a larger held-out fraction is a part of the default's: the order is that of the split
-    # seed alone. So few labels are the first of many.
+    # The split seed alone orders the samples. The training split of a larger held-out fraction is therefore the
+    # beginning of the default training split.
     fraction = first.config.held_out_fraction
     if first.num_labels < len(reference.labels):
         fraction = 1 - first.num_labels / len(dataset)
@@ -107,7 +116,11 @@ def _cell_path(folder: Path, identity: dict[str, Any]) -> Path:
 
 
 def _read_cell(folder: Path, identity: dict[str, Any]) -> list[dict[str, float]] | None:
-    """The runs of a finished cell, or None. Files are written whole, so one that does not parse is not ours."""
+    """The runs of a finished cell, or None.
+
+    Raises:
+        InputError: if the file is damaged. Cells are written atomically, so an interrupted run leaves no such file.
+    """
     path = _cell_path(folder, identity)
     if not path.exists():
         return None
@@ -116,7 +129,7 @@ def _read_cell(folder: Path, identity: dict[str, Any]) -> list[dict[str, float]]
         return found["runs"] if found["identity"] == identity else None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: expected a cell of ablations, it is damaged ({error}); remove it"
+            f"{path}: expected a cell of ablations, found a damaged file ({error}); remove it"
         ) from error
 
 
@@ -130,16 +143,16 @@ def run(
     sweep_size: int = 1,
     progress: bool = True,
 ) -> Results:
-    """Train what is missing in the folder, and summarize all studies.
+    """Train the cells that are missing in the folder, and summarize all studies.
 
     Args:
-        dataset: latents and labels.
-        plan: of `studies`.
-        pca: of the latents, with the default number of components.
-        base: the default configuration.
-        folder: of the cells.
-        sweep_size: how many cells one sweep may train at once; a killed run loses those.
-        progress: whether to show a bar.
+        dataset: labelled latents.
+        plan: studies by name, from `studies`.
+        pca: PCA of the latents, with the default number of components.
+        base: default configuration.
+        folder: folder of finished cells.
+        sweep_size: largest number of cells in one sweep. An interrupted run repeats them.
+        progress: whether to show a progress bar.
     """
     checksum = zlib.crc32(np.asarray(dataset.values, np.float32).tobytes())
     checksum = zlib.crc32(np.asarray(dataset.w, np.float32).tobytes(), checksum)
@@ -190,7 +203,7 @@ def run(
 
 
 def _row(point: Point, runs: list[dict[str, float]], default: Cell) -> dict[str, Any]:
-    """Mean and standard deviation (of the sample) over the seeds."""
+    """Mean and sample standard deviation of each metric over the seeds."""
     row: dict[str, Any] = {
         "label": point.label,
         "default": dataclasses.replace(point.cell, seeds=default.seeds) == default,
@@ -205,36 +218,36 @@ def _row(point: Point, runs: list[dict[str, float]], default: Cell) -> dict[str,
 
 def main(
     small: Annotated[
-        bool, typer.Option("--small", help="a tiny grid of short trainings, to try it out")
+        bool, typer.Option("--small", help="a tiny grid of short trainings, to try the script")
     ] = False,
     large: Annotated[
-        bool, typer.Option("--large", help="a finer grid, five seeds: for accelerators")
+        bool, typer.Option("--large", help="a finer grid with five seeds, for accelerators")
     ] = False,
     study: Annotated[
-        list[str] | None, typer.Option(help="this study only (repeatable); by default all")
+        list[str] | None, typer.Option(help="a study to run; may be repeated; by default all")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="of each cell; by default 3 (2 small, 5 large)")
+        int | None, typer.Option(min=1, help="seeds of each cell; by default 3 (2 small, 5 large)")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="of each training, instead of the default's")
+        int | None, typer.Option(min=1, help="steps of each training, instead of the default")
     ] = None,
     labels: Annotated[
         str, typer.Option(help="a known generator, or a file or folder of labels")
     ] = "mobile-stylegan-ffhq",
     out: Annotated[
-        Path | None, typer.Option(help="folder of the finished cells; by default one in the cache")
+        Path | None, typer.Option(help="folder of finished cells; by default in the cache")
     ] = None,
     sweep_size: Annotated[
-        int | None, typer.Option(min=1, help="cells of one sweep; by default 1 on a CPU, 16 on others")
+        int | None, typer.Option(min=1, help="cells in one sweep; by default 1 on a CPU, 16 otherwise")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
-    figure: Annotated[Path | None, typer.Option(help="also draw the studies into this PNG")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
+    figure: Annotated[Path | None, typer.Option(help="PNG file for the figure")] = None,
     page: Annotated[
-        Path | None, typer.Option(help="also renew the tables and numbers between the markers of this page")
+        Path | None, typer.Option(help="page whose tables and numbers are filled in between its markers")
     ] = None,
 ) -> None:
-    """Train the grid, print its tables, and write numbers, figure and page.
+    """Train the cells of a grid, print the tables, and write numbers, figure and page.
 
     Examples:
 

@@ -1,14 +1,14 @@
-"""How near a projection comes, and how well what it finds can be edited.
+"""Quality of projections: distance to the original image, and effect and leakage of edits.
 
     python -m benchmarks.quality.projection_quality --out quality                     # two generated faces, W and W+
     python -m benchmarks.quality.projection_quality --out quality portrait.jpg ...    # and photographs (W+)
     python -m benchmarks.quality.projection_quality --out quality --faces 0 --tune portrait.jpg ...   # tuned too
 
-Generated faces are projected back, in W and in W+; their true latents are known, so edits of what was found stand
-beside edits of the truth. Distances are LPIPS (AlexNet, 256²), PSNR, and those of two face descriptors: that which the
-projection looks at, and one which it does not. An edit moves an axis by +1.5 and −1.5; its effect is half the
-difference of what the face networks read, in standard deviations of the labels; leakage is the mean effect on seven
-other attributes divided by that on the target. Each projection is written when it is done, and not done again.
+Generated faces are projected in W and in W+. Their true latents are known, so edits of the projected latents are
+compared with edits of the true ones. The distances are LPIPS (AlexNet, 256²), PSNR, and the distances of two face
+descriptors: the one in the projection loss, and an independent one. An edit moves an axis by +1.5 and −1.5. Its effect
+is half the difference of the measured attributes, in standard deviations of the labels. Leakage is the mean absolute
+effect on seven other attributes divided by the effect on the target. Finished projections are kept in --out.
 """
 
 import dataclasses
@@ -41,12 +41,21 @@ from jaxedit.storage.atomic import write_atomically
 
 _NAME = "mobile-stylegan-ffhq"
 _TARGETS = ("age", "smile", "yaw")
-_WATCHED = ("age", "gender", "smile", "glasses", "yaw", "pitch", "mouth_opening", "eye_opening")
+_MEASURED = ("age", "gender", "smile", "glasses", "yaw", "pitch", "mouth_opening", "eye_opening")
 _AMOUNT = 1.5
 
 
-class Studio:
-    """The networks that look, and what they measure of a projection."""
+class ProjectionMeasurement:
+    """Generator, axes and networks of the measurement, and the folder of its results.
+
+    Attributes:
+        generator: generator of all images, except those of tuned weights.
+        axes: its shipped axes.
+        out: folder of latents, tuned weights and contact sheets.
+        classifier: attributes of the edits.
+        std: standard deviations of the shipped labels, by attribute.
+        independent_identity: face descriptor that is not part of the projection loss.
+    """
 
     def __init__(self, generator: Generator, out: Path) -> None:
         self.generator = generator
@@ -55,13 +64,13 @@ class Studio:
         self.classifier = FaceAttributes()
         labels = load_labelled_latents(_NAME, generator)
         self.std = dict(zip(labels.attribute_names, np.asarray(labels.values).std(0).tolist(), strict=True))
-        self.other = IndependentIdentity("mobileface")
-        # As arguments, so that tuned weights compile nothing anew.
+        self.independent_identity = IndependentIdentity("mobileface")
+        # The modules are arguments, so that tuned weights do not compile anew.
         self.synthesis = jax.jit(lambda generator, w_plus: jnp.clip(generator.synthesis(w_plus), -1, 1))
-        self.measure = jax.jit(lambda classifier, images: classifier(images))
+        self.read = jax.jit(lambda network, images: network(images))
 
-    def renderings(self, generator: Generator, w_plus: Any) -> tuple[list[np.ndarray], dict[str, float]]:
-        """The edits of each target by −1.5 and +1.5, and what they do to it and to others."""
+    def edits(self, generator: Generator, w_plus: Any) -> tuple[list[np.ndarray], dict[str, float]]:
+        """Images of the edits of each target by −1.5 and +1.5, and effect and leakage of each target."""
         images, row = [], {}
         names = self.classifier.names
         for target in _TARGETS:
@@ -69,13 +78,13 @@ class Studio:
             for sign in (-1, 1):
                 edited = self.axes.edit(w_plus, {target: sign * _AMOUNT}, pivot=w_plus)
                 image = self.synthesis(generator, edited)
-                seen.append(np.asarray(self.measure(self.classifier, image))[0])
+                seen.append(np.asarray(self.read(self.classifier, image))[0])
                 images.append(np.asarray(image)[0])
             effect = {
                 n: float(seen[1][names.index(n)] - seen[0][names.index(n)]) / 2 / self.std[n]
-                for n in _WATCHED
+                for n in _MEASURED
             }
-            others = np.asarray([effect[name] for name in _WATCHED if name != target])
+            others = np.asarray([effect[name] for name in _MEASURED if name != target])
             row[f"{target} effect"] = effect[target]
             row[f"{target} leakage"] = float(leakage(np.float64(max(abs(effect[target]), 1e-3)), others))
         return images, row
@@ -83,14 +92,16 @@ class Studio:
     def row(
         self, name: str, original: np.ndarray, w_plus: Any, generator: Generator | None = None
     ) -> dict[str, Any]:
-        """How near the image of a latent comes to the original; a sheet of both and of the edits is drawn."""
+        """Distances between the original and the image of a latent, and effects of edits. Draws a contact sheet."""
         generator = generator or self.generator
         original = original.astype(np.float32) / 127.5 - 1
         image = np.asarray(self.synthesis(generator, jnp.asarray(w_plus)))[0]
-        apart = [self.measure(self.other, shrink(jnp.asarray(x)[None], 512)) for x in (image, original)]
-        row: dict[str, Any] = {"what": name} | compare(original, image)
-        row["identity, other network"] = float(jnp.linalg.norm(apart[0] - apart[1]))
-        edits, effects = self.renderings(generator, w_plus)
+        descriptors = [
+            self.read(self.independent_identity, shrink(jnp.asarray(x)[None], 512)) for x in (image, original)
+        ]
+        row: dict[str, Any] = {"latent": name} | compare(original, image)
+        row["identity, independent network"] = float(jnp.linalg.norm(descriptors[0] - descriptors[1]))
+        edits, effects = self.edits(generator, w_plus)
         small = [
             np.asarray(to_uint8(shrink(jnp.asarray(x)[None], 256)[0])) for x in (original, image, *edits)
         ]
@@ -106,7 +117,7 @@ class Studio:
         return row | effects
 
     def projected(self, name: str, image: np.ndarray, config: ProjectionConfig) -> np.ndarray:
-        """The latent of an image, sought if it was not yet."""
+        """The projection of an image, read from the folder if an earlier run finished it."""
         kept = self.out / f"{name}.npy"
         if not kept.exists():
             buffer = io.BytesIO()
@@ -115,7 +126,7 @@ class Studio:
         return np.load(kept)
 
     def tuned(self, name: str, image: np.ndarray, w_plus: np.ndarray, config: TuningConfig) -> Generator:
-        """The generator tuned to an image, if that was not done yet."""
+        """The generator tuned to an image, read from the folder if an earlier run finished it."""
         kept = self.out / f"{name}.npz"
         if not kept.exists():
             tune(self.generator, image, w_plus[0], config).save(kept)
@@ -124,19 +135,19 @@ class Studio:
 
 def main(
     photos: Annotated[
-        list[Path] | None, typer.Argument(help="photographs; the largest face is taken")
+        list[Path] | None, typer.Argument(help="photographs; the largest face of each is projected")
     ] = None,
-    faces: Annotated[int, typer.Option(help="generated faces")] = 2,
-    preset: Annotated[str, typer.Option(help="fast or quality")] = "fast",
+    faces: Annotated[int, typer.Option(help="number of generated faces")] = 2,
+    preset: Annotated[str, typer.Option(help="preset of the projection: fast or quality")] = "fast",
     tuning: Annotated[
-        bool, typer.Option("--tune/--no-tune", help="tune the weights to photographs too")
+        bool, typer.Option("--tune/--no-tune", help="also tune the weights to each photograph")
     ] = False,
-    truncation_psi: Annotated[float, typer.Option(help="of the generated faces")] = 0.7,
-    seed: Annotated[int, typer.Option(help="of the generated faces")] = 11,
-    out: Annotated[Path, typer.Option(help="folder of latents and renderings")] = Path("quality"),
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+    truncation_psi: Annotated[float, typer.Option(help="truncation of the generated faces")] = 0.7,
+    seed: Annotated[int, typer.Option(help="seed of the generated faces")] = 11,
+    out: Annotated[Path, typer.Option(help="folder of latents and contact sheets")] = Path("quality"),
+    json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
-    """Measure projections and edits of what they find."""
+    """Measure projections and edits of the projected latents."""
     if preset not in ("fast", "quality"):
         raise typer.BadParameter(f"--preset: expected fast or quality, got {preset}")
     if faces < 0 or (not faces and not photos):
@@ -146,7 +157,7 @@ def main(
             raise typer.BadParameter(f"expected a photograph, found none at {photo}")
     out.mkdir(parents=True, exist_ok=True)
     generator = load_generator(_NAME)
-    studio = Studio(generator, out)
+    measurement = ProjectionMeasurement(generator, out)
     config: ProjectionConfig = getattr(ProjectionConfig, preset)()
     in_w = dataclasses.replace(config, num_w_steps=config.num_steps)
     rows: Rows = []
@@ -154,19 +165,19 @@ def main(
     for i in range(faces):
         true = broadcast_w(w[i : i + 1], generator.num_ws)
         image = np.asarray(to_uint8(generator.synthesis(true)))[0]
-        rows.append({"what": f"face{i}, true latent"} | studio.renderings(generator, true)[1])
+        rows.append({"latent": f"face{i}, true latent"} | measurement.edits(generator, true)[1])
         for name, settings in ((f"face{i}, W", in_w), (f"face{i}, W+", config)):
-            rows.append(studio.row(name, image, studio.projected(name, image, settings)))
+            rows.append(measurement.row(name, image, measurement.projected(name, image, settings)))
         finish("projection quality", {"faces": rows}, json)
     for photo in photos or []:
         crop = align(photo, largest_only=True)[0].image
         name = f"{photo.stem}, W+"
-        w_plus = studio.projected(name, crop, config)
-        rows.append(studio.row(name, crop, w_plus))
+        w_plus = measurement.projected(name, crop, config)
+        rows.append(measurement.row(name, crop, w_plus))
         if tuning:
             name = f"{photo.stem}, tuned"
-            own = studio.tuned(name, crop, w_plus, tuning_preset(preset))
-            rows.append(studio.row(name, crop, w_plus, own))
+            own = measurement.tuned(name, crop, w_plus, tuning_preset(preset))
+            rows.append(measurement.row(name, crop, w_plus, own))
         finish("projection quality", {"faces": rows}, json)
 
 

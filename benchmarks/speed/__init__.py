@@ -1,1 +1,1 @@
-"""How fast: ours and the peers' side by side, in one run."""
+"""Speed and memory, side by side with the peers in one run."""

@@ -1,10 +1,10 @@
-"""Learning the axes: this library's compiled program against the same recipe as a PyTorch loop.
+"""Speed of learning the axes: jaxedit against the same recipe as a PyTorch loop.
 
     python -m benchmarks.speed.axis_learning
     python -m benchmarks.speed.axis_learning --steps 100 --sweep-steps 50 --json results.json
 
-Needs the extra `benchmark`. Both sides train on the shipped labels, from the same kind of initial weights, with the
-same losses, batches of the same size and Adam. Evaluation on held-out data is outside the measured time.
+Needs the extra `benchmark`. Both sides train on the shipped labels, with the same losses, batch size and optimizer
+(Adam), from initial weights of the same kind. The measured time excludes PyTorch's evaluation on held-out data.
 """
 
 import dataclasses
@@ -32,13 +32,17 @@ PLAIN = AxesConfig(
     weight_decay=0.0,
     input_noise=0.0,
 )
-"""3 layers × 256 without what PyTorch's plain loop would lack: the linear path, weight decay, schedule, noise."""
+"""3 layers × 256, without the parts that the PyTorch loop lacks: linear path, weight decay, schedule, input noise."""
 
 
 def torch_chunks(
     config: AxesConfig, data: TrainingData, w_dim: int
 ) -> tuple[Callable[[int], None], Callable[[], float]]:
-    """A training loop in PyTorch: a function that takes n steps, and one that gives the held-out correlation."""
+    """The training loop in PyTorch.
+
+    Returns:
+        A function that takes n steps, and one that computes the mean held-out axis–label correlation.
+    """
     import torch
     from torch import nn
 
@@ -104,7 +108,12 @@ def torch_chunks(
 def jax_chunks(
     config: AxesConfig, data: TrainingData, w_dim: int, chunk: int
 ) -> tuple[Callable[[int], None], Callable[[], float], float]:
-    """The same of this library, and the seconds that compiling took."""
+    """The training loop of jaxedit.
+
+    Returns:
+        A function that takes n steps (a multiple of `chunk`), one that returns the mean held-out axis–label
+        correlation, and the seconds that compilation took.
+    """
     config = dataclasses.replace(config, steps_per_chunk=chunk)
     program = Program.of(config, data.head.shape[1], w_dim, len(data.head))
     hyper = Hyperparameters.of(config)
@@ -123,7 +132,7 @@ def jax_chunks(
 
 
 def per_step(dataset: LabelledLatents, pca: PCA, steps: int) -> Rows:
-    """Milliseconds a step, each side taking turns."""
+    """Milliseconds per step of both loops, which take turns."""
     rows: Rows = []
     for name, config in (("3 × 256", PLAIN), ("published, 8 × 512", AxesConfig.paper())):
         data = split_dataset(dataset, pca, config).data
@@ -143,15 +152,15 @@ def per_step(dataset: LabelledLatents, pca: PCA, steps: int) -> Rows:
                     "recipe": name,
                     "side": side,
                     "median ms/step": 1e3 * float(np.median(own)),
-                    "jaxedit / this": float(np.median(times["jaxedit"]) / np.median(own)),
-                    "compiling s": compiling if side == "jaxedit" else 0.0,
+                    "time ratio jaxedit / this": float(np.median(times["jaxedit"]) / np.median(own)),
+                    "compilation s": compiling if side == "jaxedit" else 0.0,
                 }
             )
     return rows
 
 
 def to_quality(dataset: LabelledLatents, pca: PCA, steps: int) -> Rows:
-    """Seconds until the mean held-out axis–label correlation that the worse side reaches at its best."""
+    """Seconds to equal quality: 0.005 below the lower of the two best mean held-out axis–label correlations."""
     data = split_dataset(dataset, pca, PLAIN).data
     chunk = max(1, steps // 20)
     ours, our_quality, compiling = jax_chunks(PLAIN, data, pca.w_dim, chunk)
@@ -170,9 +179,9 @@ def to_quality(dataset: LabelledLatents, pca: PCA, steps: int) -> Rows:
         {
             "side": side,
             "held-out correlation": goal,
-            "seconds to it": reached[side],
-            "jaxedit / this": reached["jaxedit"] / reached[side],
-            "compiling s": compiling if side == "jaxedit" else 0.0,
+            "seconds to this correlation": reached[side],
+            "time ratio jaxedit / this": reached["jaxedit"] / reached[side],
+            "compilation s": compiling if side == "jaxedit" else 0.0,
             "best correlation": max(q for _, q in curves[side]),
         }
         for side in curves
@@ -180,7 +189,7 @@ def to_quality(dataset: LabelledLatents, pca: PCA, steps: int) -> Rows:
 
 
 def sweep(dataset: LabelledLatents, pca: PCA, steps: int, runs: int = 32) -> Rows:
-    """Many configurations under one `vmap` against one run after the other."""
+    """One sweep over many configurations against as many single runs."""
     base = dataclasses.replace(PLAIN, num_steps=steps, steps_per_chunk=steps)
     configs = [
         dataclasses.replace(
@@ -201,29 +210,29 @@ def sweep(dataset: LabelledLatents, pca: PCA, steps: int, runs: int = 32) -> Row
         learn()
         rows.append(
             {
-                "": name,
+                "runs": name,
                 "steps": steps,
                 "seconds": time.perf_counter() - start,
-                "first time, with compiling": first,
+                "seconds with compilation": first,
                 "mean correlation": float(np.mean([a.report.axis_label_correlation for a in learnt])),
             }
         )
     for row in rows:
-        row["sweep / this"] = rows[0]["seconds"] / row["seconds"]
+        row["time ratio sweep / this"] = rows[0]["seconds"] / row["seconds"]
     return rows
 
 
 def main(
-    steps: Annotated[int, typer.Option(help="steps to time, and to reach a quality in")] = 2000,
-    sweep_steps: Annotated[int, typer.Option(help="steps of each run of the sweep")] = 250,
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+    steps: Annotated[int, typer.Option(help="steps of the training to equal quality")] = 2000,
+    sweep_steps: Annotated[int, typer.Option(help="steps of each run in the sweep")] = 250,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
-    """Compare with PyTorch, and the sweep with single runs."""
+    """Compare jaxedit with PyTorch, and a sweep with single runs."""
     dataset = load_labelled_latents("mobile-stylegan-ffhq")
     pca = fit_pca(jnp.asarray(dataset.w), num_components=60)
     results: dict[str, Any] = {
-        "a step (batch 256)": per_step(dataset, pca, min(steps, 200)),
-        "to equal quality (3 × 256)": to_quality(dataset, pca, steps),
+        "one step (batch size 256)": per_step(dataset, pca, min(steps, 200)),
+        "time to equal quality (3 × 256)": to_quality(dataset, pca, steps),
         "sweep (3 × 256)": sweep(dataset, pca, sweep_steps),
     }
     finish("axis learning", results, json, ["optax", "torch"])

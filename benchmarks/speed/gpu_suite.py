@@ -1,12 +1,12 @@
-"""All that an accelerator is for, in one call of under ten minutes.
+"""Speed on an accelerator, in one run of less than ten minutes.
 
     python -m benchmarks.speed.gpu_suite --json benchmarks/results/accelerator.json
-    python -m benchmarks.speed.gpu_suite --small          # a few minutes on two CPU cores: does everything run?
+    python -m benchmarks.speed.gpu_suite --small          # small sizes: a few minutes on two CPU cores
 
-Synthesis at 1024² (float32, bfloat16) of the default generator and of StyleGAN2 config-f, labeling, the published
-recipe for 80,000 steps, a sweep of 32 configurations, the PCA of a million latents. Results are written after each
-part, so that a run that is cut short keeps what it has. On a machine without network copy the cache of another one and
-point JAXEDIT_HOME to it. StyleGAN2 beside the official code is `benchmarks.speed.synthesis --peer`.
+Measures synthesis at 1024² (float32, bfloat16) with the default generator and StyleGAN2 config-f, labeling, the
+published recipe for 80,000 steps, a sweep of 32 configurations, and the PCA of a million latents. Results are written
+after each part, so an interrupted run keeps the finished parts. On a machine without a network, copy the cache of
+another machine and set JAXEDIT_HOME to it. `benchmarks.speed.synthesis --peer` compares with the official StyleGAN2.
 """
 
 import dataclasses
@@ -39,16 +39,16 @@ _NAME = "mobile-stylegan-ffhq"
 
 
 def stylegan2(dtype: str, config: StyleGAN2Config) -> StyleGAN2:
-    """A StyleGAN2 of random weights; they take as long as trained ones."""
+    """A StyleGAN2 with random weights."""
     return StyleGAN2(config, initial_params(config, jax.random.key(0), noise_strength=0.1), dtype=dtype)
 
 
 def synthesis(make: Callable[[str], Generator], batch_sizes: tuple[int, ...], repeats: int) -> Rows:
-    """Images a second, images left on the device.
+    """Images per second. The images stay on the device.
 
     Args:
-        make: dtype → generator.
-        batch_sizes: images a call.
+        make: makes the generator of a dtype.
+        batch_sizes: images per call.
         repeats: measured calls.
     """
     rows: Rows = []
@@ -69,25 +69,25 @@ def synthesis(make: Callable[[str], Generator], batch_sizes: tuple[int, ...], re
                     "median ms/call": 1e3 * seconds["median"],
                     "min ms/call": 1e3 * seconds["min"],
                     "first call s": seconds["first"],
-                    "peak device memory so far MB": _device_memory(),
-                    "mean difference to float32, batch 1": float(np.abs(image - reference).mean()),
+                    "peak device memory MB": _device_memory(),
+                    "mean difference from float32": float(np.abs(image - reference).mean()),
                 }
             )
     return rows
 
 
 def _device_memory() -> float | str:
-    """Where the backend counts it."""
+    """Peak device memory of this process in MB, or "not counted" by backends that do not report it."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     return statistics.get("peak_bytes_in_use", 0) / 1e6 or "not counted"
 
 
 def labeling(num_samples: int, batch_size: int) -> Rows:
-    """Latents labelled a second, from seed to shard."""
+    """Labelled latents per second, from the seed to the file."""
     generator, classifier = load_generator(_NAME), FaceAttributes()
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
-        # The first run compiles; the second, of other latents, is the throughput.
+        # The first run compiles. The second run, with other latents, gives the throughput.
         for seed in (1, 2):
             start = time.perf_counter()
             label(
@@ -110,7 +110,7 @@ def labeling(num_samples: int, batch_size: int) -> Rows:
 
 
 def published_recipe(dataset: LabelledLatents, num_steps: int, measured_steps: int) -> Rows:
-    """The published recipe; the paper reports 45 minutes on an RTX 3090 for 80,000 steps."""
+    """Time of the published recipe. The paper reports 45 minutes for 80,000 steps on an RTX 3090."""
     pca = fit_pca(jnp.asarray(dataset.w), num_components=60)
     config = AxesConfig.paper(num_epochs=None, num_steps=measured_steps, steps_per_chunk=measured_steps)
     learn_axes(dataset, pca, config, progress=False)
@@ -128,10 +128,10 @@ def published_recipe(dataset: LabelledLatents, num_steps: int, measured_steps: i
 
 
 def default_recipe(dataset: LabelledLatents) -> Rows:
-    """The default settings, from labels to axes."""
+    """Time of the default recipe, from labels to axes."""
     pca = fit_pca(jnp.asarray(dataset.w))
     rows: Rows = []
-    for run in ("first, with compiling", "second"):
+    for run in ("first, with compilation", "second"):
         start = time.perf_counter()
         axes = learn_axes(dataset, pca, AxesConfig(), progress=False)
         rows.append({"run": run, "seconds": time.perf_counter() - start} | axes.report.summary())
@@ -139,7 +139,7 @@ def default_recipe(dataset: LabelledLatents) -> Rows:
 
 
 def streamed_pca(num_samples: int) -> Rows:
-    """PCA of W straight from the generator."""
+    """Time of the PCA of streamed latents, which the mapping network computes batch by batch."""
     generator = load_generator(_NAME)
     batch = min(65_536, num_samples)
 
@@ -149,14 +149,16 @@ def streamed_pca(num_samples: int) -> Rows:
 
     start = time.perf_counter()
     jax.block_until_ready(fit_pca_streamed(batches(), num_components=60, progress=False))
-    return [{"samples": num_samples, "seconds (random numbers included)": time.perf_counter() - start}]
+    return [{"samples": num_samples, "seconds with random numbers": time.perf_counter() - start}]
 
 
 def main(
-    small: Annotated[bool, typer.Option("--small", help="small sizes, to try everything on a CPU")] = False,
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here, after each part")] = None,
+    small: Annotated[bool, typer.Option("--small", help="small sizes, to try all parts on a CPU")] = False,
+    json: Annotated[
+        Path | None, typer.Option(help="JSON file for the numbers, written after each part")
+    ] = None,
 ) -> None:
-    """Run everything."""
+    """Measure all parts."""
     dataset = load_labelled_latents(_NAME)
     sizes = (1, 2) if small else (1, 8, 32)
     config = StyleGAN2Config.of_size(256, channel_base=16384) if small else StyleGAN2Config()

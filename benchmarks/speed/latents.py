@@ -1,4 +1,4 @@
-"""The small tools: PCA against scikit-learn, quantile transform against a double loop, the latency of an edit.
+"""Speed of PCA (against scikit-learn), the quantile transform (against a double loop) and a single edit.
 
     python -m benchmarks.speed.latents
     python -m benchmarks.speed.latents --json results.json
@@ -26,7 +26,7 @@ from jaxedit.pretrained.registry import load_axes, load_generator
 
 
 def pca(num_samples: int) -> Rows:
-    """All 512 components of W."""
+    """PCA of W with 60 of 512 components, and the largest relative error of its variances."""
     w = sample_w(load_generator("mobile-stylegan-ffhq"), 1, num_samples)
     ours = jnp.asarray(w)
     times = measure_side_by_side(
@@ -45,15 +45,17 @@ def pca(num_samples: int) -> Rows:
             "samples": num_samples,
             "median s": own["median"],
             "first s": own["first"],
-            "jaxedit / this": times["jaxedit"]["median"] / own["median"],
-            "variance, largest relative error": float(np.abs(ratio - 1).max()) if name == "jaxedit" else "",
+            "time ratio jaxedit / this": times["jaxedit"]["median"] / own["median"],
+            "largest relative error of the variances": float(np.abs(ratio - 1).max())
+            if name == "jaxedit"
+            else "",
         }
         for name, own in times.items()
     ]
 
 
 def _double_loop(values: np.ndarray) -> np.ndarray:
-    """Normal scores one value at a time: count the samples below, look up the normal quantile."""
+    """Normal scores, one value at a time: the share of smaller samples, then the normal quantile of that share."""
     out = np.empty_like(values)
     for j in range(values.shape[1]):
         column = np.sort(values[:, j])
@@ -64,7 +66,7 @@ def _double_loop(values: np.ndarray) -> np.ndarray:
 
 
 def quantile_transform(num_samples: int, num_attributes: int, loop_samples: int) -> Rows:
-    """Fit and transform of random skewed labels."""
+    """Fit and transform of random skewed labels. The time of the double loop is extrapolated from a few labels."""
     values = np.random.RandomState(0).gamma(2.0, size=(num_samples, num_attributes)).astype(np.float32)
     ours = jnp.asarray(values)
     names = tuple(f"attribute {i}" for i in range(num_attributes))
@@ -81,7 +83,7 @@ def quantile_transform(num_samples: int, num_attributes: int, loop_samples: int)
             "first s": fitted["first"],
         },
         {
-            "quantile transform": f"double loop (from {few.size} of them)",
+            "quantile transform": f"double loop (extrapolated from {few.size} labels)",
             "labels": f"{num_samples} × {num_attributes}",
             "seconds": loop,
         },
@@ -89,7 +91,7 @@ def quantile_transform(num_samples: int, num_attributes: int, loop_samples: int)
 
 
 def edit_latency(axes: AttributeAxes, batch_sizes: tuple[int, ...] = (1, 1024)) -> Rows:
-    """One call of `axes.edit`, from Python to the result, without rendering."""
+    """One call of `axes.edit`, from Python to the edited latents, without synthesis."""
     rows: Rows = []
     w = sample_w(load_generator("mobile-stylegan-ffhq"), 2, max(batch_sizes))
     for batch in batch_sizes:
@@ -108,11 +110,11 @@ def edit_latency(axes: AttributeAxes, batch_sizes: tuple[int, ...] = (1, 1024)) 
 
 def main(
     num_samples: Annotated[
-        int, typer.Option(help="latents of the PCA, labels of the quantile transform")
+        int, typer.Option(help="number of latents for the PCA and of labels for the quantile transform")
     ] = 20_000,
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
-    """Compare the small tools with their peers."""
+    """Measure PCA, the quantile transform and the latency of an edit."""
     results = {
         "PCA of W, 512 dimensions": pca(num_samples),
         "quantile transform": quantile_transform(num_samples, 40, min(1000, num_samples)),

@@ -1,14 +1,14 @@
-"""Projection: steps a second and images an hour; and latents onto the axes.
+"""Speed of projection: steps per second and images per hour; and of encoding latents into axis coordinates.
 
     python -m benchmarks.speed.projection                                          # the default generator, preset fast
     python -m benchmarks.speed.projection --preset quality --batch-sizes 1 --batch-sizes 8
     python -m benchmarks.speed.projection --stylegan2 1024 --preset official --batch-sizes 8
     python -m benchmarks.speed.projection --stylegan2 1024 --preset official --batch-sizes 1 --batch-sizes 8 \
-        --peer path/to/stylegan2-ada-pytorch                                 # beside the official projector
+        --peer path/to/stylegan2-ada-pytorch                                 # with the official projector
 
-The images are the generator's own. A few steps are measured, after a chunk that compiles, and extrapolated to the
-preset's number: all steps cost the same. The official projector takes one image at a time; its perceptual network may
-be given as `--vgg16 vgg16.pt`, and is otherwise ours in its form (`benchmarks/peers/projector.py`).
+The images come from the generator. The benchmark measures a few steps after compilation, and extrapolates to the number
+of steps of the preset: all steps take the same time. The official projector takes one image at a time. Its perceptual
+network is `--vgg16 vgg16.pt`, or by default the LPIPS of jaxedit in the same form (`benchmarks/peers/projector.py`).
 """
 
 import dataclasses
@@ -42,7 +42,15 @@ _NAME = "mobile-stylegan-ffhq"
 def steps(
     generator: Generator, config: ProjectionConfig, batch_sizes: list[int], measured_steps: int, repeats: int
 ) -> Rows:
-    """Time of the compiled chunk, for each batch size."""
+    """Speed of the compiled steps for each batch size.
+
+    Args:
+        generator: generator of the images.
+        config: settings of the projection.
+        batch_sizes: images at once.
+        measured_steps: steps of a measured chunk.
+        repeats: measured chunks.
+    """
     short = dataclasses.replace(config, steps_per_chunk=measured_steps)
     rows: Rows = []
     for batch in batch_sizes:
@@ -67,8 +75,8 @@ def steps(
                 "steps/s": 1 / one,
                 "images/h": 3600 * batch / (one * config.num_steps),
                 f"s for {config.num_steps} steps": one * config.num_steps,
-                "preparing s": prepared,
-                "first chunk s (compiles)": seconds[0],
+                "preparation s": prepared,
+                "first chunk s, with compilation": seconds[0],
                 "device memory MB": memory / 1e6 if memory else "not counted",
             }
         )
@@ -83,7 +91,16 @@ def official(
     measured_steps: int,
     repeats: int,
 ) -> Rows:
-    """The official projector's time, for the same number of steps."""
+    """Speed of the official projector, for the same number of steps.
+
+    Args:
+        projector: module of the official projector, from `projector.load`.
+        vgg16: file of the perceptual network, or None.
+        generator: official generator, on the device to use.
+        config: settings of the projection; only the number of steps counts.
+        measured_steps: difference between the two measured numbers of steps.
+        repeats: measured pairs of runs.
+    """
     one = statistics.median(
         projector_peer.seconds_per_step(projector, generator, vgg16, measured_steps, repeats)
     )
@@ -101,7 +118,7 @@ def official(
 
 
 def onto_axes(num_latents: int, repeats: int) -> Rows:
-    """w → PCA → c, as one program: the latents stay on the device."""
+    """Speed of w → PCA → c as one program. The latents stay on the device."""
     axes = load_axes(_NAME)
     w = jnp.asarray(np.random.RandomState(0).randn(num_latents, axes.pca.w_dim).astype(np.float32))
     pca: PCA = axes.pca
@@ -113,7 +130,7 @@ def onto_axes(num_latents: int, repeats: int) -> Rows:
         seconds = measure(lambda f=function: f(w), repeats=repeats)
         rows.append(
             {
-                "what": name,
+                "step": name,
                 "latents": num_latents,
                 "million latents/s": num_latents / seconds["median"] / 1e6,
                 "median ms": 1e3 * seconds["median"],
@@ -128,19 +145,18 @@ def main(
     batch_sizes: Annotated[list[int], typer.Option(help="images at once")] = [1, 4],  # noqa: B006
     measured_steps: Annotated[int, typer.Option(help="steps of a measured chunk")] = 5,
     repeats: Annotated[int, typer.Option(help="measured chunks")] = 3,
-    num_latents: Annotated[int, typer.Option(help="for the projection onto the axes")] = 65_536,
+    num_latents: Annotated[int, typer.Option(help="latents to encode into axis coordinates")] = 65_536,
     stylegan2: Annotated[
-        int | None, typer.Option(help="1024 or 256: a StyleGAN2 of random weights instead of the default")
+        int | None,
+        typer.Option(help="1024 or 256: StyleGAN2 with random weights instead of the default generator"),
     ] = None,
     peer: Annotated[
-        Path | None, typer.Option(help="with --stylegan2: a clone of stylegan2-ada-pytorch")
+        Path | None, typer.Option(help="with --stylegan2: clone of stylegan2-ada-pytorch")
     ] = None,
-    vgg16: Annotated[
-        Path | None, typer.Option(help="with --peer: its perceptual network, vgg16.pt, if at hand")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+    vgg16: Annotated[Path | None, typer.Option(help="with --peer: its perceptual network, vgg16.pt")] = None,
+    json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
-    """Measure projection."""
+    """Measure the speed of projection."""
     if preset not in ("fast", "quality", "official"):
         raise typer.BadParameter(f"--preset: expected fast, quality or official, got {preset}")
     if stylegan2 not in (None, *_SIZES):
@@ -156,7 +172,7 @@ def main(
     if stylegan2 is None:
         generator: Any = load_generator(_NAME)
         results[f"{_NAME}, {preset}"] = steps(generator, config, batch_sizes, measured_steps, repeats)
-        results["latents onto the axes"] = onto_axes(num_latents, repeats)
+        results["latents to axis coordinates"] = onto_axes(num_latents, repeats)
     else:
         shape = StyleGAN2Config.of_size(stylegan2, channel_base=_SIZES[stylegan2])
         title = f"StyleGAN2 at {stylegan2}², {preset}"

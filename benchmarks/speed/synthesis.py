@@ -1,13 +1,13 @@
-"""Synthesis: this library against the originals, in the same process, taking turns.
+"""Speed of synthesis: jaxedit against the original implementations, taking turns in one process.
 
     python -m benchmarks.speed.synthesis
     python -m benchmarks.speed.synthesis --batch-sizes 1 --repeats 15 --json results.json
     python -m benchmarks.speed.synthesis --peer path/to/stylegan2-ada-pytorch --batch-sizes 1 --batch-sizes 8
 
-MobileStyleGAN stands against OpenVINO, which runs the original files; its model takes one latent a call, so a batch is
-as many calls. With `--peer`, the folder of a clone of the official code, StyleGAN2 (config-f at 1024², and 256² with a
-channel base of 16384) stands against it, with the same random weights: on a CPU in float32, on a GPU in mixed
-precision (the peer's float16, our bfloat16) as well. Needs the extra `benchmark`.
+The default compares MobileStyleGAN with OpenVINO, which runs the original files. Its model takes one latent per call,
+so a batch takes several calls. `--peer` (a clone of the official code) compares StyleGAN2 with the official one:
+config-f at 1024², and 256² with a channel base of 16384, both with the same random weights. A CPU computes in float32;
+a GPU also in mixed precision (float16 in PyTorch, bfloat16 in jaxedit). Needs the extra `benchmark`.
 """
 
 import dataclasses
@@ -37,7 +37,14 @@ _SIZES = {1024: 32768, 256: 16384}
 
 
 def openvino_synthesis(options: dict[str, str]) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """The original network: latents [batch, 512] ↦ a list of images [1, 3, 1024, 1024]."""
+    """The original network in OpenVINO.
+
+    Args:
+        options: options of OpenVINO.
+
+    Returns:
+        A function from latents [batch, 512] to a list of images [1, 3, 1024, 1024], float32 in [-1, 1].
+    """
     import openvino
 
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(fetch(RANDOM_FACE)) as wheel:
@@ -54,12 +61,17 @@ def openvino_synthesis(options: dict[str, str]) -> Callable[[np.ndarray], list[n
 
 
 def run(batch_sizes: list[int], repeats: int) -> Rows:
-    """Seconds for each batch size, and how far apart the images are."""
+    """Time per image for each batch size, and the largest difference between the images.
+
+    Args:
+        batch_sizes: images per call.
+        repeats: measured calls of each runtime.
+    """
     generator = load_generator("mobile-stylegan-ffhq")
-    # Left to itself OpenVINO computes in bfloat16 where the processor can; in float32 it is the fair peer.
+    # By default, OpenVINO computes in bfloat16 where the processor supports it. float32 is the fair comparison.
     peers = {
         "OpenVINO float32": openvino_synthesis({"INFERENCE_PRECISION_HINT": "f32"}),
-        "OpenVINO as it comes": openvino_synthesis({}),
+        "OpenVINO, default precision": openvino_synthesis({}),
     }
     rows: Rows = []
     for batch in batch_sizes:
@@ -75,7 +87,7 @@ def run(batch_sizes: list[int], repeats: int) -> Rows:
                 "median ms/image": 1e3 * seconds["median"] / batch,
                 "min ms/image": 1e3 * seconds["min"] / batch,
                 "max ms/image": 1e3 * seconds["max"] / batch,
-                "jaxedit / this": times["jaxedit"]["median"] / seconds["median"],
+                "time ratio jaxedit / this": times["jaxedit"]["median"] / seconds["median"],
             }
             if name in peers:
                 theirs = np.concatenate(peers[name](w)).transpose(0, 2, 3, 1)
@@ -86,7 +98,7 @@ def run(batch_sizes: list[int], repeats: int) -> Rows:
     rows.append(
         {
             "batch": 1,
-            "runtime": "jaxedit, first call (compiles)",
+            "runtime": "jaxedit, first call with compilation",
             "median ms/image": 1e3 * start["compile"]["first"],
         }
     )
@@ -94,7 +106,7 @@ def run(batch_sizes: list[int], repeats: int) -> Rows:
 
 
 def converted(peer: Any, config: StyleGAN2Config, dtype: DTypeLike) -> StyleGAN2:
-    """Our generator with the weights of the official one."""
+    """A `StyleGAN2` with the weights of the official generator."""
     described = dataclasses.asdict(config) | {"family": StyleGAN2.family, "channels": list(config.channels)}
     arrays = convert_state_dict(stylegan2_peer.state_dict(peer), described, name="the peer")
     return StyleGAN2(config, arrays, dtype=dtype)
@@ -103,7 +115,15 @@ def converted(peer: Any, config: StyleGAN2Config, dtype: DTypeLike) -> StyleGAN2
 def run_stylegan2(
     folder: Path, resolution: int, batch_sizes: list[int], repeats: int, *, mixed_precision: bool
 ) -> Rows:
-    """Seconds for each batch size beside the official generator, and how far apart the images are."""
+    """Time per image of jaxedit and the official generator, and the relative difference of their images.
+
+    Args:
+        folder: clone of stylegan2-ada-pytorch.
+        resolution: resolution of the images.
+        batch_sizes: images per call.
+        repeats: measured calls of each runtime.
+        mixed_precision: whether to compute in bfloat16 (jaxedit) and float16 (PyTorch) instead of float32.
+    """
     import torch
 
     on_gpu = jax.default_backend() == "gpu"
@@ -144,7 +164,7 @@ def run_stylegan2(
                     "min ms/image": 1e3 * seconds["min"] / batch,
                     "max ms/image": 1e3 * seconds["max"] / batch,
                     "images/s": batch / seconds["median"],
-                    "jaxedit / this": times["jaxedit"]["median"] / seconds["median"],
+                    "time ratio jaxedit / this": times["jaxedit"]["median"] / seconds["median"],
                     "first call s": seconds["first"],
                 }
             )
@@ -156,7 +176,7 @@ def run_stylegan2(
 
 
 def run_memory(folder: Path, resolution: int, batch_sizes: list[int]) -> Rows:
-    """Peak memory of processes of their own that make one batch twice: all of it, libraries and weights included."""
+    """Peak memory of a new process that computes one batch twice, including libraries and weights."""
     rows: Rows = []
     for batch in batch_sizes:
         peaks = {
@@ -171,23 +191,23 @@ def run_memory(folder: Path, resolution: int, batch_sizes: list[int]) -> Rows:
                     "batch": batch,
                     "runtime": name,
                     "peak MB": peak / 1e6,
-                    "jaxedit / this": peaks["jaxedit"] / peak,
+                    "memory ratio jaxedit / this": peaks["jaxedit"] / peak,
                 }
             )
     return rows
 
 
 def main(
-    batch_sizes: Annotated[list[int], typer.Option(help="images a call")] = [1, 4],  # noqa: B006
-    repeats: Annotated[int, typer.Option(help="measured calls of each runtime, taking turns")] = 11,
+    batch_sizes: Annotated[list[int], typer.Option(help="images per call")] = [1, 4],  # noqa: B006
+    repeats: Annotated[int, typer.Option(help="measured calls of each runtime")] = 11,
     peer: Annotated[
         Path | None,
-        typer.Option(help="a clone of stylegan2-ada-pytorch: StyleGAN2 instead of MobileStyleGAN"),
+        typer.Option(help="clone of stylegan2-ada-pytorch: measure StyleGAN2 instead of MobileStyleGAN"),
     ] = None,
-    resolutions: Annotated[list[int], typer.Option(help="with --peer: 1024, 256")] = [1024, 256],  # noqa: B006
-    json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
+    resolutions: Annotated[list[int], typer.Option(help="resolutions with --peer: 1024, 256")] = [1024, 256],  # noqa: B006
+    json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
-    """Compare with OpenVINO, or with the official StyleGAN2."""
+    """Compare synthesis with OpenVINO, or with the official StyleGAN2."""
     if peer is None:
         results = {"synthesis at 1024², float32": run(batch_sizes, repeats)}
         finish("synthesis", results, json, ["openvino", "numpy"])
@@ -202,7 +222,7 @@ def main(
             results[title] = run_stylegan2(peer, resolution, batch_sizes, repeats, mixed_precision=mixed)
         if not on_gpu:
             results[f"peak memory at {resolution}²"] = run_memory(peer, resolution, batch_sizes)
-    finish("synthesis_stylegan2", results, json, ["torch", "numpy"])
+    finish("synthesis of StyleGAN2", results, json, ["torch", "numpy"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One of two runtimes makes a batch of a StyleGAN2 twice: what `benchmarks.speed.synthesis` measures the memory of.
+"""A process whose peak memory `benchmarks.speed.synthesis` measures: one runtime computes a batch of StyleGAN2 twice.
 
 python -m benchmarks.speed.synthesis_memory jaxedit path/to/stylegan2-ada-pytorch 1024 1
 """
@@ -10,7 +10,14 @@ import numpy as np
 
 
 def main(runtime: str, folder: str, resolution: int, batch: int) -> None:
-    """Both start from random weights of the same size, made without the other library."""
+    """Compute a batch twice with random weights. Only the measured runtime is imported.
+
+    Args:
+        runtime: "jaxedit" or "official PyTorch".
+        folder: clone of stylegan2-ada-pytorch.
+        resolution: 1024 or 256.
+        batch: images in the batch.
+    """
     z = np.random.RandomState(0).randn(batch, 512).astype(np.float32)
     channel_base = {1024: 32768, 256: 16384}[resolution]
     if runtime == "jaxedit":
@@ -20,7 +27,7 @@ def main(runtime: str, folder: str, resolution: int, batch: int) -> None:
         from jaxedit.generators.stylegan2.initial import initial_params
 
         config = StyleGAN2Config.of_size(resolution, channel_base=channel_base)
-        # Out of NumPy, as they come out of a file: making them in JAX would be weighed along.
+        # Weights come from NumPy, as from a file: making them in JAX would count as memory of synthesis.
         shapes = jax.eval_shape(lambda: initial_params(config, jax.random.key(0)))
         some = np.random.RandomState(1).randn(100_000).astype(np.float32)
         generator = StyleGAN2(config, jax.tree.map(lambda leaf: np.resize(some, leaf.shape), shapes))

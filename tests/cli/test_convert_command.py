@@ -3,12 +3,12 @@ import json
 import jax
 import numpy as np
 import pytest
-from conversion.foreign_h5 import flaxmodels_arrays, write_h5
-from conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
-from conversion.official_fixtures import assert_same, converted_fixture, fixture_params
 
 from jaxedit.nn.parameters import module_params
 from jaxedit.storage.checkpoints import load_checkpoint
+from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
+from tests.conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
+from tests.conversion.official_fixtures import assert_same, converted_fixture, fixture_params
 from weights_conversion.safetensors_folder import read_folder, write_folder
 
 FIXTURE = "stylegan2_ada_cond_32"

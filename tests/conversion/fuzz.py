@@ -25,12 +25,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).parent))  # as pytest does for the modules that tests share
-
-from foreign_torch import official_module, write_archive, write_pickle, write_stream
-from small_files import SMALL_FILES
-from small_generators import small_official, small_rosinality
-
+from tests.conversion.foreign_torch import official_module, write_archive, write_pickle, write_stream
+from tests.conversion.small_files import SMALL_FILES
+from tests.conversion.small_generators import small_official, small_rosinality
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.stylegan2.layout import check_config
 from weights_conversion.models.stylegan2.official import convert_official

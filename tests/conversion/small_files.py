@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-from foreign_h5 import flaxmodels_arrays, write_h5
-from foreign_tensorflow import network, tensorflow_variables, write_pickle
-from small_generators import small_official
 
+from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
+from tests.conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
+from tests.conversion.small_generators import small_official
 from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
 from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, read_folder, write_folder

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 import numpy as np
-from official_fixtures import FIXTURES, fixture_params
+
+from tests.conversion.official_fixtures import FIXTURES, fixture_params
 
 _OFFICIAL = re.compile(r"synthesis\.b[48]\.|mapping\.(w_avg|fc[01]\.)")
 _ROSINALITY = re.compile(

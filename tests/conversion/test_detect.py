@@ -3,14 +3,14 @@ import os
 import pickle
 import zipfile
 
-import foreign_torch
 import numpy as np
 import pytest
-from foreign_h5 import flaxmodels_arrays, write_h5
-from foreign_tensorflow import network, tensorflow_variables, write_pickle
-from official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
 
 from jaxedit.storage.download import RANDOM_FACE, fetch
+from tests.conversion import foreign_torch
+from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
+from tests.conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
+from tests.conversion.official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
 from weights_conversion.detect import convert_file, describe_format
 from weights_conversion.errors import ConversionError
 from weights_conversion.safetensors_folder import write_folder

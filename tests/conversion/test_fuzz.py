@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fuzz import FORMATS
+
+from tests.conversion.fuzz import FORMATS
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -4,16 +4,16 @@ import itertools
 
 import numpy as np
 import pytest
-from known_world import NAMES, W_DIM, World
 
 from benchmarks.baselines.training_labels import TrainingSplit, prepare
 from jaxedit.axes import AxesConfig
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.labels.dataset import LabelledLatents
+from tests.benchmarks.baselines.known_latents import NAMES, W_DIM, KnownLatents
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
+def world() -> KnownLatents:
     random = np.random.RandomState(0)
     basis = np.linalg.qr(random.randn(W_DIM, W_DIM))[0]
     factor = basis * np.geomspace(2.0, 0.2, W_DIM)
@@ -26,7 +26,7 @@ def world() -> World:
     w = (mean + x @ factor.T).astype(np.float32)
     values = x @ white.T + np.sqrt(1 - 0.95**2) * random.randn(len(x), len(NAMES))
     dataset = LabelledLatents(w, values.astype(np.float32), NAMES, ("",) * len(NAMES))
-    return World(mean, factor @ factor.T, gradients, dataset)
+    return KnownLatents(mean, factor @ factor.T, gradients, dataset)
 
 
 @pytest.fixture(scope="session")

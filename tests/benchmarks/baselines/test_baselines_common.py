@@ -1,7 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_world import TRANSFORMERS
 
 from benchmarks.baselines import METHODS
 from benchmarks.baselines.training_labels import in_layers, largest_correlation, prepare, scaled
@@ -9,6 +8,7 @@ from jaxedit.axes import AxesConfig
 from jaxedit.errors import InputError
 from jaxedit.evaluation.methods import EditingMethod
 from jaxedit.labels.dataset import LabelledLatents
+from tests.benchmarks.baselines.known_latents import TRANSFORMERS
 
 SMALL = AxesConfig(num_layers=2, hidden_width=8, num_steps=1, batch_size=64)
 OPTIONS = {

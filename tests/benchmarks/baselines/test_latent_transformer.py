@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_world import TRANSFORMERS
 
 from benchmarks.baselines import latent_transformer
 from benchmarks.baselines.latent_transformer import Config
 from jaxedit.errors import InputError
+from tests.benchmarks.baselines.known_latents import TRANSFORMERS
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_world import cosines
 from sklearn.svm import SVC, LinearSVC
 
 from benchmarks.baselines import covariance, ganspace, interfacegan, ridge_normal, sefa, whitened
 from jaxedit.errors import InputError
 from jaxedit.latents.ridge import ridge
+from tests.benchmarks.baselines.known_latents import cosines
 
 
 def test_covariance_directions_are_those_of_the_world(world, split, tiny):

@@ -5,8 +5,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from foreign_torch import Parameter, View, write_archive, write_pickle, write_stream
 
+from tests.conversion.foreign_torch import Parameter, View, write_archive, write_pickle, write_stream
 from weights_conversion.errors import ConversionError
 from weights_conversion.formats.safe_pickle import load
 from weights_conversion.formats.torch_file import TORCH_CONSTRUCTORS, is_torch_file, load_torch

@@ -4,9 +4,9 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from foreign_h5 import flaxmodels_arrays, write_h5
-from official_fixtures import assert_same, converted_fixture, fixture_params
 
+from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
+from tests.conversion.official_fixtures import assert_same, converted_fixture, fixture_params
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
 

@@ -3,10 +3,17 @@ import pickle
 
 import numpy as np
 import pytest
-from foreign_torch import Parameter, Persistent, View, official_module, write_archive, write_pickle
-from official_fixtures import assert_same, converted_fixture, fixture_params
-from small_generators import small_official
 
+from tests.conversion.foreign_torch import (
+    Parameter,
+    Persistent,
+    View,
+    official_module,
+    write_archive,
+    write_pickle,
+)
+from tests.conversion.official_fixtures import assert_same, converted_fixture, fixture_params
+from tests.conversion.small_generators import small_official
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.stylegan2.layout import target_shapes
 from weights_conversion.models.stylegan2.official import convert_official

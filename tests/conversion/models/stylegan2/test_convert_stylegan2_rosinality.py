@@ -4,10 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-from foreign_torch import Parameter, View, write_archive, write_pickle, write_stream
-from official_fixtures import assert_same
-from small_generators import rosinality_checkpoint, small_rosinality
 
+from tests.conversion.foreign_torch import Parameter, View, write_archive, write_pickle, write_stream
+from tests.conversion.official_fixtures import assert_same
+from tests.conversion.small_generators import rosinality_checkpoint, small_rosinality
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.stylegan2.layout import target_shapes
 from weights_conversion.models.stylegan2.rosinality import convert_rosinality

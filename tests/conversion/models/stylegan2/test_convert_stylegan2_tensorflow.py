@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from foreign_tensorflow import EasyDict, Network, network, tensorflow_variables, write_pickle
-from official_fixtures import assert_same, converted_fixture, fixture_params
 
+from tests.conversion.foreign_tensorflow import EasyDict, Network, network, tensorflow_variables, write_pickle
+from tests.conversion.official_fixtures import assert_same, converted_fixture, fixture_params
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 

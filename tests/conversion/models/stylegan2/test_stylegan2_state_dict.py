@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
 
+from tests.conversion.official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.stylegan2.layout import check_config, check_params, target_shapes
 from weights_conversion.models.stylegan2.state_dict import convert_state_dict

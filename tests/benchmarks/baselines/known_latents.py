@@ -14,7 +14,7 @@ TRANSFORMERS = Config(hidden_widths=(64,), classifier_epochs=10, classifier_lear
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
+class KnownLatents:
     """w ~ N(mean, covariance); attribute i is gradients[i] · (w − mean) plus noise, of variance 1."""
 
     mean: np.ndarray
