@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.axes import PCA, AxesConfig, fit_pca
-from jaxedit.axes.learning.learn import _split
+from jaxedit.axes.learning.split import split_dataset
 from jaxedit.axes.report import fit_probes
 from jaxedit.errors import InputError
 from jaxedit.evaluation.config import LEAKAGE_ATTRIBUTES
@@ -81,7 +81,7 @@ def prepare(
         InputError: if dataset and settings do not fit together, as in `learn_axes`.
     """
     pca = fit_pca(dataset.w, num_components)
-    split = _split(dataset, pca, AxesConfig() if config is None else config)
+    split = split_dataset(dataset, pca, AxesConfig() if config is None else config)
     probes = fit_probes(split.w_pca, split.data.labels, pca.explained_variance)
     with jax.default_matmul_precision("highest"):
         return TrainingSplit(

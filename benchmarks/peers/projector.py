@@ -17,8 +17,11 @@ import numpy as np
 import typer
 
 from benchmarks.peers import stylegan2 as stylegan2_peer
-from jaxedit.inversion.lpips import _NETWORKS, _SCALE, _SHIFT, LPIPS
+from jaxedit.inversion.lpips import LPIPS, SCALE, SHIFT
 from jaxedit.inversion.lpips_pretrained import load_lpips
+
+_VGG16_CONVS = (2, 2, 3, 3, 3)
+"""Number of convolutions before each compared layer."""
 
 
 def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
@@ -33,14 +36,13 @@ def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
     import torch
 
     lpips = lpips or load_lpips("vgg16")
-    counts = _NETWORKS["vgg16"].convs
 
     class VGG16(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.groups = torch.nn.ModuleList()
             convs = iter(lpips.convs)
-            for i, count in enumerate(counts):
+            for i, count in enumerate(_VGG16_CONVS):
                 layers: list[torch.nn.Module] = [torch.nn.MaxPool2d(2)] if i else []
                 for _ in range(count):
                     ours = next(convs)
@@ -52,8 +54,8 @@ def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
                 self.groups.append(torch.nn.Sequential(*layers))
             heads = [np.array(head[...], np.float32).reshape(1, -1, 1, 1) for head in lpips.heads]
             self.heads = torch.nn.ParameterList([torch.nn.Parameter(torch.from_numpy(h)) for h in heads])
-            self.register_buffer("shift", torch.tensor(_SHIFT).reshape(1, 3, 1, 1))
-            self.register_buffer("scale", torch.tensor(_SCALE).reshape(1, 3, 1, 1))
+            self.register_buffer("shift", torch.tensor(SHIFT).reshape(1, 3, 1, 1))
+            self.register_buffer("scale", torch.tensor(SCALE).reshape(1, 3, 1, 1))
 
         def forward(self, images, resize_images: bool = False, return_lpips: bool = True):  # type: ignore[no-untyped-def]
             x = (images / 127.5 - 1 - self.shift) / self.scale

@@ -11,9 +11,9 @@ from jax import Array
 from benchmarks.reporting import Rows
 from jaxedit.axes import PCA, AttributeAxes, AxesConfig
 from jaxedit.axes.autoencoder import AxisAutoencoder
+from jaxedit.axes.correlations import mean_off_diagonal
 from jaxedit.axes.leakage import leakage_of_effects
-from jaxedit.axes.learning.learn import _split as split_dataset
-from jaxedit.axes.learning.training import mean_off_diagonal
+from jaxedit.axes.learning.split import split_dataset
 from jaxedit.axes.report import fit_probes, held_out_report
 from jaxedit.evaluation.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
 from jaxedit.labels.dataset import LabelledLatents

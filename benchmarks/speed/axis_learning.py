@@ -20,7 +20,7 @@ import typer
 
 from benchmarks.reporting import Rows, finish
 from jaxedit.axes import PCA, AxesConfig, fit_pca, learn_axes, learn_axes_sweep
-from jaxedit.axes.learning.learn import _split as split_dataset
+from jaxedit.axes.learning.split import split_dataset
 from jaxedit.axes.learning.training import Hyperparameters, Program, TrainingData, initialize, run_chunk
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.pretrained.registry import load_labelled_latents
@@ -125,8 +125,8 @@ def jax_chunks(
     def steps(count: int) -> None:
         nonlocal state, correlation
         for _ in range(count // chunk):
-            state, _, held_out = jax.block_until_ready(run_chunk(program, chunk, state, data, hyper))
-            correlation = float(held_out[0])
+            state, curves = jax.block_until_ready(run_chunk(program, chunk, state, data, hyper))
+            correlation = float(curves["held_out_axis_label_correlation"][-1])
 
     return steps, lambda: correlation, compiling
 

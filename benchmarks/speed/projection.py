@@ -25,7 +25,7 @@ import typer
 from benchmarks.peers import projector as projector_peer
 from benchmarks.peers import stylegan2 as stylegan2_peer
 from benchmarks.reporting import Rows, finish, measure
-from benchmarks.speed.synthesis import _SIZES, converted
+from benchmarks.speed.synthesis import CHANNEL_BASES, converted
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
@@ -159,7 +159,7 @@ def main(
     """Measure the speed of projection."""
     if preset not in ("fast", "quality", "official"):
         raise typer.BadParameter(f"--preset: expected fast, quality or official, got {preset}")
-    if stylegan2 not in (None, *_SIZES):
+    if stylegan2 not in (None, *CHANNEL_BASES):
         raise typer.BadParameter(f"--stylegan2: expected 1024 or 256, got {stylegan2}")
     if (stylegan2 is None and peer is not None) or (peer is None and vgg16 is not None):
         raise typer.BadParameter(
@@ -174,7 +174,7 @@ def main(
         results[f"{_NAME}, {preset}"] = steps(generator, config, batch_sizes, measured_steps, repeats)
         results["latents to axis coordinates"] = onto_axes(num_latents, repeats)
     else:
-        shape = StyleGAN2Config.of_size(stylegan2, channel_base=_SIZES[stylegan2])
+        shape = StyleGAN2Config.of_size(stylegan2, channel_base=CHANNEL_BASES[stylegan2])
         title = f"StyleGAN2 at {stylegan2}², {preset}"
         if peer is None:
             generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0), noise_strength=0.1))
@@ -183,7 +183,7 @@ def main(
             theirs = stylegan2_peer.load(
                 peer,
                 resolution=stylegan2,
-                channel_base=_SIZES[stylegan2],
+                channel_base=CHANNEL_BASES[stylegan2],
                 mixed_precision=False,
                 conv_clamp=None,
             )

@@ -32,8 +32,8 @@ from jaxedit.pretrained.registry import load_generator
 from jaxedit.storage.download import RANDOM_FACE, fetch
 from weights_conversion.models.stylegan2.state_dict import convert_state_dict
 
-_SIZES = {1024: 32768, 256: 16384}
-"""Resolution → channel base."""
+CHANNEL_BASES = {1024: 32768, 256: 16384}
+"""Channel bases of StyleGAN2 by resolution."""
 
 
 def openvino_synthesis(options: dict[str, str]) -> Callable[[np.ndarray], list[np.ndarray]]:
@@ -129,13 +129,13 @@ def run_stylegan2(
     on_gpu = jax.default_backend() == "gpu"
     config = StyleGAN2Config.of_size(
         resolution,
-        channel_base=_SIZES[resolution],
+        channel_base=CHANNEL_BASES[resolution],
         conv_clamp=256.0 if mixed_precision else None,
     )
     peer = stylegan2_peer.load(
         folder,
         resolution=resolution,
-        channel_base=_SIZES[resolution],
+        channel_base=CHANNEL_BASES[resolution],
         mixed_precision=mixed_precision,
         conv_clamp=config.conv_clamp,
     )
@@ -212,8 +212,10 @@ def main(
         results = {"synthesis at 1024², float32": run(batch_sizes, repeats)}
         finish("synthesis", results, json, ["openvino", "numpy"])
         return
-    if unknown := set(resolutions) - set(_SIZES):
-        raise typer.BadParameter(f"--resolutions: expected some of {list(_SIZES)}, got {sorted(unknown)}")
+    if unknown := set(resolutions) - set(CHANNEL_BASES):
+        raise typer.BadParameter(
+            f"--resolutions: expected some of {list(CHANNEL_BASES)}, got {sorted(unknown)}"
+        )
     on_gpu = jax.default_backend() == "gpu"
     results = {}
     for resolution in resolutions:

@@ -33,8 +33,10 @@ Features = tuple[Float[Array, "#batch _ _ _"], ...]
 MIN_SIZE = 32
 """Smallest side of an image, in pixels: smaller images have no pixel left at the last layer."""
 
-_SHIFT = (-0.030, -0.088, -0.188)
-_SCALE = (0.458, 0.448, 0.450)
+SHIFT = (-0.030, -0.088, -0.188)
+SCALE = (0.458, 0.448, 0.450)
+"""The networks take (image − SHIFT) / SCALE, for each channel."""
+
 # Added to ‖f‖², where the original adds 1e-10 to ‖f‖: equal for every feature that matters, with a gradient where all
 # features of a pixel are 0.
 _TINY = 1e-20
@@ -152,7 +154,7 @@ class LPIPS(nnx.Module):
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise InputError(f"images: expected floats in [-1, 1], got {images.dtype}")
         plan = _NETWORKS[self.network]
-        x = ((images - jnp.asarray(_SHIFT, images.dtype)) / jnp.asarray(_SCALE, images.dtype)).astype(
+        x = ((images - jnp.asarray(SHIFT, images.dtype)) / jnp.asarray(SCALE, images.dtype)).astype(
             self.dtype
         )
         convs = iter(self.convs)

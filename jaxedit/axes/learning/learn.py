@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.learning.first_process import FirstProcessKeeper
+from jaxedit.axes.learning.split import DatasetSplit, split_dataset
 from jaxedit.axes.learning.training import (
     HELD_OUT_NAMES,
     LOSS_NAMES,
@@ -33,13 +34,9 @@ from jaxedit.axes.learning.training import (
 from jaxedit.axes.report import AxesReport, fit_probes, held_out_report
 from jaxedit.errors import InputError, JaxeditError
 from jaxedit.labels.dataset import LabelledLatents
-from jaxedit.labels.quantile_transform import QuantileTransform, fit_quantile_transform
 from jaxedit.latents.pca import PCA
 from jaxedit.nn.chunked_loop import CheckpointKeeper, ChunkedLoop, History, run_chunks
 from jaxedit.parallel import Tree, batch_sharding, check_batch, data_mesh, processes_of, replicate, to_local
-
-_LARGEST_LABEL = 4.0
-"""Standard deviations. Of a million normal numbers some sixty lie beyond."""
 
 
 def learn_axes(
@@ -77,7 +74,7 @@ def learn_axes(
         # Not the mesh itself: where its axes are explicit, JAX refuses products over a divided batch.
         mesh = data_mesh(list(mesh.devices.flat))
     spread = None if mesh is None else batch_sharding(mesh)
-    split = _split(dataset, pca, config)
+    split = split_dataset(dataset, pca, config)
     program = Program.of(config, pca.num_components, pca.w_dim, len(split.data.head), spread)
     data, hyper = split.data, Hyperparameters.of(config)
     state = initialize(program, data, hyper)
@@ -146,7 +143,7 @@ def learn_axes_sweep(
                 f"configs: expected one {name} in all configurations of a sweep, got {found}; "
                 f"only {', '.join(SWEEPABLE)} may differ"
             )
-    split = _split(dataset, pca, configs[0])
+    split = split_dataset(dataset, pca, configs[0])
     program = Program.of(configs[0], pca.num_components, pca.w_dim, len(split.data.head))
     hyper = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(Hyperparameters.of(c) for c in configs))
     state = initialize_sweep(program, split.data, hyper)
@@ -167,52 +164,6 @@ def learn_axes_sweep(
     return learnt
 
 
-@dataclasses.dataclass(frozen=True)
-class _Split:
-    """The dataset ready for training: quantile-transformed, in PCA coordinates, split."""
-
-    quantile_transform: QuantileTransform
-    data: TrainingData
-    w_pca: Float[Array, "num_training w_dim"]
-    held_out_w_pca: Float[Array, "num_held_out w_dim"]
-
-
-def _split(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> _Split:
-    num_attributes, k = len(dataset.attribute_names), pca.num_components
-    if dataset.w.shape[1] != pca.w_dim:
-        raise InputError(
-            f"dataset: expected latents of the PCA's width {pca.w_dim}, got {dataset.w.shape[1]}"
-        )
-    if not 1 <= num_attributes <= k:
-        raise InputError(
-            f"dataset: expected 1…{k} attributes (there are {k} axes: num_components of the PCA), got {num_attributes}"
-        )
-    num_held_out = round(config.held_out_fraction * len(dataset))
-    num_training = len(dataset) - num_held_out
-    if num_held_out < 2 or num_training < config.batch_size:
-        raise InputError(
-            f"dataset: expected enough samples for batches of {config.batch_size} and two held out, got {len(dataset)} "
-            f"({num_training} for training, {num_held_out} held out)"
-        )
-    order = jax.random.permutation(jax.random.key(config.split_seed % 2**32), len(dataset))
-    training, held_out = order[:num_training], order[num_training:]
-    values = jnp.asarray(dataset.values, jnp.float32)
-    # Fitted on the training split alone: the held-out labels must not shape their own targets.
-    quantile_transform = fit_quantile_transform(values[training], dataset.attribute_names)
-    # A normal score of so few samples does not reach further; what lies beyond is a slip of the classifier, and a
-    # single one would outweigh hundreds of faces in a squared error or a correlation.
-    labels = jnp.clip(quantile_transform.transform(values), -_LARGEST_LABEL, _LARGEST_LABEL)
-    w_pca = pca.transform(jnp.asarray(dataset.w, jnp.float32))
-    data = TrainingData(
-        w_pca[training, :k],
-        labels[training],
-        w_pca[held_out, :k],
-        labels[held_out],
-        pca.explained_variance[:k],
-    )
-    return _Split(quantile_transform, data, w_pca[training], w_pca[held_out])
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def _compiled_report(
     program: Program,
@@ -227,7 +178,7 @@ def _compiled_report(
     return held_out_report(autoencoder, held_out_w_pca, data.held_out_labels, probes, program.k)
 
 
-def _report(program: Program, state: TrainingState, split: _Split, pca: PCA) -> AxesReport:
+def _report(program: Program, state: TrainingState, split: DatasetSplit, pca: PCA) -> AxesReport:
     report = _compiled_report(
         program, state, split.data, split.w_pca, split.held_out_w_pca, pca.explained_variance
     )
@@ -243,7 +194,7 @@ def _axes(
     dataset: LabelledLatents,
     pca: PCA,
     config: AxesConfig,
-    split: _Split,
+    split: DatasetSplit,
     program: Program,
     state: TrainingState,
     history: History,
