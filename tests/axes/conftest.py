@@ -1,4 +1,4 @@
-"""A small world with the structure of the real one: curved latents with a large mean, noisy correlated attributes."""
+"""A small dataset like the real one: curved latents with a large mean, noisy correlated attributes."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ SMALL = AxesConfig(
 
 
 def latents(num: int, w_dim: int = 32, seed: int = 0) -> np.ndarray:
-    """Like a mapping network: two layers of leaky ReLU, spectrum over three decades, mean far from zero."""
+    """Latents like those of a mapping network: leaky ReLU, a spectrum over three decades, a mean far from zero."""
     fixed = np.random.RandomState(7)
     z = np.random.RandomState(seed).randn(num, w_dim)
     h = z @ fixed.randn(w_dim, w_dim) / np.sqrt(w_dim)

@@ -1,4 +1,4 @@
-"""The ablation script on a small world, and the page that is made from its numbers."""
+"""The ablation script on a small dataset, and the page filled in from its numbers."""
 
 import dataclasses
 import json
@@ -67,7 +67,7 @@ def test_help_has_examples():
 
 
 @pytest.mark.parametrize("size", ["small", "default", "large"])
-def test_a_study_varies_one_thing_around_the_default(size):
+def test_a_study_varies_one_setting(size):
     base = AxesConfig(linear_damping=0.07)
     found = ablations.studies(size, base, 200, 5734, 20, num_seeds=3)
     default = ablations.Cell(base, 200, 5734, (0, 1, 2))
@@ -90,7 +90,7 @@ def test_a_study_varies_one_thing_around_the_default(size):
     assert "0.07" in [point.label for point in found["linear_damping"].points]
 
 
-def test_the_default_is_measured_as_its_report_says(results, dataset, pca):
+def test_metrics_of_the_default_are_those_of_its_reports(results, dataset, pca):
     (row,) = [row for row in results.studies["input_noise"] if row["default"]]
     reports = [
         learn_axes(dataset, pca, dataclasses.replace(BASE, seed=seed), progress=False).report.summary()
@@ -107,7 +107,7 @@ def test_the_default_is_measured_as_its_report_says(results, dataset, pca):
     assert decorrelated["attribute_code_correlation"] < 1e-5 < decorrelated["fresh_leakage"]
 
 
-def test_few_labels_are_measured_on_the_same_faces(results, dataset, pca):
+def test_cells_with_few_labels_use_the_same_held_out_split(results, dataset, pca):
     reference = ablations.Reference.of(dataset, pca, BASE)
     ((few, _),) = ablations.train(dataset, pca, [ablations.Cell(BASE, 8, 64, (0, 1))], reference)
     (row,) = [row for row in results.studies["input_noise"] if row["default"]]
@@ -115,17 +115,17 @@ def test_few_labels_are_measured_on_the_same_faces(results, dataset, pca):
     assert few["leakage"] > row["leakage"]
 
 
-def test_a_killed_run_goes_on_and_finished_cells_stay(dataset, pca, tmp_path, monkeypatch):
+def test_interrupted_runs_resume_and_keep_finished_cells(dataset, pca, tmp_path, monkeypatch):
     calls: list[int] = []
     original = ablations.train
 
-    def killed(*arguments):
+    def interrupted(*arguments):
         calls.append(len(arguments[2]))
         if len(calls) == 2:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(ablations, "train", killed)
+    monkeypatch.setattr(ablations, "train", interrupted)
     chosen = plan(BASE, "input_noise")
     with pytest.raises(KeyboardInterrupt):
         ablations.run(dataset, chosen, pca, BASE, tmp_path, progress=False)
@@ -133,7 +133,7 @@ def test_a_killed_run_goes_on_and_finished_cells_stay(dataset, pca, tmp_path, mo
     ablations.run(dataset, chosen, pca, BASE, tmp_path, progress=False)
     ablations.run(dataset, chosen, pca, BASE, tmp_path, progress=False)
     assert calls == [1, 1, 1]
-    # Another default is another cell, and one sweep may train several.
+    # Another default makes new cells, and one sweep can train several.
     other = dataclasses.replace(BASE, attribute_weight=0.5)
     others = plan(other, "input_noise", num_seeds=1)
     ablations.run(dataset, others, pca, other, tmp_path, sweep_size=4, progress=False)
@@ -196,7 +196,7 @@ def test_tables_and_pages(results):
 PAGE = (ROOT / "docs" / "ablations.md").read_text()
 
 
-def test_the_page_says_what_the_numbers_say():
+def test_the_page_agrees_with_the_results():
     found = Results.from_json((ROOT / "benchmarks" / "results" / "ablations_cpu.json").read_text())
     assert fill(PAGE, found) == PAGE
     for kind in ("table", "value"):

@@ -3,7 +3,6 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from conftest import NAMES, SMALL
 from flax import nnx
 
 from jaxedit.axes import AxesConfig, fit_pca, learn_axes, learn_axes_sweep
@@ -11,6 +10,7 @@ from jaxedit.axes.learning import learn
 from jaxedit.axes.learning.network import TrainedAutoencoder
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
 from jaxedit.labels.dataset import LabelledLatents
+from tests.axes.conftest import NAMES, SMALL
 
 
 def assert_same(a, b):

@@ -1,4 +1,4 @@
-"""A world in which every method's answer is known: Gaussian latents, attributes that are noisy linear functions."""
+"""Gaussian latents with attributes that are noisy linear functions, so that the result of each method is known."""
 
 import itertools
 
@@ -13,13 +13,13 @@ from tests.benchmarks.baselines.known_latents import NAMES, W_DIM, KnownLatents
 
 
 @pytest.fixture(scope="session")
-def world() -> KnownLatents:
+def known_latents() -> KnownLatents:
     random = np.random.RandomState(0)
     basis = np.linalg.qr(random.randn(W_DIM, W_DIM))[0]
     factor = basis * np.geomspace(2.0, 0.2, W_DIM)
     mean = 0.5 * random.randn(W_DIM)
     white = random.randn(len(NAMES), W_DIM)
-    white[1] += 0.6 * white[0]  # gender goes with age
+    white[1] += 0.6 * white[0]  # gender correlates with age
     white /= np.linalg.norm(white, axis=1, keepdims=True) / 0.95
     gradients = white @ np.linalg.inv(factor)
     x = random.randn(4000, W_DIM)
@@ -30,13 +30,13 @@ def world() -> KnownLatents:
 
 
 @pytest.fixture(scope="session")
-def split(world) -> TrainingSplit:
-    return prepare(world.dataset, num_components=W_DIM, config=AxesConfig(batch_size=64))
+def split(known_latents) -> TrainingSplit:
+    return prepare(known_latents.dataset, num_components=W_DIM, config=AxesConfig(batch_size=64))
 
 
 @pytest.fixture(scope="session")
 def tiny() -> MobileStyleGAN:
-    """A generator of random weights with six layers and images of 32²."""
+    """A generator with random weights, six layers and images of 32²."""
     channels = (16, 8, 8)
     random = np.random.RandomState(0)
 

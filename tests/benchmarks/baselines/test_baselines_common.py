@@ -49,26 +49,28 @@ def test_unknown_attributes_are_refused(methods, split):
             method.edit(split.w[:2], "moustache", jnp.ones(2))
 
 
-def test_the_split_is_that_of_learn_axes(world, split, methods):
+def test_the_split_is_that_of_learn_axes(known_latents, split, methods):
     axes = methods["paper"].axes
     assert (len(split.w), len(split.held_out_w)) == (2800, 1200)
     assert axes.config.split_seed == AxesConfig().split_seed
     # The labels are quantile-transformed by the training split alone, as those of the axes.
     np.testing.assert_allclose(np.asarray(split.labels).std(0), 1, atol=0.02)
     raw = np.asarray(axes.quantile_transform.inverse_transform(split.labels))
-    known = np.sort(np.asarray(world.dataset.values)[:, 0])
+    known = np.sort(np.asarray(known_latents.dataset.values)[:, 0])
     nearest = known[np.searchsorted(known, raw[:, 0]).clip(1, len(known) - 1)]
     assert np.median(np.abs(nearest - raw[:, 0])) < 1e-2
 
 
-def test_held_out_samples_do_not_shape_the_probes(world, split):
-    w = np.asarray(world.dataset.w)
+def test_held_out_samples_do_not_shape_the_probes(known_latents, split):
+    w = np.asarray(known_latents.dataset.w)
     held_out = {tuple(np.round(row, 2)) for row in np.asarray(split.held_out_w)}
     mask = np.array([tuple(np.round(row, 2)) in held_out for row in w])
-    values = np.asarray(world.dataset.values).copy()
+    values = np.asarray(known_latents.dataset.values).copy()
     values[mask] = np.random.RandomState(1).permutation(values[mask])
     changed = prepare(
-        LabelledLatents(w, values, world.dataset.attribute_names, world.dataset.attribute_units),
+        LabelledLatents(
+            w, values, known_latents.dataset.attribute_names, known_latents.dataset.attribute_units
+        ),
         num_components=16,
         config=AxesConfig(batch_size=64),
     )

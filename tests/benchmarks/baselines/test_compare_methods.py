@@ -1,4 +1,4 @@
-"""The script: what it keeps, what it refuses, what its tables say."""
+"""The comparison script: kept methods, refused input, tables."""
 
 import dataclasses
 import functools
@@ -19,20 +19,20 @@ from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.storage.checkpoints import save_checkpoint
 
 
-def as_before(method, again, w):
+def assert_same_edits(method, again, w):
     assert (again.name, again.attribute_names) == (method.name, method.attribute_names)
     for attribute in method.attribute_names[:2]:
         amounts = jnp.linspace(-1, 1, len(w))
         np.testing.assert_array_equal(again.edit(w, attribute, amounts), method.edit(w, attribute, amounts))
 
 
-def test_methods_come_back_as_they_were(split, tiny, tmp_path):
+def test_saved_methods_are_loaded_unchanged(split, tiny, tmp_path):
     random = np.random.RandomState(0)
     transformer = LatentTransformer("lt", ("age", "hat"), random.randn(2, 16, 16), random.randn(2, 16))
     layered = LinearDirections("layers", ("smile", "age"), random.randn(2, 6, 16).astype(np.float32))
     for method in (transformer, layered):
         save_method(method, tmp_path / method.name)
-        as_before(method, load_method(tmp_path / method.name, method.name), split.w[:4])
+        assert_same_edits(method, load_method(tmp_path / method.name, method.name), split.w[:4])
     with pytest.raises(InputError, match="known kind"):
         save_method(dataclasses.make_dataclass("Other", ["name"])("other"), tmp_path / "other")  # type: ignore[arg-type]
     save_checkpoint(tmp_path / "foreign", kind="pca", config={}, arrays={"x": np.zeros(2)})
@@ -40,20 +40,20 @@ def test_methods_come_back_as_they_were(split, tiny, tmp_path):
         load_method(tmp_path / "foreign", "foreign")
 
 
-def test_what_was_fitted_is_kept_until_the_labels_change(split, tiny, tmp_path, monkeypatch):
+def test_fitted_methods_are_kept_until_the_labels_change(split, tiny, tmp_path, monkeypatch):
     method, row = compare_methods.fitted("covariance", split, tiny, tmp_path)
     assert row["how"] == "fitted"
     monkeypatch.setitem(METHODS, "covariance", None)  # fitting again would fail
     again, row = compare_methods.fitted("covariance", split, tiny, tmp_path)
     assert row["how"] == "kept"
-    as_before(method, again, split.w[:4])
+    assert_same_edits(method, again, split.w[:4])
     other = dataclasses.replace(split, labels=split.labels.at[0, 0].add(1.0))
     assert fingerprint(other) != fingerprint(split)
     with pytest.raises(TypeError):
         compare_methods.fitted("covariance", other, tiny, tmp_path)
 
 
-def test_the_long_training_goes_on_where_it_was(split, tiny, tmp_path, monkeypatch):
+def test_interrupted_trainings_resume(split, tiny, tmp_path, monkeypatch):
     seen = {}
 
     def fit(split, generator, **options):
@@ -130,11 +130,11 @@ class Flat(nnx.Module):
 
 
 @pytest.fixture
-def world_of_colors(world, monkeypatch):
-    """The script in a world where red is age, green is smile, and both are what they are of w."""
+def color_latents(known_latents, monkeypatch):
+    """The script with images of one color: red is age and green is smile, both linear in w."""
     w = np.random.RandomState(0).randn(3000, 16).astype(np.float32)
     dataset = dataclasses.replace(
-        world.dataset,
+        known_latents.dataset,
         w=w,
         values=(0.1 * w[:, :2]).astype(np.float32),
         attribute_names=Color.names,
@@ -148,7 +148,7 @@ def world_of_colors(world, monkeypatch):
     monkeypatch.setattr(compare_methods, "prepare", prepare)
 
 
-def test_from_labels_to_tables(world_of_colors, tmp_path):
+def test_from_labels_to_tables(color_latents, tmp_path):
     np.savez(tmp_path / "tilted.npz", age=-np.eye(16)[0] - 0.5 * np.eye(16)[1], smile=np.eye(16)[1])
     command = (
         f"--out {tmp_path / 'out'} --methods ridge-normal --directions {tmp_path / 'tilted.npz'} --faces 12 --pilot 6 "
@@ -175,7 +175,7 @@ def test_from_labels_to_tables(world_of_colors, tmp_path):
     ("options", "message"),
     [("--methods stylespace", "stylespace"), ("--rename pose", "OLD=NEW"), ("--methods ,", "one or more")],
 )
-def test_wrong_input_is_told_in_a_line(world_of_colors, tmp_path, options, message):
+def test_wrong_input_is_refused_in_one_line(color_latents, tmp_path, options, message):
     result = CliRunner().invoke(compare_methods.app, ["--out", str(tmp_path), *options.split()])
     assert result.exit_code == 1
     assert message in result.output

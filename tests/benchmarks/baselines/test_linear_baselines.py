@@ -10,18 +10,18 @@ from jaxedit.latents.ridge import ridge
 from tests.benchmarks.baselines.known_latents import cosines
 
 
-def test_covariance_directions_are_those_of_the_world(world, split, tiny):
+def test_covariance_directions_are_those_of_the_distribution(known_latents, split, tiny):
     method = covariance.fit(split, tiny)
-    assert cosines(method.directions, world.gradients @ world.covariance).min() > 0.97
+    assert cosines(method.directions, known_latents.gradients @ known_latents.covariance).min() > 0.97
     np.testing.assert_allclose(jnp.einsum("ad,da->a", method.directions, split.probes), 1, rtol=1e-4)
 
 
-def test_ridge_normals_are_the_gradients(world, split, tiny):
+def test_ridge_normals_are_the_gradients(known_latents, split, tiny):
     method = ridge_normal.fit(split, tiny)
-    assert cosines(method.directions, world.gradients).min() > 0.98
+    assert cosines(method.directions, known_latents.gradients).min() > 0.98
 
 
-def test_ridge_penalties_are_those_of_generalised_cross_validation():
+def test_ridge_penalties_are_those_of_generalized_cross_validation():
     random = np.random.RandomState(0)
     x = random.randn(60, 12) * np.geomspace(2, 0.1, 12)
     y = np.stack([x[:, 0], 0.3 * x[:, 1] + random.randn(60), random.randn(60)], 1)
@@ -43,7 +43,7 @@ def test_ridge_penalties_are_those_of_generalised_cross_validation():
     assert chosen[2] > chosen[0], "noise is worth a large penalty"
 
 
-def test_whitened_directions_change_one_prediction_each(world, split, tiny):
+def test_whitened_directions_change_one_prediction_each(known_latents, split, tiny):
     names = ("age", "gender", "smile")
     method = whitened.fit(split, tiny, num_components=16)
     assert method.attribute_names == names
@@ -52,8 +52,8 @@ def test_whitened_directions_change_one_prediction_each(world, split, tiny):
     moves = (method.directions @ split.pca.components.T) / scale
     np.testing.assert_allclose(moves @ B, np.eye(3), atol=1e-4)
     # The truth: C G (GᵀCG)⁻¹.
-    G = world.gradients[:3].T
-    expected = (world.covariance @ G @ np.linalg.inv(G.T @ world.covariance @ G)).T
+    G = known_latents.gradients[:3].T
+    expected = (known_latents.covariance @ G @ np.linalg.inv(G.T @ known_latents.covariance @ G)).T
     assert cosines(method.directions, expected).min() > 0.98
     # No shorter move of x has these effects.
     other = jnp.linalg.lstsq(B.T, jnp.eye(3))[0].T
@@ -135,7 +135,7 @@ def test_conditional_normals_leave_the_others_alone(split, tiny):
 
 
 @pytest.mark.parametrize("options", [{"share": 0.0}, {"share": 0.6}, {"C": 0.0}])
-def test_interfacegan_refuses_what_makes_no_sense(split, tiny, options):
+def test_interfacegan_refuses_numbers_out_of_range(split, tiny, options):
     with pytest.raises(InputError):
         interfacegan.fit(split, tiny, **options)
 
@@ -177,8 +177,8 @@ def test_layers_beyond_the_generator_become_its_last():
     assert ganspace.layers_for("moustache", 16) == range(16)
 
 
-def test_style_weights_are_all_that_a_layer_acts_by(tiny):
-    """With the weights of a layer at zero its latent does nothing; with all others at zero only it does."""
+def test_layers_act_only_through_their_style_weights(tiny):
+    """A layer whose style weights are zero has no effect; the other layers keep theirs."""
     from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
     from jaxedit.nn.parameters import module_params
 
@@ -211,7 +211,7 @@ def affines(generator) -> list:
     return modules
 
 
-def test_semantics_diagonalise_the_style_weights():
+def test_semantics_diagonalize_the_style_weights():
     random = np.random.RandomState(0)
     weights = [random.randn(6, 10).astype(np.float32), (5 * random.randn(6, 4)).astype(np.float32)]
     semantics, eigenvalues = sefa.factorize([jnp.asarray(a) for a in weights])
