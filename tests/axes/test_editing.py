@@ -72,7 +72,7 @@ def test_raw_units(axes, w):
     np.testing.assert_allclose(np.mean(sixty), 60.0, atol=2.0)
 
 
-def test_the_tail_passes_by(axes, w):
+def test_edits_keep_the_tail_coordinates(axes, w):
     for mode in ("difference", "decode"):
         edited = axes.edit(w, {"age": 2.0}, mode=mode)
         np.testing.assert_allclose(
@@ -146,7 +146,7 @@ def test_one_edit_takes_a_millisecond(axes, w):
         start = time.perf_counter()
         axes.edit(w[:1], {"age": 1.0}).block_until_ready()
         times.append(time.perf_counter() - start)
-    # The fastest, so that other work on the machine does not decide.
+    # The minimum, because other programs slow some of the runs.
     assert min(times) < 1e-3
 
 

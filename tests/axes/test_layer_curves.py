@@ -69,7 +69,7 @@ def test_edits_add_up_in_any_order_and_are_undone(layered, w):
     np.testing.assert_allclose(together, np.repeat(w[:, None], 8, axis=1), atol=5e-4)
 
 
-def test_an_edited_latent_reads_as_moved_by_the_amount(layered, w):
+def test_reading_an_edited_latent_gives_the_amount(layered, w):
     before = np.asarray(layered.encode(w))
     after = np.asarray(layered.encode(layered.edit(w, {"age": 1.5, "yaw": -1.0})))
     np.testing.assert_allclose(after[:, :3] - before[:, :3], np.tile([1.5, 0.0, -1.0], (6, 1)), atol=2e-3)
@@ -84,7 +84,7 @@ def test_absolute_positions_hold_after_other_edits(layered, w):
     np.testing.assert_allclose(again, edited, atol=2e-3)
 
 
-def test_what_a_pivot_differs_by_is_no_edit(layered, w):
+def test_differences_from_a_pivot_are_kept(layered, w):
     own = np.random.RandomState(4).randn(6, 8, w.shape[1]).astype(np.float32)
     own -= own.mean(1, keepdims=True)
     pivot = w[:, None] + own
@@ -105,7 +105,7 @@ def test_what_a_pivot_differs_by_is_no_edit(layered, w):
     np.testing.assert_allclose(one, np.repeat(one[:1], 6, axis=0), atol=1e-4)
 
 
-def test_chosen_layers_alone_change(layered, w):
+def test_only_chosen_layers_change(layered, w):
     edited = np.asarray(layered.edit(w, {"age": 1.0}, layers=range(0, 4)))
     np.testing.assert_array_equal(edited[:, 4:], np.repeat(w[:, None], 4, axis=1))
     assert np.abs(edited[:, :4] - w[:, None]).min(2).max() > 0
@@ -123,7 +123,7 @@ def test_gradients_flow_through_an_edit(layered, w):
     np.testing.assert_allclose(gradient, np.full_like(w, 8.0), atol=1e-3)
 
 
-def test_pseudo_huber_of_small_amounts_has_all_their_digits():
+def test_pseudo_huber_is_accurate_for_small_amounts():
     np.testing.assert_allclose(pseudo_huber(jnp.float32(1e-3)), 5e-7, rtol=1e-5)
     np.testing.assert_allclose(jax.grad(pseudo_huber)(0.0), 0.0)
 
@@ -133,7 +133,7 @@ def test_saved_axes_keep_their_curves(layered, w, tmp_path):
     np.testing.assert_array_equal(loaded.edit(w, {"age": 1.0}), layered.edit(w, {"age": 1.0}))
 
 
-def test_what_does_not_fit_is_refused(layered, axes, w):
+def test_inputs_that_do_not_fit_are_refused(layered, axes, w):
     with pytest.raises(InputError, match="no layer curves"):
         axes.edit(w, {"age": 1.0}, space="w_plus")
     with pytest.raises(InputError, match="mode 'decode'"):
@@ -149,7 +149,7 @@ def test_what_does_not_fit_is_refused(layered, axes, w):
         layered.edit(w_plus, {"age": 1.0}, pivot=np.full_like(w_plus, np.nan))
 
 
-def test_curves_of_a_file_are_those_that_were_written(layered, w, tmp_path):
+def test_saved_curves_are_read_unchanged(layered, w, tmp_path):
     pca, names = layered.pca, layered.attribute_names
     scale = np.sqrt(np.asarray(pca.explained_variance[: pca.num_components]))
     in_w = {

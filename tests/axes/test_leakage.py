@@ -25,6 +25,6 @@ def test_one_target_and_many_resamples():
     assert leakage(target, others).dtype == np.float64
 
 
-def test_a_target_that_stays_has_no_finite_leakage():
+def test_a_target_without_change_has_no_finite_leakage():
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         assert np.isinf(leakage(np.zeros(1), np.ones((1, 2)))).all()

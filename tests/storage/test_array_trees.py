@@ -12,7 +12,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_tree_comes_back_with_its_types(tmp_path, compressed):
+def test_read_trees_keep_their_types(tmp_path, compressed):
     path = write_array_tree(tmp_path / "x.npz", {"width": 3}, ARRAYS, kind="some", compressed=compressed)
     config, arrays = read_array_tree(path, kind="some")
     assert config == {"width": 3}

@@ -6,7 +6,7 @@ from jaxedit.storage.arrays import read_arrays, read_arrays_or_none, write_array
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_what_is_written_is_read(tmp_path, compressed):
+def test_arrays_and_metadata_round_trip(tmp_path, compressed):
     arrays = {"a": np.arange(6, dtype=np.float16).reshape(2, 3), "names": np.asarray(["x", "é"])}
     path = write_arrays(tmp_path / "new" / "x.npz", arrays, {"seed": 3}, kind="toys", compressed=compressed)
     found = read_arrays(path, kind="toys")

@@ -28,7 +28,7 @@ def test_round_trip(folder):
     assert {"jaxedit", "jax", "flax", "orbax-checkpoint"} <= read_metadata(folder)["versions"].keys()
 
 
-def test_replacing_leaves_nothing_else_behind(folder):
+def test_replacing_leaves_no_other_files(folder):
     save_checkpoint(folder, kind="pca", config={"k": 8}, arrays={"c": np.zeros(1)})
     assert load_checkpoint(folder, kind="pca")[0] == {"k": 8}
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
@@ -40,7 +40,7 @@ def edit_metadata(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_missing_foreign_newer_and_of_another_kind(folder, tmp_path):
+def test_folders_of_other_origin_version_or_kind_are_refused(folder, tmp_path):
     with pytest.raises(CheckpointError, match="found nothing"):
         load_checkpoint(tmp_path / "absent", kind="pca")
     (tmp_path / "foreign").mkdir()
@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_a_full_disk(tmp_path):
-    # A limit on the size of files stands in for the end of the disk: writing fails half-way.
+    # A limit on the size of files simulates a full disk: writing fails half-way.
     code = """
 import resource, signal, sys
 import numpy as np

@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Puts a stand-in for npm on the PATH; call it with the shell lines it shall run."""
+    """Puts a fake npm on the PATH. Call it with the shell lines that it should run."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder) + os.pathsep + os.environ["PATH"])
@@ -43,7 +43,7 @@ def left_over(home: Path) -> list[str]:
     return [p.name for p in (home / "sources").iterdir() if not p.name.endswith(".lock")]
 
 
-def test_cache_dir_is_the_environment_variable_or_the_platforms(monkeypatch, tmp_path):
+def test_cache_dir_is_that_of_the_environment_or_the_platform(monkeypatch, tmp_path):
     monkeypatch.setenv("JAXEDIT_HOME", str(tmp_path))
     assert cache_dir() == tmp_path
     monkeypatch.setenv("JAXEDIT_HOME", "")
@@ -52,13 +52,13 @@ def test_cache_dir_is_the_environment_variable_or_the_platforms(monkeypatch, tmp
 
 
 @pytest.mark.parametrize("source", [FACE_API, RANDOM_FACE])
-def test_pinned_sources_are_what_the_registries_give(source):
+def test_pinned_sources_are_those_of_the_registries(source):
     path = fetch(source)  # into the user's own cache: fetched once on a machine
     assert hashlib.sha256(path.read_bytes()).hexdigest() == source.sha256
     assert path.stat().st_size == pytest.approx(source.megabytes * 1e6, rel=0.01)
 
 
-def test_fetches_once_and_says_so(home, npm, capfd):
+def test_files_are_fetched_once_with_a_message(home, npm, capfd):
     calls = npm(f"printf '{CONTENT.decode()}' > small-1.0.0.tgz")
     path = fetch(SMALL)
     assert path.read_bytes() == CONTENT
@@ -70,7 +70,7 @@ def test_fetches_once_and_says_so(home, npm, capfd):
     assert left_over(home) == ["small-1.0.0.tgz"]
 
 
-def test_fetches_a_damaged_cached_file_anew(home, npm):
+def test_damaged_cached_files_are_fetched_again(home, npm):
     npm(f"printf '{CONTENT.decode()}' > small-1.0.0.tgz")
     path = fetch(SMALL)
     path.write_bytes(CONTENT[:3])
@@ -87,7 +87,7 @@ def test_wrong_or_truncated_file_names_both_hashes_and_leaves_nothing(home, npm)
     assert left_over(home) == []
 
 
-def test_failed_fetch_keeps_what_was_there_and_quotes_the_client(home, npm):
+def test_a_failed_fetch_keeps_the_old_file_and_quotes_the_client(home, npm):
     npm("echo 'npm ERR! network unreachable' >&2; exit 1")
     path = home / "sources" / SMALL.filename
     path.parent.mkdir(parents=True)
@@ -137,7 +137,7 @@ def test_cache_that_cannot_be_written_is_an_output_error(monkeypatch, tmp_path):
         fetch(SMALL)
 
 
-def test_two_at_once_fetch_once(home, npm):
+def test_two_processes_fetch_once(home, npm):
     calls = npm(f"sleep 0.5; printf '{CONTENT.decode()}' > small-1.0.0.tgz")
     paths: list[Path] = []
     threads = [threading.Thread(target=lambda: paths.append(fetch(SMALL))) for _ in range(3)]

@@ -56,7 +56,7 @@ def test_another_request_is_refused(tmp_path):
         RunFolder.open(tmp_path, kind="toys", request=REQUEST)
 
 
-def test_what_may_differ_is_kept_anew(tmp_path):
+def test_settings_that_may_differ_are_replaced(tmp_path):
     RunFolder.open(tmp_path, kind="toys", request=REQUEST)
     RunFolder.open(tmp_path, kind="toys", request=REQUEST | {"count": 9}, may_differ=("count",))
     assert RunFolder.load(tmp_path, kind="toys").request == {"seed": 1, "names": ["a", "b"], "count": 9}
@@ -85,6 +85,6 @@ def test_other_folders_are_refused(tmp_path):
         RunFolder.open(tmp_path / "b", kind="toys", request=REQUEST)
 
 
-def test_what_an_interrupted_write_left_is_no_content(tmp_path):
+def test_files_of_interrupted_writes_are_ignored(tmp_path):
     (tmp_path / ".run.json.abc.partial").write_text("{")
     RunFolder.open(tmp_path, kind="toys", request=REQUEST)

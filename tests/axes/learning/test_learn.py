@@ -14,7 +14,7 @@ from tests.axes.conftest import NAMES, SMALL
 
 
 def assert_same(a, b):
-    """Equal bit for bit."""
+    """Assert that trees are equal in all bits."""
     assert jax.tree.structure(a) == jax.tree.structure(b)
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(dataset, pca,
     assert not np.array_equal(other.history["total"], axes.history["total"])
 
 
-def test_a_killed_run_resumes_to_the_same_bits(dataset, pca, axes, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_bits(dataset, pca, axes, tmp_path, monkeypatch):
     calls = 0
     original = learn.run_chunk
 
@@ -130,6 +130,6 @@ def test_errors_of_the_inputs(dataset, pca):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_divergence_is_told(dataset, pca):
+def test_divergence_is_an_error(dataset, pca):
     with pytest.raises(JaxeditError, match="learning_rate"):
         learn_axes(dataset, pca, dataclasses.replace(SMALL, learning_rate=1e30), progress=False)

@@ -47,7 +47,7 @@ def test_gradients_are_finite_for_a_code_without_variance():
     assert np.isfinite(jax.grad(lambda c: decorrelation_loss(c, jnp.eye(3)))(codes)).all()
 
 
-def test_linear_solution_inverts_and_moves_one_prediction_by_the_shortest_way():
+def test_linear_solution_is_inverted_and_its_edits_are_the_shortest():
     x = normal(4000, 10)
     labels = x @ normal(10, 3, seed=1) + normal(4000, 3, seed=2)
     encoder, decoder = map(np.asarray, linear_solution(x, labels, 0.0))
@@ -56,13 +56,13 @@ def test_linear_solution_inverts_and_moves_one_prediction_by_the_shortest_way():
     np.testing.assert_allclose(encoder[:, :3], B, atol=1e-6)
     for i in range(3):
         np.testing.assert_allclose(decoder[i] @ B, np.eye(3)[i], atol=1e-5)
-        # Any other move with the same effect differs by something that the attributes do not see, and is longer.
+        # All other edits with the same effect differ by a component orthogonal to the probes, and are longer.
         np.testing.assert_allclose(decoder[i] @ encoder[:, 3:], 0, atol=1e-5)
 
 
-def test_damping_trades_the_length_of_a_move_against_what_else_it_changes():
+def test_damping_trades_the_length_of_an_edit_for_leakage():
     x = normal(4000, 10)
-    # Two attributes that go together: each is hard to move without the other.
+    # Two correlated attributes: an edit of one without the other is long.
     labels = x @ (normal(10, 3, seed=1) + 2 * normal(10, 1, seed=5)) / 4 + normal(4000, 3, seed=2)
     B = np.asarray(ridge(x, labels))
     lengths, others = [], []
