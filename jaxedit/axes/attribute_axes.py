@@ -31,7 +31,7 @@ from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 )
 @dataclasses.dataclass(frozen=True)
 class AttributeAxes:
-    """Axes of which the first are attributes, in the order of their names; a pytree.
+    """The axes of a latent space, of which the first are attributes; a pytree.
 
     Attributes:
         attribute_names: names of the first axes.
@@ -39,7 +39,7 @@ class AttributeAxes:
         pca: PCA of W; its first k coordinates go through the axes.
         quantile_transform: between positions on the attribute axes and raw values.
         autoencoder: between w_pca[:k] and c.
-        config: with which the axes were learnt.
+        config: settings with which the axes were learnt.
         report: held-out metrics.
         history: training curves: "total", "reconstruction", "attribute" and "decorrelation" [num_steps] on the
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and
@@ -144,9 +144,8 @@ class AttributeAxes:
 
         Examples:
             >>> import jax, jaxedit
-            >>> from jaxedit.labels.dataset import LabelledLatents
             >>> w = jax.random.normal(jax.random.key(0), (400, 8))
-            >>> dataset = LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
+            >>> dataset = jaxedit.LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
             >>> config = jaxedit.AxesConfig(num_steps=50, hidden_width=16)
             >>> axes = jaxedit.learn_axes(dataset, jaxedit.fit_pca(w, 4), config, progress=False)
             >>> raw = axes.read(w[:2])  # in "cm"
@@ -194,9 +193,8 @@ class AttributeAxes:
 
         Examples:
             >>> import jax, jaxedit
-            >>> from jaxedit.labels.dataset import LabelledLatents
             >>> w = jax.random.normal(jax.random.key(0), (400, 8))
-            >>> dataset = LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
+            >>> dataset = jaxedit.LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
             >>> config = jaxedit.AxesConfig(num_steps=50, hidden_width=16)
             >>> axes = jaxedit.learn_axes(dataset, jaxedit.fit_pca(w, 4), config, progress=False)
             >>> taller = axes.edit(w[:2], {"height": 1.0})

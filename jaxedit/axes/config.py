@@ -1,4 +1,4 @@
-"""The settings of learning the axes."""
+"""Settings of learning the axes."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from jaxedit.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class AxesConfig:
-    """How the autoencoder of the axes is built and trained. `paper()` is the published recipe.
+    """Architecture and training of the autoencoder of the axes. `paper()` is the published recipe.
 
     Attributes:
         num_layers: linear layers in the encoder, and in the decoder.
@@ -17,30 +17,37 @@ class AxesConfig:
         leaky_slope: negative slope of the leaky ReLU.
         linear_path: whether the networks learn corrections to the closed-form linear solution on whitened
             coordinates (see `jaxedit.axes.autoencoder`), or everything from random weights on raw coordinates.
-        input_noise: standard deviation of the noise that is added, in training, to the whitened coordinates which the
-            encoder's network sees. Without it the network learns a few thousand labels by heart, and the axes follow
-            the labels of other latents worse than the linear solution does.
-        linear_damping: δ of that solution: 0 moves one predicted attribute and no other however far that goes, more
-            moves less far and takes related attributes along a little.
+        input_noise: standard deviation of the noise added in training to the whitened coordinates that the encoder
+            sees. Without it the network memorizes a few thousand labels, and the axes follow the labels of other
+            latents less well than the linear solution does.
+        linear_damping: δ of the linear solution. With 0, an edit changes one predicted attribute and no other, however
+            long the move is. More damping gives shorter moves that take related attributes along a little.
         attribute_weight: weight of the attribute loss.
         decorrelation_weight: weight of the decorrelation loss.
-        decorrelation_target: the correlations that codes should have: "identity", or "natural", in which the
-            attribute axes keep the correlations that their labels have in the training split.
+        decorrelation_target: correlations that the codes should have. "identity": none. "natural": the attribute axes
+            keep the correlations of their labels in the training split.
         learning_rate: Adam's.
         learning_rate_schedule: "constant", or "cosine" to zero at the last step.
         weight_decay: decoupled weight decay of the kernels, relative to the learning rate.
-        batch_size: latents a step.
-        num_steps: steps, or None if `num_epochs` is given.
-        num_epochs: passes over the training split, or None if `num_steps` is given. Each pass is shuffled anew and
-            its incomplete last batch left out.
+        batch_size: latents per step.
+        num_steps: number of steps; None if `num_epochs` is given.
+        num_epochs: number of passes over the training split; None if `num_steps` is given. Each pass has a new order
+            and leaves out its incomplete last batch.
         held_out_fraction: share of the dataset kept for the report.
         split_seed: which samples are held out.
         seed: initial weights and order of the batches.
-        steps_per_chunk: steps of one call of the compiled program; between them come held-out metrics, checkpoint
-            and progress bar.
+        steps_per_chunk: steps of one call of the compiled program. Held-out metrics, checkpoint and progress bar come
+            after each.
 
     Raises:
         InputError: if a setting is out of its range; the message names it.
+
+    Examples:
+        >>> from jaxedit import AxesConfig
+        >>> AxesConfig(num_steps=500).batch_size
+        256
+        >>> AxesConfig.paper(seed=1).num_epochs
+        150
     """
 
     num_layers: int = 3
@@ -95,7 +102,7 @@ class AxesConfig:
 
     @classmethod
     def paper(cls, **changes: Any) -> "AxesConfig":
-        """The published recipe (Lesné et al. 2023, section 4, and their code), to be used with k = 60.
+        """The published recipe (Lesné et al. 2023, section 4, and their code), for k = 60.
 
         Encoder and decoder of 8 linear layers × 512, leaky ReLU 0.01 and then batch norm after each hidden layer,
         batch norm on the code and none on the decoder's output; Adam 2e-4, batch 256, 150 epochs on 70 % of the

@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxedit.errors import InputError
 from jaxedit.latents.pca import PCA
-from jaxedit.storage.arrays import write_arrays
+from jaxedit.storage.arrays import read_arrays, write_arrays
 
 
 @functools.partial(
@@ -121,7 +121,11 @@ def pseudo_huber(amounts: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return square / (jnp.sqrt(1 + square) + 1)
 
 
-_FORMER_KEYS = {"tangents": "steps", "curvatures": "bends"}
+_FILE_KIND = "layer curves"
+"""Kind of an array file of curves."""
+
+_FILE_FIELDS = ("tangents", "curvatures", "ends", "slopes", "group_of_layer")
+_FORMER_NAMES = {"steps": "tangents", "bends": "curvatures"}
 """Names in files of earlier versions."""
 
 
@@ -138,17 +142,19 @@ def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: P
     Raises:
         InputError: if the file cannot be read, a curve is missing, or a shape or range does not fit.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            known = [str(name) for name in file["attribute_names"]]
-            curves = {
-                name: file[former if former in file else name].astype(np.float32)
-                for name, former in _FORMER_KEYS.items()
-            }
-            ends, slopes = file["ends"].astype(np.float32), file["slopes"].astype(np.float32)
-            group_of_layer = file["group_of_layer"].astype(np.int32)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: expected an .npz file of layer curves: {error}") from error
+    found = read_arrays(path, kind=_FILE_KIND, expected="a file of layer curves (.npz)").arrays
+    found = {_FORMER_NAMES.get(name, name): array for name, array in found.items()}
+    missing = [name for name in (*_FILE_FIELDS, "attribute_names") if name not in found]
+    if missing:
+        raise InputError(f"{path}: expected a file of layer curves (.npz), found one without {missing[0]}")
+    known = [str(name) for name in found["attribute_names"]]
+    curves = {name: found[name].astype(np.float32) for name in ("tangents", "curvatures")}
+    ends, slopes = found["ends"].astype(np.float32), found["slopes"].astype(np.float32)
+    group_of_layer = found["group_of_layer"].astype(np.int32)
+    if group_of_layer.ndim != 1 or not len(group_of_layer) or group_of_layer.min() < 0:
+        raise InputError(
+            f"{path}: expected group_of_layer [num_ws], 0 or more, got {group_of_layer.tolist()}"
+        )
     num_groups = int(group_of_layer.max()) + 1
     for name, array in curves.items():
         if array.shape != (len(known), num_groups, pca.w_dim) or not np.isfinite(array).all():
@@ -202,4 +208,4 @@ def save_layer_curves(
         "slopes": np.asarray(curves.slopes),
         "group_of_layer": np.asarray(curves.group_of_layer),
     }
-    return write_arrays(path, arrays, kind="layer curves", compressed=True)
+    return write_arrays(path, arrays, kind=_FILE_KIND, compressed=True)

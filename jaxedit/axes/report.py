@@ -1,9 +1,9 @@
-"""What learnt axes are worth on held-out latents.
+"""Quality of learnt axes on held-out latents.
 
-An axis should follow its label, be uncorrelated with the other axes, lose nothing, and, moved, change its own
-attribute and no other. The last is measured by *probes*: ridge regressions from w to each quantile-transformed
-attribute, fitted on the training split and linear, so they do not share the autoencoder's own view. With Δw the edit
-of axis i by +1 and by −1,
+An axis should follow its label, be uncorrelated with the other axes and lose nothing. An edit along it should change
+its own attribute and no other. *Probes* measure the last: ridge regressions from w to each quantile-transformed
+attribute. They are linear and fitted on the training split, so they do not share the view of the autoencoder. With Δw
+the edit of axis i by +1 and by −1,
 
     effect_ij = mean over held-out w of ½ (probe_j · Δw(+1) − probe_j · Δw(−1)),
     leakage_i = mean over j ≠ i of |effect_ij| / |effect_ii|.
@@ -37,15 +37,16 @@ from jaxedit.latents.ridge import ridge
 )
 @dataclasses.dataclass(frozen=True)
 class AxesReport:
-    """Held-out metrics; a pytree of arrays.
+    """Held-out metrics; a pytree of float32 arrays.
 
     Attributes:
-        axis_label_correlation: [A], Pearson correlation of axis i with the quantile-transformed label i.
-        code_correlation: mean magnitude of the correlations between different axes, over all k.
-        attribute_code_correlation: the same over the attribute axes alone.
+        axis_label_correlation: Pearson correlation of axis i with the quantile-transformed label i.
+        code_correlation: mean magnitude of the correlations between different axes, over all k axes.
+        attribute_code_correlation: the same, over the attribute axes alone.
         reconstruction_error: mean squared error over all of w.
-        effects: [A, A], change of probe j (in standard deviations of its label) by an edit of axis i by one.
-        leakage: [A], mean magnitude of the effects on other attributes relative to that on the attribute itself.
+        effects: effect_ij, the change of probe j (in standard deviations of its label) by an edit of axis i by one.
+        leakage: leakage_i, the mean magnitude of the effects on other attributes, relative to the effect on the
+            attribute itself.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -59,7 +60,7 @@ class AxesReport:
     leakage: Float[Array, " num_attributes"]
 
     def summary(self) -> dict[str, float]:
-        """The means, as plain numbers."""
+        """Means of the metrics over the attributes, as plain numbers."""
         return {
             "axis_label_correlation": float(np.mean(self.axis_label_correlation)),
             "code_correlation": float(self.code_correlation),

@@ -1,10 +1,7 @@
-"""Latents in files: what projections write, and what edits read, of this library and of others."""
+"""Latent files: projections write them; edits read them, also those of other libraries."""
 
 import dataclasses
-import io
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +11,29 @@ from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
-from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.arrays import ArrayFile, read_arrays, write_arrays
 
 LATENT_FILE = "latent.npz"
 DELTA_FILE = "delta.npz"
 
-_ABOUT = "about"
+_KIND = "latent"
+_FORMER_METADATA = "about"
+"""Where files of earlier versions have their metadata."""
 _NOISE = "noise."
-_EXPECTED = "expected a latent (a .npy, a .npz, or a folder of `jaxedit project`)"
+_EXPECTED = "a latent (a .npy, a .npz, or a folder of `jaxedit project`)"
+_NPY = b"\x93NUMPY"
+"""How a .npy begins."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SavedLatent:
-    """One latent, and what is known of it.
+    """One latent with its metadata.
 
     Attributes:
         path: of the file.
-        w: of W or W+.
-        noise: noise images of a StyleGAN2, by layer, if the projection sought them too.
-        about: what the file says of itself: "generator", "projection" (its settings), "quad", …; empty for a file of
-            another origin.
+        w: latent of W or W+, float32.
+        noise: noise images of a StyleGAN2 [1, height, width] by layer, if the projection optimized them too.
+        about: metadata: "generator", "projection" (its settings) and others; empty for a file of another origin.
     """
 
     path: Path
@@ -43,21 +43,21 @@ class SavedLatent:
 
     @property
     def generator(self) -> str | None:
-        """Name or folder of the generator that it is of, where the file tells."""
+        """Name or folder of its generator, if the file tells."""
         name = self.about.get("generator")
         return name if isinstance(name, str) else None
 
     @property
     def delta(self) -> Path | None:
-        """The file of the tuning that belongs to it: beside it."""
+        """The file of its tuning, which stands beside it; None without one."""
         path = self.path.parent / DELTA_FILE
         return path if self.path.name == LATENT_FILE and path.is_file() else None
 
     def of(self, generator: Generator) -> Float[Array, "1 w_dim"] | Float[Array, "1 num_ws w_dim"]:
-        """The latent, for a generator.
+        """The latent as an array for a generator.
 
         Raises:
-            InputError: if it has not the generator's shape.
+            InputError: if its shape is not that of the generator's latents.
         """
         width, layers = generator.w_dim, generator.num_ws
         if self.w.shape[1:] not in ((width,), (layers, width)):
@@ -68,10 +68,10 @@ class SavedLatent:
         return jnp.asarray(self.w)
 
     def noise_of(self, generator: Generator) -> dict[str, Array] | None:
-        """The noise images, for a generator.
+        """The noise images as arrays for a generator; None without any.
 
         Raises:
-            InputError: if they are not this generator's.
+            InputError: if their names or shapes are not those of the generator.
         """
         if self.noise is None:
             return None
@@ -91,28 +91,21 @@ def save_latent_file(
     quad: Float[np.ndarray, "4 2"],
     noise: dict[str, np.ndarray] | None = None,
 ) -> Path:
-    """Write a latent, which `load_latent_file` reads.
+    """Write a latent file, which `load_latent_file` reads.
 
     Args:
         path: an `.npz`.
         w_plus: the latent.
-        about: JSON-serializable: "generator" and whatever else is to be kept.
-        quad: the crop's corners in the photograph, as `AlignedFace` gives them.
+        about: metadata, JSON-serializable: "generator", "projection" and others; the name "kind" is taken.
+        quad: corners of the crop in the photograph in pixels (x, y), as `AlignedFace` gives them.
         noise: noise images [height, width] by layer.
 
     Raises:
-        OutputError: if it cannot be written.
+        OutputError: if the file cannot be written.
     """
     images = {f"{_NOISE}{name}": np.asarray(image, np.float32) for name, image in (noise or {}).items()}
-    arrays: dict[str, Any] = {
-        "w_plus": np.asarray(w_plus, np.float32),
-        "quad": np.asarray(quad, np.float64),
-        _ABOUT: np.asarray(json.dumps(about)),
-        **images,
-    }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return write_atomically(path, buffer.getvalue())
+    arrays = {"w_plus": np.asarray(w_plus, np.float32), "quad": np.asarray(quad, np.float64), **images}
+    return write_arrays(path, arrays, about, kind=_KIND)
 
 
 def load_latent_file(path: str | Path) -> SavedLatent:
@@ -123,26 +116,24 @@ def load_latent_file(path: str | Path) -> SavedLatent:
             or a folder of `jaxedit project`, of which `latent.npz` is read.
 
     Raises:
-        InputError: if there is none, the file is damaged or something else, or the numbers have another shape or are
-            not finite.
+        InputError: if the file is missing, damaged or no latent, holds more than one, or its numbers have another
+            shape or are not finite.
+
+    Examples:
+        >>> import tempfile, numpy as np
+        >>> from jaxedit.latents.latent_files import load_latent_file
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/projected_w.npz", w=np.zeros((1, 16, 512)))
+        ...     load_latent_file(f"{folder}/projected_w.npz").w.shape
+        (1, 16, 512)
     """
     path = Path(path)
     if path.is_dir():
         path = path / LATENT_FILE
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            arrays = {"w": loaded}
-        else:
-            with loaded:
-                arrays = {name: loaded[name] for name in loaded.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: {_EXPECTED}, found nothing") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: {_EXPECTED}: {error}") from error
+    arrays, about = _read(path)
     w = arrays.get("w_plus", arrays.get("w"))
     if w is None:
-        raise InputError(f"{path}: {_EXPECTED}, found an archive without w_plus or w")
+        raise InputError(f"{path}: expected {_EXPECTED}, found an archive without w_plus or w")
     noise = {name.removeprefix(_NOISE): array for name, array in arrays.items() if name.startswith(_NOISE)}
     for name, array, dims in [("w", w, (1, 2, 3)), *((name, image, (2,)) for name, image in noise.items())]:
         if array.ndim not in dims or array.dtype.kind not in "fiu" or not array.size:
@@ -162,15 +153,31 @@ def load_latent_file(path: str | Path) -> SavedLatent:
         path,
         w.astype(np.float32),
         {name: image[None].astype(np.float32) for name, image in noise.items()} or None,
-        _about(path, arrays.get(_ABOUT)),
+        about,
     )
 
 
-def _about(path: Path, text: np.ndarray | None) -> dict[str, Any]:
+def _read(path: Path) -> ArrayFile:
+    """Arrays and metadata of a file; the array of a `.npy` is called w."""
     try:
-        about = {} if text is None else json.loads(str(text))
+        with path.open("rb") as file:
+            if file.read(len(_NPY)) == _NPY:
+                return ArrayFile({"w": np.load(path, allow_pickle=False)}, {})
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected {_EXPECTED}, found nothing") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected {_EXPECTED}, could not read it: {error}") from error
+    arrays, metadata = read_arrays(path, kind=_KIND, expected=_EXPECTED)
+    if _FORMER_METADATA in arrays:
+        metadata = _former_metadata(path, arrays.pop(_FORMER_METADATA))
+    return ArrayFile(arrays, metadata)
+
+
+def _former_metadata(path: Path, text: np.ndarray) -> dict[str, Any]:
+    try:
+        found = json.loads(str(text))
     except ValueError as error:
         raise InputError(f"{path}: damaged: {error}") from error
-    if not isinstance(about, dict):
-        raise InputError(f"{path}: damaged: expected a description, found {type(about).__name__}")
-    return about
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: damaged: expected metadata, found {type(found).__name__}")
+    return found

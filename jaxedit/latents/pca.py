@@ -43,10 +43,10 @@ class PCA:
 
     Attributes:
         mean: μ, float32.
-        components: Vᵀ, one orthonormal direction a row, by falling variance. Signs are fixed: the entry of largest
+        components: Vᵀ, one orthonormal direction per row, by falling variance. Signs are fixed: the entry of largest
             magnitude of each direction is positive.
         explained_variance: λ, with the divisor `num_samples - 1`.
-        num_components: k, how many coordinates go through the axes. Static.
+        num_components: k, the number of coordinates that go through the axes. Static.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -128,17 +128,28 @@ def fit_pca(
     w: Float[Array | np.ndarray, "num_samples w_dim"],
     num_components: int | float | Literal["knee"] | None = None,
 ) -> PCA:
-    """Fit a PCA to latents held in memory.
+    """Fit a PCA to latents in memory, by singular values.
 
     Args:
-        w: latents, float32. Where their rows are spread over devices, or over processes (which then all call this),
-            each device works on its own.
-        num_components: k. An int is the number itself, a float in (0, 1) the share of the variance that the first k
-            must reach, "knee" the point of the cumulative curve farthest above its chord, None 200 or the width of w if
-            that is less.
+        w: latents, float32. Their rows may be spread over devices, or over processes (which then all call this): each
+            device reduces its own.
+        num_components: k. An int is the number itself. A float in (0, 1) is the share of the variance that the first k
+            must reach. "knee" is the point of the cumulative curve farthest above its chord. None is 200, or the width
+            of w if that is less.
 
     Raises:
-        InputError: if k exceeds the width, there are fewer samples than k or than two, w is no matrix or not finite.
+        InputError: if k exceeds the width, there are fewer samples than k or than two, or w is not a matrix of finite
+            numbers.
+
+    Examples:
+        >>> import jax, jaxedit
+        >>> w = jax.random.normal(jax.random.key(0), (1000, 4)) * jax.numpy.array([4.0, 2.0, 1.0, 0.5])
+        >>> pca = jaxedit.fit_pca(w, 0.9)  # as many components as hold 90 % of the variance
+        >>> pca.num_components
+        2
+        >>> w_pca = pca.transform(w)
+        >>> bool(abs(pca.inverse_transform(w_pca) - w).max() < 1e-5)
+        True
     """
     if w.ndim != 2:
         raise InputError(f"w: expected [num_samples, w_dim], got shape {w.shape}")
@@ -163,21 +174,27 @@ def fit_pca_streamed(
     """Fit a PCA to any number of latents at constant memory.
 
     The covariance of raw float32 latents loses the small eigenvalues: its rounding error is relative to the largest.
-    So the first batch gives provisional μ₀, V₀, λ₀, and each batch x = (w − μ₀) V₀ diag(λ₀)^(−1/2) enters in these
-    coordinates, where the Gram matrix is close to the identity and no direction is small beside another. The Gram
-    matrix of one batch is float32 (full-precision products); the sum over batches and the final eigenproblem
+    Therefore the first batch gives provisional μ₀, V₀, λ₀, and each batch x = (w − μ₀) V₀ diag(λ₀)^(−1/2) enters in
+    these coordinates, where the Gram matrix is close to the identity and no direction is small beside another. The
+    Gram matrix of one batch is float32 (full-precision products). The sum over batches and the final eigenproblem
     C = V₀ diag(λ₀)^(1/2) G diag(λ₀)^(1/2) V₀ᵀ are float64 on the host.
 
     Args:
         batches: latents, a batch at a time; equal sizes avoid recompilation. A first batch of several times `w_dim`
-            is best. For example `(generator.mapping(jax.random.normal(k, (8192, 512))) for k in keys)`. Their rows
-            may be spread over devices or processes, as in `fit_pca`.
+            is best. Their rows may be spread over devices or processes, as in `fit_pca`.
         num_components: k, as in `fit_pca`.
-        num_batches: how many batches will come, for the progress bar.
+        num_batches: number of batches, for the progress bar.
         progress: whether to show the bar.
 
     Raises:
         InputError: as `fit_pca`, and if a batch has another width than the first.
+
+    Examples:
+        >>> import jax, jaxedit
+        >>> keys = jax.random.split(jax.random.key(0), 3)
+        >>> batches = (jax.random.normal(key, (100, 4)) for key in keys)
+        >>> jaxedit.fit_pca_streamed(batches, 3, progress=False).components.shape
+        (4, 4)
     """
     provisional = None
     count, total, gram, basis = 0, np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0))
@@ -253,7 +270,7 @@ def _fit_whole(w: Float[Array, "num_samples w_dim"]) -> tuple[Array, Array, Arra
 
 @functools.partial(jax.jit, static_argnames="rows")
 def _reduce_spread(w: Float[Array, "num_samples w_dim"], rows: _Rows) -> tuple[Array, Array]:
-    """`_reduce` by each device, and then of the triangles together: their R is that of the whole."""
+    """`_reduce` on each device, then on their triangles together: the R of these is that of the whole."""
     mesh, axes = rows
 
     def own(part: Array) -> tuple[Array, Array]:
@@ -283,7 +300,7 @@ def _reduce(
 def _decompose(
     mean: Float[Array, " w_dim"], r: Float[Array, "r w_dim"], num_samples: int
 ) -> tuple[Array, Array, Array, Array]:
-    """What `_fit` gives, from mean and R."""
+    """Mean, directions, variances and whether all is finite, from mean and R."""
     w_dim = len(mean)
     # Fewer samples than dimensions: zero rows complete the basis.
     r = jnp.zeros((w_dim, w_dim), r.dtype).at[: r.shape[0]].set(r)

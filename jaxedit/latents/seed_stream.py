@@ -1,8 +1,8 @@
-"""The stream that latents are drawn from: the same numbers on every machine and with every version.
+"""The seed stream of latents: the same numbers on every machine and with every version.
 
-JAX's own random streams have changed between releases, and labels are worth nothing once their latents are lost. So
-latents that are kept by their seed alone come from NumPy's `RandomState`, whose streams are frozen for good. The
-stream is cut into blocks with a generator each, so that any part of it can be drawn without what comes before.
+Labels are worth nothing without their latents, and the random streams of JAX have changed between releases. Latents
+that are kept by their seed alone therefore come from `RandomState` of NumPy, whose streams are frozen. Blocks of the
+stream have generators of their own, so that any part can be drawn without the parts before it.
 """
 
 from collections.abc import Iterator
@@ -25,12 +25,18 @@ def sample_z(
 
     Args:
         seed: 0 … 2³² − 1.
-        num_samples: how many.
+        num_samples: number of latents.
         z_dim: width of a latent; another width is another stream.
-        start: the first one's number.
+        start: number of the first latent.
 
     Raises:
         InputError: if a number is out of range.
+
+    Examples:
+        >>> from jaxedit.latents.seed_stream import sample_z
+        >>> z = sample_z(7, 3, 512)
+        >>> z.shape, bool((z[2:] == sample_z(7, 1, 512, start=2)).all())
+        ((3, 512), True)
     """
     if not 0 <= seed <= _MAX_SEED:
         raise InputError(f"seed: expected 0…{_MAX_SEED}, got {seed}")
@@ -52,7 +58,7 @@ def sample_z(
 def sample_w(
     generator: Generator, seed: int, num_samples: int, *, batch_size: int = 4096
 ) -> Float[np.ndarray, "num_samples w_dim"]:
-    """The latents of W that a seed's first `num_samples` input latents map to, float32, in host memory."""
+    """Latents of W of the first `num_samples` input latents of a seed, float32, in host memory."""
     w = np.empty((num_samples, generator.w_dim), np.float32)
     for start, z in z_batches(seed, num_samples, generator.z_dim, batch_size=batch_size):
         rows = min(batch_size, num_samples - start)
@@ -63,9 +69,9 @@ def sample_w(
 def z_batches(
     seed: int, num_samples: int, z_dim: int, *, batch_size: int, start: int = 0
 ) -> Iterator[tuple[int, Float[np.ndarray, "batch_size z_dim"]]]:
-    """Pairs of (number of the first latent, batch), every batch of the full size so that one compilation serves all.
+    """Pairs of (number of the first latent, batch). All batches have the full size: one compilation serves all.
 
-    The last batch runs on in the stream beyond `num_samples`.
+    The last batch continues in the stream beyond `num_samples`.
     """
     for first in range(start, num_samples, batch_size):
         yield first, sample_z(seed, batch_size, z_dim, start=first)
@@ -74,7 +80,7 @@ def z_batches(
 def fingerprint(
     latents: Float[np.ndarray | jax.Array, "num_samples width"],
 ) -> Float[np.ndarray, " num_samples"]:
-    """One number for each latent, by which it is recognized: its product with a fixed direction of unit length.
+    """The fingerprint of each latent: its product with a fixed direction of unit length.
 
     Compare with a tolerance: the last digits of W depend on the machine.
     """

@@ -45,7 +45,13 @@ def test_what_is_saved_is_loaded_from_file_and_folder(small, tmp_path):
     assert load_latent_file(tmp_path).delta == tmp_path / "delta.npz"
     with np.load(path) as file:
         np.testing.assert_array_equal(file["quad"], QUAD)
-        assert json.loads(str(file["about"])) == about
+        assert json.loads(str(file["metadata"])) == {"kind": "latent", **about}
+
+
+def test_metadata_of_an_earlier_version(tmp_path):
+    np.savez(tmp_path / "latent.npz", w_plus=np.ones((10, 16)), about=np.asarray('{"generator": "cats"}'))
+    latent = load_latent_file(tmp_path)
+    assert (latent.generator, latent.about) == ("cats", {"generator": "cats"})
 
 
 def test_archive_of_the_official_projector(small, tmp_path):

@@ -48,24 +48,34 @@ def learn_axes(
     progress: bool = True,
     mesh: Mesh | None = None,
 ) -> AttributeAxes:
-    """Learn attribute axes.
+    """Learn attribute axes (Lesné et al. 2023; `jaxedit.axes.autoencoder` has the equations).
 
     Args:
         dataset: latents and raw attribute values. The first axes are its attributes, in order. Over several processes
             each holds the whole dataset.
-        pca: of W; its `num_components` is the number of axes.
+        pca: PCA of W; its `num_components` is the number of axes.
         config: settings; by default `AxesConfig()`.
-        checkpoint_dir: where to keep the training state after each chunk. A run that was killed goes on from there
-            and ends in the same bits as one that was not (on the same machine).
+        checkpoint_dir: folder for the training state after each chunk. Interrupted runs resume from it, and end in
+            the same bits as uninterrupted ones (on the same machine).
         progress: whether to show a bar.
-        mesh: over whose devices each batch is divided (see `data_mesh`); without one, the default device. The axes are
-            those of one device up to rounding. Over several processes all call this, and process 0 keeps
+        mesh: devices over which each batch is divided (see `data_mesh`); by default the default device. The axes are
+            those of one device up to rounding. Over several processes all call this function, and process 0 keeps
             `checkpoint_dir`.
 
     Raises:
         InputError: if dataset, PCA and settings do not fit together, or the batch is not a multiple of the devices.
-        CheckpointError: if `checkpoint_dir` holds a training with other settings or other data.
+        CheckpointError: if `checkpoint_dir` holds a training with other settings or other data, or of a version whose
+            trainings this one cannot resume.
         JaxeditError: if the training diverges, or another process failed.
+
+    Examples:
+        >>> import jax, jaxedit
+        >>> w = jax.random.normal(jax.random.key(0), (400, 8))
+        >>> dataset = jaxedit.LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
+        >>> config = jaxedit.AxesConfig(num_steps=50, hidden_width=16)
+        >>> axes = jaxedit.learn_axes(dataset, jaxedit.fit_pca(w, 4), config, progress=False)
+        >>> bool(axes.report.axis_label_correlation[0] > 0.8)
+        True
     """
     config = AxesConfig() if config is None else config
     processes = processes_of(mesh)
@@ -124,12 +134,12 @@ def learn_axes_sweep(
     Args:
         dataset: as for `learn_axes`.
         pca: as for `learn_axes`.
-        configs: they may differ in loss weights, decorrelation target, learning rate, weight decay, input noise
-            and seed.
+        configs: settings of each run. They may differ in loss weights, decorrelation target, learning rate, weight
+            decay, input noise and seed.
         progress: whether to show a bar.
 
     Returns:
-        Axes for each configuration, with their reports. A run that diverged has NaN in its report.
+        The axes of each configuration, with their reports. A run that diverged has NaN in its report.
 
     Raises:
         InputError: if there is no configuration, or two differ in another setting; and as `learn_axes`.
@@ -215,7 +225,7 @@ def _axes(
 
 
 def _identity(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> dict[str, Any]:
-    """What a training state belongs to: the settings, and checksums of the data."""
+    """The settings, and checksums of the data: a training state resumes with the same alone."""
     arrays: dict[str, Any] = {"w": dataset.w, "values": dataset.values, "components": pca.components}
     checksums = {n: zlib.crc32(np.asarray(a, np.float32).tobytes()) for n, a in arrays.items()}
     settings = {"config": dataclasses.asdict(config), "num_components": pca.num_components}

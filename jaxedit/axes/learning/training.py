@@ -1,9 +1,9 @@
 """The compiled training program of the axis autoencoder.
 
-A run is a `TrainingState` (a pytree of arrays) stepped by `train_chunk`, one compiled program: a scan over steps with
-the whole dataset on the device. Everything that differs between runs of a sweep is data (`Hyperparameters`), so the
-same program serves one run and, under `jax.vmap`, many. All randomness comes from (seed, epoch, step): a run that is
-resumed from a state between two chunks ends in the same bits as one that was never stopped.
+A run is a `TrainingState` (a pytree of arrays). `train_chunk` takes its steps: one compiled program, a scan over steps
+with the whole dataset on the device. Everything that may differ between runs of a sweep is data (`Hyperparameters`), so
+the same program serves one run and, under `jax.vmap`, many. All randomness comes from (seed, epoch, step): resumed runs
+end in the same bits as uninterrupted ones.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ class TrainingData(NamedTuple):
 
 
 class Hyperparameters(NamedTuple):
-    """What may differ between the runs of a sweep, as arrays."""
+    """Settings that may differ between the runs of a sweep, as arrays."""
 
     attribute_weight: Array
     decorrelation_weight: Array
@@ -80,7 +80,7 @@ class Hyperparameters(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """All that changes from step to step: weights, running statistics and constants, Adam's moments, step count."""
+    """Weights; running statistics and constants; the moments of Adam; number of steps taken."""
 
     parameters: Any
     statistics: Any
@@ -90,10 +90,10 @@ class TrainingState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """What is compiled into the training program: everything static. Hashable.
+    """The static part of the training program. Hashable.
 
-    `batch_sharding` is how the rows of a batch are spread over devices, None on one device. The program is that of the
-    whole batch either way: losses, gradients and the statistics of batch norm are over all rows.
+    `batch_sharding` spreads the rows of a batch over devices; None on one device. The program is that of the whole
+    batch either way: losses, gradients and the statistics of batch norm are over all rows.
     """
 
     config: AxesConfig

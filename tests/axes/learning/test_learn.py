@@ -10,6 +10,7 @@ from jaxedit.axes.learning import learn
 from jaxedit.axes.learning.network import TrainedAutoencoder
 from jaxedit.errors import CheckpointError, InputError, JaxeditError
 from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.storage.checkpoints import save_checkpoint
 from tests.axes.conftest import NAMES, SMALL
 
 
@@ -133,3 +134,11 @@ def test_errors_of_the_inputs(dataset, pca):
 def test_divergence_is_an_error(dataset, pca):
     with pytest.raises(JaxeditError, match="learning_rate"):
         learn_axes(dataset, pca, dataclasses.replace(SMALL, learning_rate=1e30), progress=False)
+
+
+def test_a_training_of_an_earlier_version_is_refused(dataset, pca, tmp_path):
+    identity = learn._identity(dataset, pca, SMALL)
+    arrays = {"state": {"step": np.int32(20)}, "losses": np.zeros((20, 4)), "held_out": np.zeros((1, 3))}
+    folder = save_checkpoint(tmp_path / "run", kind="axes-training", config=identity, arrays=arrays)
+    with pytest.raises(CheckpointError, match="remove it or give another folder"):
+        learn_axes(dataset, pca, SMALL, checkpoint_dir=folder, progress=False)
