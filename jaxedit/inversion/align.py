@@ -54,10 +54,9 @@ def align(
         DownloadError, OutputError: if the face networks cannot be fetched or stored.
 
     Examples:
-        >>> import jaxedit, numpy as np
-        >>> generator = jaxedit.load_generator("mobile-stylegan-ffhq")
-        >>> photo = jaxedit.to_uint8(generator.synthesis(generator.mapping(np.zeros((1, 512)), truncation_psi=0.0)))[0]
-        >>> (face,) = jaxedit.align(np.asarray(photo), size=256)
+        >>> import jaxedit, skimage
+        >>> photo = skimage.data.astronaut()[:256, 100:356]
+        >>> (face,) = jaxedit.align(photo, size=256)
         >>> face.image.shape, face.landmarks.shape
         ((256, 256, 3), (68, 2))
     """
