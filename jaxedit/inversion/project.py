@@ -116,7 +116,7 @@ def project(
         >>> generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0)))
         >>> images = generator.synthesis(generator.mapping(jax.random.normal(jax.random.key(1), (2, 12))))
         >>> config = jaxedit.ProjectionConfig.fast(
-        ...     num_steps=10, num_w_steps=5, lpips_size=64, face_weight=0.0, identity_weight=0.0
+        ...     num_steps=20, num_w_steps=10, lpips_size=64, face_weight=0.0, identity_weight=0.0
         ... )
         >>> result = jaxedit.project(generator, images, config, progress=False)
         >>> result.w_plus.shape, result.image.shape
