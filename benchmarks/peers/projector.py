@@ -18,7 +18,6 @@ import typer
 
 from benchmarks.peers import stylegan2 as stylegan2_peer
 from jaxedit.inversion.lpips import LPIPS, SCALE, SHIFT
-from jaxedit.inversion.lpips_pretrained import load_lpips
 
 _VGG16_CONVS = (2, 2, 3, 3, 3)
 """Number of convolutions before each compared layer."""
@@ -35,7 +34,7 @@ def vgg16_torchscript(lpips: LPIPS | None = None) -> bytes:
     """
     import torch
 
-    lpips = lpips or load_lpips("vgg16")
+    lpips = lpips or LPIPS.from_pretrained("vgg16")
 
     class VGG16(torch.nn.Module):
         def __init__(self) -> None:

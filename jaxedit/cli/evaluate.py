@@ -92,8 +92,7 @@ def evaluate(
     from jaxedit.evaluation.config import TARGETS
     from jaxedit.evaluation.methods import load_direction_files
     from jaxedit.evaluation.report.comparison_page import write_page
-    from jaxedit.inversion.lpips import MIN_SIZE
-    from jaxedit.inversion.lpips_pretrained import load_lpips
+    from jaxedit.inversion.lpips import LPIPS, MIN_SIZE
     from jaxedit.labels.labels_file import load_labels
     from jaxedit.latents.seed_stream import sample_z
     from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
@@ -135,7 +134,7 @@ def evaluate(
             reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
             independent=networks,
             identity=identity,
-            perceptual=load_lpips("alex") if lpips and model.resolution >= MIN_SIZE else None,
+            perceptual=LPIPS.from_pretrained("alex") if lpips and model.resolution >= MIN_SIZE else None,
         ),
         config,
         out=out,

@@ -79,7 +79,7 @@ class Evaluators:
         identity: networks of identity descriptors, by name. Descriptors are compared by Euclidean distance:
             √(2 − 2 cos) for descriptors of length one.
         perceptual: a distance of two images of 256² (or of the generator's size, where that is smaller), such as
-            `load_lpips()`.
+            `LPIPS.from_pretrained()`.
     """
 
     classifier: AttributeClassifier

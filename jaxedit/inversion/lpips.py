@@ -16,6 +16,7 @@ XLA on a CPU.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,7 +24,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, DTypeLike, Float
 
-from jaxedit.errors import InputError
+from jaxedit.errors import CheckpointError, InputError
+from jaxedit.inversion.lpips_pretrained import LPIPS_WEIGHTS
 from jaxedit.nn.convolution import conv_2d
 from jaxedit.nn.parameters import Params
 
@@ -126,6 +128,36 @@ class LPIPS(nnx.Module):
         self.heads = nnx.List(
             [nnx.Param(jnp.asarray(params["heads"][str(i)], jnp.float32)) for i in range(len(plan.convs))]
         )
+
+    @classmethod
+    def from_pretrained(
+        cls, network: str = "alex", folder: str | Path | None = None, *, dtype: DTypeLike = jnp.float32
+    ) -> "LPIPS":
+        """LPIPS with its published weights.
+
+        Args:
+            network: "alex" or "vgg16".
+            folder: a checkpoint folder of kind "lpips" with this network. None: the one in the cache, which is made
+                first if it is missing or damaged (this fetches 64 MB once).
+            dtype: number format of the network: float32 or bfloat16.
+
+        Raises:
+            InputError: if the network is unknown, or the dtype is neither.
+            DownloadError: if the source cannot be fetched.
+            CheckpointError: if `folder` is given and is missing, damaged, or holds something else.
+            OutputError: if the cache cannot be written.
+        """
+        if network not in NETWORKS:
+            raise InputError(f"network: expected one of {', '.join(NETWORKS)}, got {network!r}")
+        weights = LPIPS_WEIGHTS[network]
+
+        def build(config: dict[str, Any], arrays: dict[str, Any]) -> LPIPS:
+            if config.get("network") != network:
+                found, where = config.get("network"), folder or weights.cache_name
+                raise CheckpointError(f"{where}: expected the network {network!r}, found {found!r}")
+            return cls(config, arrays, dtype=dtype)
+
+        return weights.load(build, folder)
 
     def __call__(
         self,

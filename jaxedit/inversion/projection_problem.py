@@ -18,7 +18,6 @@ from jaxedit.images import from_pixels
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.loss_images import face_part
 from jaxedit.inversion.lpips import LPIPS
-from jaxedit.inversion.lpips_pretrained import load_lpips
 from jaxedit.latents.pca import PCA, fit_pca
 from jaxedit.nn.resize import shrink
 from jaxedit.parallel import replicate, shard_batch
@@ -175,7 +174,7 @@ def prepare_problem(
     pca = fit_pca(w) if prior.pca is None else prior.pca
     if pca.w_dim != generator.w_dim:
         raise InputError(f"pca: expected one of width {generator.w_dim}, got {pca.w_dim}")
-    lpips = load_lpips(config.lpips, dtype=config.dtype)
+    lpips = LPIPS.from_pretrained(config.lpips, dtype=config.dtype)
     identity = FaceIdentity() if config.identity_weight > 0 else None
     weights = _term_weights(config)
     # Every image has the same key, so that its place in a batch does not matter; as numbers, which a mesh can divide.

@@ -13,7 +13,6 @@ from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
 from jaxedit.images import from_pixels
 from jaxedit.inversion.lpips import LPIPS
-from jaxedit.inversion.lpips_pretrained import load_lpips
 from jaxedit.nn.resize import shrink
 
 SIZE = 256
@@ -92,7 +91,7 @@ def metrics_text(metrics: dict[str, float]) -> str:
 
 @functools.cache
 def _models() -> tuple[LPIPS, FaceIdentity]:
-    return load_lpips("alex"), FaceIdentity()
+    return LPIPS.from_pretrained("alex"), FaceIdentity()
 
 
 @functools.partial(jax.jit, static_argnames=("side",))

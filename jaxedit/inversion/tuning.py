@@ -24,7 +24,6 @@ from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.config import TuningConfig
 from jaxedit.inversion.loss_images import clip_softly, face_part
 from jaxedit.inversion.lpips import LPIPS
-from jaxedit.inversion.lpips_pretrained import load_lpips
 from jaxedit.inversion.projection_problem import checked_images
 from jaxedit.nn.chunked_loop import ChunkedLoop, run_chunks
 from jaxedit.nn.resize import shrink
@@ -209,7 +208,7 @@ def tune(
         graph=graph,
         weights=weights,
         rest=rest,
-        lpips=load_lpips("alex"),
+        lpips=LPIPS.from_pretrained("alex"),
         identity=identity,
         w_plus=jnp.asarray(w_plus, jnp.float32)[None],
         small=shrink(target, size),

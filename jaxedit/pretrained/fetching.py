@@ -4,12 +4,11 @@ from pathlib import Path
 
 from jaxedit.attributes.faces.networks import FaceNetworks
 from jaxedit.errors import InputError
-from jaxedit.inversion.lpips import NETWORKS
-from jaxedit.inversion.lpips_pretrained import load_lpips
+from jaxedit.inversion.lpips import LPIPS, NETWORKS
 from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_generator
 from jaxedit.storage.download import cache_dir
 
-FACE_NETWORKS, LPIPS = "face-api", "lpips"
+_FACE_NETWORKS, _LPIPS = "face-api", "lpips"
 
 
 def fetch_weights(name: str) -> Path:
@@ -26,14 +25,14 @@ def fetch_weights(name: str) -> Path:
         DownloadError: if a source cannot be fetched.
         OutputError: if the cache cannot be written.
     """
-    if name == FACE_NETWORKS:
+    if name == _FACE_NETWORKS:
         FaceNetworks.from_pretrained()
-    elif name == LPIPS:
+    elif name == _LPIPS:
         for network in NETWORKS:
-            load_lpips(network)
+            LPIPS.from_pretrained(network)
     elif name in KNOWN_GENERATORS:
         load_generator(name)
     else:
-        known = ", ".join([*KNOWN_GENERATORS, FACE_NETWORKS, LPIPS])
+        known = ", ".join([*KNOWN_GENERATORS, _FACE_NETWORKS, _LPIPS])
         raise InputError(f"name: expected one of {known}, got '{name}'")
     return cache_dir()

@@ -13,7 +13,7 @@ from jaxedit.errors import InputError
 from jaxedit.evaluation import Evaluation, LinearDirections, evaluate
 from jaxedit.evaluation.report.comparison_page import write_page
 from jaxedit.evaluation.report.published import main_numbers
-from jaxedit.inversion.lpips_pretrained import load_lpips
+from jaxedit.inversion.lpips import LPIPS
 from tests.evaluation.conftest import NAMES, W_DIM, LinearGenerator
 
 SIZE = 32
@@ -52,7 +52,7 @@ def run(classifier, out, **options):
 
 @pytest.fixture(scope="module")
 def result(classifier, tmp_path_factory):
-    return run(classifier, tmp_path_factory.mktemp("evaluation"), perceptual=load_lpips())
+    return run(classifier, tmp_path_factory.mktemp("evaluation"), perceptual=LPIPS.from_pretrained())
 
 
 def test_is_the_distance_of_edited_and_original_images(result):
@@ -62,7 +62,7 @@ def test_is_the_distance_of_edited_and_original_images(result):
         jnp.clip(images.at[..., 0].add(0.1 * amount), -1, 1)  # a tenth of w, as the generator does
         for amount in cell.amounts
     ]
-    down, up = (load_lpips()(jnp.clip(images, -1, 1), end).mean() for end in ends)
+    down, up = (LPIPS.from_pretrained()(jnp.clip(images, -1, 1), end).mean() for end in ends)
     assert cell.perceptual.low <= cell.perceptual.value <= cell.perceptual.high
     assert min(down, up) > 1e-4
     # Readings begin with originals in 8 bits, and are taken to exactly the change.
@@ -89,7 +89,7 @@ def test_folders_without_it_still_load_and_go_on_without_it(classifier, tmp_path
     assert "perceptual" not in older.summary()
     assert "perceptual" not in main_numbers(older, truncation_psi=1.0, seed=0)["rows"][0]
     with pytest.raises(InputError, match=r"another panel.*'perceptual': False.*give another folder"):
-        run(classifier, tmp_path, perceptual=load_lpips())
+        run(classifier, tmp_path, perceptual=LPIPS.from_pretrained())
     assert run(classifier, tmp_path).to_json() == older.to_json()
 
 

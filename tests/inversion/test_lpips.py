@@ -9,7 +9,7 @@ from flax import nnx
 from jaxedit import cli
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.inversion.lpips import LPIPS, NETWORKS, max_pool_2x2, max_pool_3x3
-from jaxedit.inversion.lpips_pretrained import KIND, load_lpips
+from jaxedit.inversion.lpips_pretrained import KIND
 from jaxedit.nn.parameters import module_params
 from jaxedit.storage.checkpoints import save_checkpoint
 from tests.conftest import FIXTURES
@@ -66,12 +66,12 @@ def small_params(network, *, bias=0.0):
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def lpips(request):
-    return load_lpips(request.param)
+    return LPIPS.from_pretrained(request.param)
 
 
 @pytest.fixture(scope="module")
 def alex():
-    return load_lpips("alex")
+    return LPIPS.from_pretrained("alex")
 
 
 @pytest.mark.parametrize("size", [(64, 64), SIZE, (256, 256)])
@@ -88,7 +88,7 @@ def test_bfloat16_is_near_and_gives_float32(alex):
     images = floats(samples(*SIZE))
     rough, exact = (
         distance_of(lpips, pick(features, 0, 0), pick(features, 1, 2))
-        for lpips in (load_lpips("alex", dtype=jnp.bfloat16), alex)
+        for lpips in (LPIPS.from_pretrained("alex", dtype=jnp.bfloat16), alex)
         for features in [features_of(lpips, images)]
     )
     assert rough.dtype == jnp.float32
@@ -236,22 +236,22 @@ def test_features_that_do_not_fit(alex):
 
 def test_unknown_names_and_types():
     with pytest.raises(InputError, match="expected one of alex, vgg16, got 'squeeze'"):
-        load_lpips("squeeze")
+        LPIPS.from_pretrained("squeeze")
     with pytest.raises(InputError, match="expected float32 or bfloat16, got float16"):
-        load_lpips("alex", dtype=jnp.float16)
+        LPIPS.from_pretrained("alex", dtype=jnp.float16)
 
 
 def test_folder_of_a_checkpoint(tmp_path):
     params = small_params("alex")
     whole = save_checkpoint(tmp_path / "whole", kind=KIND, config={"network": "alex"}, arrays=params)
-    loaded = load_lpips("alex", folder=whole)
+    loaded = LPIPS.from_pretrained("alex", folder=whole)
     jax.tree.map(np.testing.assert_array_equal, module_params(loaded), params)
     with pytest.raises(CheckpointError, match="expected the network 'vgg16', found 'alex'"):
-        load_lpips("vgg16", folder=whole)
+        LPIPS.from_pretrained("vgg16", folder=whole)
     del params["heads"]["3"]
     broken = save_checkpoint(tmp_path / "broken", kind=KIND, config={"network": "alex"}, arrays=params)
     with pytest.raises(CheckpointError, match="broken: damaged: '3' is missing"):
-        load_lpips("alex", folder=broken)
+        LPIPS.from_pretrained("alex", folder=broken)
 
 
 def test_fetch_command(monkeypatch, capsys):

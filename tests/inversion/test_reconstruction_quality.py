@@ -8,7 +8,7 @@ import pytest
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
 from jaxedit.images import to_uint8
-from jaxedit.inversion.lpips_pretrained import load_lpips
+from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.reconstruction_quality import compare, compare_batch, metrics_text
 from jaxedit.nn.resize import shrink
 
@@ -40,7 +40,7 @@ def test_values_are_those_of_the_formulas(faces):
     np.testing.assert_allclose(
         found["identity"], np.linalg.norm(descriptors[:2] - descriptors[2:], axis=1), rtol=1e-4
     )
-    lpips = measure(load_lpips("alex"), *(jnp.asarray(x, jnp.float32) for x in (small_a, small_b)))
+    lpips = measure(LPIPS.from_pretrained("alex"), *(jnp.asarray(x, jnp.float32) for x in (small_a, small_b)))
     np.testing.assert_allclose(found["lpips"], lpips, rtol=1e-3)
 
 
