@@ -105,7 +105,7 @@ def project(
         OutputError: if `checkpoint_dir` or the cache of the networks cannot be written.
 
     Examples:
-        A small generator with random weights finds one of its own images again:
+        A small generator with random weights finds its own images again:
 
         >>> import jax, jaxedit
         >>> from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
@@ -113,10 +113,12 @@ def project(
         >>> shape = StyleGAN2Config.of_size(
         ...     64, channel_base=512, channel_max=16, z_dim=12, w_dim=16, mapping_layers=2
         ... )
-        >>> generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0)))
-        >>> images = generator.synthesis(generator.mapping(jax.random.normal(jax.random.key(1), (2, 12))))
+        >>> generator = StyleGAN2(shape, initial_params(shape, jax.random.key(3), noise_strength=0.1))
+        >>> z = jax.random.normal(jax.random.key(1), (2, 12))
+        >>> images = generator.synthesis(generator.mapping(z, truncation_psi=0.5))
         >>> config = jaxedit.ProjectionConfig.fast(
-        ...     num_steps=20, num_w_steps=10, lpips_size=64, face_weight=0.0, identity_weight=0.0
+        ...     num_steps=20, num_w_steps=10, learning_rate=0.1, lpips_size=64, face_weight=0.0,
+        ...     identity_weight=0.0,
         ... )
         >>> result = jaxedit.project(generator, images, config, progress=False)
         >>> result.w_plus.shape, result.image.shape
