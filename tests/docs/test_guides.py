@@ -70,7 +70,7 @@ def test_devices(tmp_path):
 def test_evaluation(tmp_path):
     guide = GUIDES / "evaluation.md"
     (command,) = shell_lines(guide)
-    run_command(command, tmp_path, "--faces", "2", "--pilot", "1")
+    run_command(command, tmp_path, "--faces", "2", "--pilot", "2")
     assert (tmp_path / "first-look" / "index.html").exists()
 
 
