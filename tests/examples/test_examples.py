@@ -91,6 +91,13 @@ def test_own_axes(tmp_path, small_generator):
 
 
 @pytest.mark.slow
+def test_refine_axes(tmp_path):
+    leakage = dict(re.findall(r"^(plain|refined) (\S+)$", run("04_refine_axes.py", tmp_path), re.MULTILINE))
+    assert float(leakage["refined"]) < 0.8 * float(leakage["plain"])
+    assert (tmp_path / "refined-axes").is_dir()
+
+
+@pytest.mark.slow
 def test_devices(tmp_path):
     printed = run("05_devices.py", tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=2")
     assert "2 devices of 1 processes" in printed
