@@ -1,4 +1,4 @@
-"""A world in which everything is known: a linear generator, a linear classifier, axes that are exact."""
+"""A linear generator, a linear classifier and exact axes, so that all results are known."""
 
 import jax
 import jax.numpy as jnp

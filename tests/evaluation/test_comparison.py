@@ -183,7 +183,7 @@ def test_values_in_the_attributes_own_unit(run):
         assert calibration.mean_absolute_error.value == pytest.approx(slip, abs=1e-3)
 
 
-def test_what_cannot_be_reached_is_said(run):
+def test_targets_out_of_reach_are_reported(run):
     @dataclasses.dataclass(frozen=True)
     class Weak(LinearDirections):
         def edit(self, w, attribute, amounts):
@@ -202,7 +202,7 @@ def test_what_cannot_be_reached_is_said(run):
     assert "not reached" in result.summary()
 
 
-def test_a_method_is_asked_for_what_it_knows(run):
+def test_methods_are_asked_for_targets_that_they_have(run):
     some = LinearDirections("some", ("blue", "hue"), DIRECTIONS[[2, 0]])
     result = run(LINEAR, some)
     assert [attribute for method, attribute in result.cells if method == "some"] == ["blue"]
@@ -228,7 +228,7 @@ def test_a_finished_run_renders_nothing_again(run, batches):
     assert len(batches) == before
 
 
-def test_a_killed_run_goes_on_with_the_same_result(run, batches, monkeypatch, tmp_path):
+def test_an_interrupted_run_resumes_to_the_same_result(run, batches, monkeypatch, tmp_path):
     whole = run()
     total, read_images = len(batches), measurement._read_images
 
@@ -262,7 +262,7 @@ def test_a_method_that_has_changed_is_measured_again_and_others_stay(run, batche
         assert second.cells[cell].leakage == first.cells[cell].leakage
 
 
-def test_another_change_measures_only_what_it_must(run, batches):
+def test_another_change_measures_only_what_depends_on_it(run, batches):
     run()
     before = len(batches)
     result = run(change=0.5)

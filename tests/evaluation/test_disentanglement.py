@@ -74,7 +74,7 @@ def test_rotated_codes_score_low_but_are_as_informative():
     assert separated_attribute_predictability(equal, FACTORS[:, :2]) < 0.06
 
 
-def test_codes_of_nothing_score_zero():
+def test_codes_of_noise_score_zero():
     noise = normal(4000, 6, seed=1)
     result = dci(*halves(noise, FACTORS), penalty=0.1)
     assert (result.disentanglement, result.completeness) == (0, 0)

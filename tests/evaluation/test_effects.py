@@ -43,7 +43,7 @@ def test_a_plain_function_measures_too(toy, toy_axes, classifier, toy_w):
     np.testing.assert_allclose(plain.effects, module.effects, atol=1e-5)
 
 
-def test_identity_distance_is_that_of_the_move(toy, toy_axes, classifier, toy_w):
+def test_identity_distance_is_that_of_the_edit(toy, toy_axes, classifier, toy_w):
     measured = effect_matrix(
         toy, toy_axes, classifier, 0.3 * toy_w, identity=lambda images: images.mean((1, 2)), progress=False
     )

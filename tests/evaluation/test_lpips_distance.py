@@ -10,7 +10,7 @@ import pytest
 from jaxedit import cli
 from jaxedit.attributes.faces import face_attributes
 from jaxedit.errors import InputError
-from jaxedit.evaluation import Evaluation, LinearDirections, evaluate
+from jaxedit.evaluation import Evaluation, EvaluationConfig, Evaluators, LinearDirections, evaluate
 from jaxedit.evaluation.report.comparison_page import write_page
 from jaxedit.evaluation.report.published import main_numbers
 from jaxedit.inversion.lpips import LPIPS
@@ -32,22 +32,13 @@ DIRECTIONS = LinearDirections("linear", NAMES, np.eye(3, W_DIM, dtype=np.float32
 FACES = np.random.RandomState(3).standard_normal((6, W_DIM)).astype(np.float32)
 
 
-def run(classifier, out, **options):
-    return evaluate(
-        Larger(),
-        [DIRECTIONS],
-        FACES,
-        classifier,
-        out=out,
-        attribute_names=["red"],
-        identity=lambda images: images.mean((1, 2)),
-        pilot=2,
-        sheet_faces=0,
-        num_resamples=20,
-        batch_size=6,
-        progress=False,
-        **options,
-    )
+CONFIG = EvaluationConfig(targets=["red"], pilot=2, sheet_faces=0, num_resamples=20, batch_size=6)
+
+
+def run(classifier, out, perceptual=None):
+    identity = {"identity": lambda images: images.mean((1, 2))}
+    evaluators = Evaluators(classifier, identity=identity, perceptual=perceptual)
+    return evaluate(Larger(), [DIRECTIONS], FACES, evaluators, CONFIG, out=out, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +56,11 @@ def test_is_the_distance_of_edited_and_original_images(result):
     down, up = (LPIPS.from_pretrained()(jnp.clip(images, -1, 1), end).mean() for end in ends)
     assert cell.perceptual.low <= cell.perceptual.value <= cell.perceptual.high
     assert min(down, up) > 1e-4
-    # Readings begin with originals in 8 bits, and are taken to exactly the change.
+    # Readings start from images of 8 bits, and are scaled to exactly the change.
     np.testing.assert_allclose(cell.perceptual.value, (down + up) / 2, rtol=0.2)
 
 
-def test_stands_in_every_report(result):
+def test_is_in_every_report(result):
     value = result.cells["linear", "red"].perceptual.value
     content = json.loads((result.folder / "evaluation.json").read_text())
     assert content["results"][0]["perceptual"]["value"] == pytest.approx(value, abs=1e-5)
@@ -82,13 +73,13 @@ def test_stands_in_every_report(result):
     assert write_page(result).read_text().count(">perceptual distance<") == 2  # the means, the target
 
 
-def test_folders_without_it_still_load_and_go_on_without_it(classifier, tmp_path):
+def test_folders_without_lpips_are_loaded_and_resumed_without_it(classifier, tmp_path):
     run(classifier, tmp_path)
     older = Evaluation.load(tmp_path)
     assert older.cells["linear", "red"].perceptual is None
     assert "perceptual" not in older.summary()
     assert "perceptual" not in main_numbers(older, truncation_psi=1.0, seed=0)["rows"][0]
-    with pytest.raises(InputError, match=r"another panel.*'perceptual': False.*give another folder"):
+    with pytest.raises(InputError, match=r"another evaluators.*'perceptual': False.*give another folder"):
         run(classifier, tmp_path, perceptual=LPIPS.from_pretrained())
     assert run(classifier, tmp_path).to_json() == older.to_json()
 

@@ -31,7 +31,7 @@ def test_leakage_by_hand():
     )
 
 
-def test_a_side_that_has_not_moved_is_left_out():
+def test_a_direction_without_change_is_left_out():
     changes = np.zeros((2, 4, 3))
     changes[1] = [1.0, 0.2, 0.0]
     leakage = both_sides(_changes(changes).leakage(["one", "two"]))
@@ -51,7 +51,7 @@ def test_intervals_cover_what_they_estimate():
     assert 0.89 <= np.mean(covered) <= 0.99
 
 
-def test_the_floor_is_what_chance_gives():
+def test_the_floor_is_the_leakage_by_chance():
     rng = np.random.default_rng(1)
     found, floors = [], []
     for _ in range(100):

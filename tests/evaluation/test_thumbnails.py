@@ -35,7 +35,7 @@ def test_downscaling_takes_the_mean_and_does_not_alias():
     np.testing.assert_allclose(downscale(stripes, 24)[:, 3:-3, 3:-3], 0, atol=0.1)
 
 
-def test_what_overshoots_is_clipped_before_the_mean():
+def test_values_out_of_range_are_clipped_before_the_mean():
     pixels = jnp.asarray([[3.0, -1.0], [3.0, -1.0]])[None, :, :, None] * jnp.ones(3)
     np.testing.assert_allclose(downscale(pixels, 1), 0)
 

@@ -68,7 +68,7 @@ def test_values_are_finite_and_vary(values):
             assert column.std() > 0.01, name
 
 
-def test_values_mean_what_the_original_networks_say(values, reference):
+def test_values_agree_with_the_original_networks(values, reference):
     age = np.array([entry["age"] for entry in reference])
     # The mean of an image and its mirror image: near, not equal.
     np.testing.assert_allclose(values["age"], age, atol=8)
@@ -116,13 +116,13 @@ def test_compiled_equals_eager(attributes, portraits, values):
     np.testing.assert_allclose(compiled, eager, rtol=1e-3, atol=2e-2)
 
 
-def test_batch_does_not_matter(attributes, measure, portraits, values):
+def test_values_do_not_depend_on_the_batch(attributes, measure, portraits, values):
     alone = measure(portraits[3:4])
     for name in attributes.names:
         assert alone[name][0] == pytest.approx(values[name][3], rel=1e-3, abs=2e-2), name
 
 
-def test_mirror_image_turns_what_has_a_side_and_keeps_the_rest(measure, portraits, values):
+def test_mirroring_negates_values_with_a_side_and_keeps_the_others(measure, portraits, values):
     mirrored = measure(portraits[:, :, ::-1])
     for name, column in values.items():
         expected = -column if name in ("yaw", "roll", "light_from_right") else column

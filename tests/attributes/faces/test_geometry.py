@@ -68,7 +68,7 @@ def test_roll_is_the_turn_and_changes_nothing_else(landmarks, degrees):
     assert float(jnp.abs(upright(turned(landmarks, degrees))[0] - upright(landmarks)[0]).max()) < 1e-5
 
 
-def test_size_and_place_do_not_matter(landmarks):
+def test_values_do_not_depend_on_size_and_position(landmarks):
     one, other = measure_geometry(landmarks), measure_geometry(landmarks * 200 + 31)
     for name in one:
         assert float(other[name][0]) == pytest.approx(float(one[name][0]), abs=1e-2), name
@@ -87,7 +87,7 @@ def test_lab_of_known_colors():
     np.testing.assert_allclose(to_lab(colors), expected, atol=0.05)
 
 
-def test_spots_average_what_lies_under_them():
+def test_spots_average_their_pixels():
     columns = jnp.broadcast_to(jnp.arange(64.0)[None, None, :, None], (1, 64, 64, 1))
     centers = jnp.asarray([[[0.25, 0.5], [0.75, 0.1]]])
     means = spot_means(columns, centers, jnp.full((1, 1), 0.03))

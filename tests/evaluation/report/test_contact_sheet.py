@@ -35,7 +35,7 @@ def test_the_middle_column_is_the_original(steps, toy, toy_w):
     assert abs(int(middle[0, 0, 0, 0]) - round(float(0.01 * toy_w[0, 0]) * 127.5 + 127.5)) <= 1
 
 
-def test_captions_stand_where_the_unit_says_something(steps):
+def test_captions_are_drawn_where_there_is_a_unit(steps):
     years, degrees, logits = steps.captions
     assert all(" year" in text for text in years)
     assert all(text.endswith("°") for text in degrees)

@@ -78,7 +78,7 @@ def test_texts_are_escaped(page):
     assert not [tag for tag, _ in page.seen if tag in ("script", "b")]
 
 
-def test_nothing_comes_from_elsewhere(page):
+def test_the_page_loads_no_other_files(page):
     for _, attributes in page.seen:
         for name in ("src", "href"):
             assert not attributes.get(name, "").startswith(("http", "//", "/"))

@@ -35,7 +35,7 @@ def evaluation(toy, classifier, tmp_path_factory):
     )
 
 
-def test_numbers_of_an_evaluation_come_back(evaluation, tmp_path):
+def test_saved_numbers_are_read_unchanged(evaluation, tmp_path):
     numbers = main_numbers(evaluation, truncation_psi=1.0, seed=99)
     assert load_numbers(save_numbers(numbers, tmp_path / "numbers.json")) == numbers
     assert [(row["method"], row["attribute"]) for row in numbers["rows"]] == list(evaluation.cells)
