@@ -179,9 +179,10 @@ class RunFolder:
     def _check(self, found: dict[str, Any], may_differ: tuple[str, ...]) -> None:
         for name in (*self.request, *found):
             if name not in may_differ and found.get(name) != self.request.get(name):
+                wanted, held = _differing(self.request.get(name), found.get(name))
                 raise InputError(
-                    f"{self.path}: holds a run of {self.kind} with another {name}: expected "
-                    f"{_shortened(self.request.get(name))}, found {_shortened(found.get(name))}; give another folder"
+                    f"{self.path}: holds a run of {self.kind} with another {name}: expected {_shortened(wanted)}, "
+                    f"found {_shortened(held)}; give another folder"
                 )
 
     def _write_request(self) -> None:
@@ -200,6 +201,14 @@ def is_near(found: np.ndarray, wanted: np.ndarray) -> bool:
         return False
     spread = max(float(np.std(wanted)), 1e-3) if wanted.size else 1.0
     return bool(np.allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * spread))
+
+
+def _differing(wanted: Any, held: Any) -> tuple[Any, Any]:
+    """Two values of a request; of two dictionaries, only the entries that differ."""
+    if not (isinstance(wanted, dict) and isinstance(held, dict)):
+        return wanted, held
+    names = [name for name in {**wanted, **held} if wanted.get(name) != held.get(name)]
+    return {n: wanted[n] for n in names if n in wanted}, {n: held[n] for n in names if n in held}
 
 
 def _as_json(request: Mapping[str, Any]) -> dict[str, Any]:

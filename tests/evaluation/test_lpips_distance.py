@@ -79,7 +79,8 @@ def test_folders_without_lpips_are_loaded_and_resumed_without_it(classifier, tmp
     assert older.cells["linear", "red"].perceptual is None
     assert "perceptual" not in older.summary()
     assert "perceptual" not in main_numbers(older, truncation_psi=1.0, seed=0)["rows"][0]
-    with pytest.raises(InputError, match=r"another evaluators.*'perceptual': False.*give another folder"):
+    message = r'another evaluators: expected {"perceptual": true}, found {"perceptual": false}; give another'
+    with pytest.raises(InputError, match=message):
         run(classifier, tmp_path, perceptual=LPIPS.from_pretrained())
     assert run(classifier, tmp_path).to_json() == older.to_json()
 

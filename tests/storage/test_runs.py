@@ -56,6 +56,17 @@ def test_another_request_is_refused(tmp_path):
         RunFolder.open(tmp_path, kind="toys", request=REQUEST)
 
 
+def test_only_the_entries_that_differ_are_named(tmp_path):
+    nested = {"networks": {"names": ["a"] * 50, "large": False}}
+    RunFolder.open(tmp_path, kind="toys", request=nested)
+    changed = {"networks": nested["networks"] | {"large": True, "new": 1}}
+    message = (
+        'another networks: expected {"large": true, "new": 1}, found {"large": false}; give another folder'
+    )
+    with pytest.raises(InputError, match=message):
+        RunFolder.open(tmp_path, kind="toys", request=changed)
+
+
 def test_settings_that_may_differ_are_replaced(tmp_path):
     RunFolder.open(tmp_path, kind="toys", request=REQUEST)
     RunFolder.open(tmp_path, kind="toys", request=REQUEST | {"count": 9}, may_differ=("count",))
