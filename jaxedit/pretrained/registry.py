@@ -48,7 +48,7 @@ class KnownGenerator(NamedTuple):
     labels: str
     """The package's file of labels for it."""
     steps: str
-    """The package's file of the layer steps of its axes."""
+    """The package's file of the layer curves of its axes."""
     evaluation: str
     """The package's file of what its axes, and others, do in images."""
     license_note: str
@@ -144,7 +144,7 @@ def load_axes(name: str | Path, *, progress: bool = True) -> AttributeAxes:
     Args:
         name: a known generator, or a folder that `AttributeAxes.save` wrote. The axes of a known generator are learnt
             on first use, from the labels that come along and with the default settings (about half a minute on two
-            CPU cores), given the layer steps that come along, and then kept in the cache.
+            CPU cores), given the layer curves that come along, and then kept in the cache.
         progress: whether to show a bar where axes are learnt.
 
     Raises:
@@ -171,7 +171,7 @@ def load_axes(name: str | Path, *, progress: bool = True) -> AttributeAxes:
 
 
 def with_layer_curves(axes: AttributeAxes, name: str) -> AttributeAxes:
-    """Axes of a known generator with the layer steps that come along, so that they edit in W+.
+    """Axes of a known generator with the layer curves that come along, so that they edit in W+.
 
     Raises:
         InputError: if the axes are not of this generator, or have attributes for which no steps come along.

