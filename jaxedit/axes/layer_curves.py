@@ -171,14 +171,11 @@ def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: P
             f"{path}: expected curves of {', '.join(attribute_names)}, found none of {missing[0]}"
         )
     rows = [known.index(name) for name in attribute_names]
-    to_whitened = np.asarray(pca.components[: pca.num_components]).T
-    tangents, curvatures = (
-        jnp.asarray(curves[name][rows] @ to_whitened / np.asarray(pca.whitened_scale))
-        for name in ("tangents", "curvatures")
-    )
-    return LayerCurves(
-        tangents, curvatures, jnp.asarray(ends[rows]), jnp.asarray(slopes[rows]), jnp.asarray(group_of_layer)
-    )
+    # On the host, and to the device together: JAX compiles a program for each step and each new shape.
+    components = np.asarray(pca.components)[: pca.num_components]
+    scale = np.asarray(jax.jit(lambda pca: pca.whitened_scale)(pca))
+    tangents, curvatures = (curves[name][rows] @ components.T / scale for name in ("tangents", "curvatures"))
+    return jax.device_put(LayerCurves(tangents, curvatures, ends[rows], slopes[rows], group_of_layer))
 
 
 def save_layer_curves(

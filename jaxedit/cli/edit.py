@@ -1,13 +1,19 @@
 """The command that edits one face: edit."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption, NumStepsOption, PresetOption
+from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption, NumStepsOption, Preset, PresetOption
 from jaxedit.cli.parsing import parse_edits
 from jaxedit.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxedit.generators.protocol import Generator
+    from jaxedit.latents.latent_files import SavedLatent
 
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -82,15 +88,6 @@ def edit(
       jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
       jaxedit edit --latent latent.npy glasses=+2
     """
-    import jax.numpy as jnp
-
-    from jaxedit.axes.editing import Edit
-    from jaxedit.images import save_image
-    from jaxedit.inversion.projection_folder import load_delta, rendered, side_by_side
-    from jaxedit.latents.latent_files import load_latent_file
-    from jaxedit.latents.seed_stream import sample_z
-    from jaxedit.pretrained.registry import load_axes, load_generator
-
     amounts = parse_edits(edits)
     sources = {"--seed": seed, "--latent": latent, "--photo": photo}
     given = [name for name, value in sources.items() if value is not None]
@@ -98,38 +95,70 @@ def edit(
         raise InputError(f"expected one of --seed, --latent and --photo, got {' and '.join(given) or 'none'}")
     if out.suffix.lower() not in _IMAGE_ENDINGS:
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
+
+    # Imports are much of the time of an edit, so those of photographs stand where they are needed.
+    from jaxedit.axes.edit_readings import edit_with_readings
+    from jaxedit.axes.editing import Edit
+    from jaxedit.generators.render import render
+    from jaxedit.images import save_image
+    from jaxedit.latents.latent_files import load_latent_file
+    from jaxedit.latents.seed_stream import w_of_seed
+    from jaxedit.pretrained.registry import load_axes, load_generator
+
     saved = None if latent is None else load_latent_file(latent)
     if saved is not None and saved.generator is not None and generator == DEFAULT_GENERATOR:
         generator = saved.generator  # that the latent names
     model: Any = load_generator(generator)
     chosen = load_axes(generator if axes is None else axes)
-    Edit.of(amounts, chosen.attribute_names)  # a name that is unknown is found before a projection
+    Edit.of(amounts, chosen.attribute_names)  # an unknown name is found before a projection
     crop = noise = pivot = None
     if seed is not None:
-        w = model.mapping(jnp.asarray(sample_z(seed, 1, model.z_dim)), truncation_psi=truncation_psi)
+        w = w_of_seed(model, seed, truncation_psi=truncation_psi)
     else:
         if photo is not None:
-            from jaxedit.inversion.cached_projection import project_cached
-            from jaxedit.inversion.presets import preset as preset_of
-
-            config = preset_of(preset, num_steps=num_steps)
-            folder = project_cached(photo, model, generator_name=generator, config=config)
-            saved, crop = load_latent_file(folder.path), folder.crop()
+            saved, crop = _projected(photo, model, generator, preset, num_steps)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)
         pivot = w if w.ndim == 3 else None
-        delta = None if no_delta else load_delta(saved)
-        if delta is not None:
-            model, noise = delta.apply(model), None  # it was tuned with the generator's own noise images
-    edited = chosen.edit(w, amounts, absolute=absolute, units="raw" if raw else "std", pivot=pivot)
-    # One image after the other: the program for one serves both. The edit by nothing brings the original to W+.
-    images = [rendered(model, one, noise) for one in ([chosen.edit(w, {})] if compare else []) + [edited]]
-    if compare and crop is not None:
-        images.insert(0, crop)
-    save_image(side_by_side(*images), out)
-    # An edit of W leads to W+ by the axes' own curves, and is read as such.
-    before, after = chosen.read(w, pivot=pivot)[0], chosen.read(edited, pivot=pivot)[0]
+        if not no_delta and saved.delta is not None:
+            model, noise = _tuned(model, saved), None  # it was tuned with the generator's own noise images
+    units: Literal["raw", "std"] = "raw" if raw else "std"
+    result = edit_with_readings(chosen, w, amounts, absolute=absolute, units=units, pivot=pivot)
+    # One image after the other: the same compiled program renders both. The empty edit brings the original to W+.
+    latents = [chosen.edit(w, {}), result.w] if compare else [result.w]
+    images = [render(model, one, noise) for one in latents]
+    save_image(_in_a_row([crop, *images] if compare and crop is not None else images), out)
+    before, after = result.before.tolist()[0], result.after.tolist()[0]
     for name in amounts:
         i = chosen.attribute_names.index(name)
         print(f"{name}: {before[i]:.3g} → {after[i]:.3g} {chosen.attribute_units[i]}".replace("-", "−"))
     print(out)
+
+
+def _projected(
+    photo: Path, model: "Generator", generator: str, preset: Preset | None, num_steps: int | None
+) -> "tuple[SavedLatent, np.ndarray]":
+    """The latent and the crop of a photograph's largest face."""
+    from jaxedit.inversion.cached_projection import project_cached
+    from jaxedit.inversion.presets import preset as preset_of
+    from jaxedit.latents.latent_files import load_latent_file
+
+    config = preset_of(preset, num_steps=num_steps)
+    folder = project_cached(photo, model, generator_name=generator, config=config)
+    return load_latent_file(folder.path), folder.crop()
+
+
+def _tuned(model: Any, saved: "SavedLatent") -> Any:
+    """The generator with the tuning that lies beside a latent."""
+    from jaxedit.inversion.projection_folder import load_delta
+
+    delta = load_delta(saved)
+    return model if delta is None else delta.apply(model)
+
+
+def _in_a_row(images: "list[np.ndarray]") -> "np.ndarray":
+    if len(images) == 1:
+        return images[0]
+    from jaxedit.inversion.projection_folder import side_by_side
+
+    return side_by_side(*images)

@@ -95,7 +95,8 @@ def evaluate(
     from jaxedit.inversion.lpips import LPIPS, MIN_SIZE
     from jaxedit.labels.labels_file import load_labels
     from jaxedit.latents.seed_stream import sample_z
-    from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes, load_generator, load_labelled_latents
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+    from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
 
     if faces < 2:
         raise InputError(f"faces: expected 2 or more, got {faces}")

@@ -70,7 +70,9 @@ def refine(
         typer.Option(help="File for the curves alone (.npz), as they ship for a known generator."),
     ] = None,
 ) -> None:
-    """Refine axes through images: a curve for each group of layers, so that edits change less of everything else.
+    """Refine axes through rendered images.
+
+    Each axis gets a curve for each group of layers, so that edits change less of everything else.
 
     Interrupted runs resume: start the command again with the same options. Until the axes are done, the folder
     OUT.refinement keeps the state.

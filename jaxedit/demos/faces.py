@@ -1,4 +1,8 @@
-"""The whole way in one run: weights, labelled latents, axes, edited faces, and a page that shows them."""
+"""The demo with generated faces: weights, labeled latents, axes, edited faces, and a page that shows them.
+
+The demo learns its axes from the shipped labels, so that it shows every step. `jaxedit.load_axes` and the commands use
+the shipped axes instead, which were learnt with the same settings.
+"""
 
 import dataclasses
 import json
@@ -44,10 +48,8 @@ from jaxedit.evaluation.report.published import load_numbers
 from jaxedit.images import save_image
 from jaxedit.latents.pca import fit_pca
 from jaxedit.latents.seed_stream import sample_z
+from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, evaluation_path
 from jaxedit.pretrained.registry import (
-    KNOWN_GENERATORS,
-    cache_axes,
-    evaluation_path,
     load_generator,
     load_labelled_latents,
     with_layer_curves,
@@ -59,20 +61,20 @@ FIRST_FACE = 7
 """Seed of the first face, the one of the examples; the others follow it."""
 
 TRUNCATION_PSI = 0.7
-"""Keeps the faces among the usual ones. `jaxedit edit --seed` has the same default and so shows the same faces."""
+"""Truncation of the faces. `jaxedit edit --seed` has the same default, and so shows the same faces."""
 
 _OVERVIEW = tuple((name, amount) for name in ("age", "smile", "gender", "yaw") for amount in (-2.0, 2.0))
 
 
 class Stopwatch:
-    """Wall time of the stages, which it also announces."""
+    """Wall time of each stage. It prints the name of a stage when the stage starts."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time what is done inside."""
+        """Time the body of the `with` statement."""
         print(f"{name} …", file=sys.stderr, flush=True)
         start = time.perf_counter()
         yield
@@ -88,17 +90,16 @@ def run_demo(
     config: AxesConfig | None = None,
     attribute_names: Sequence[str] | None = None,
 ) -> Path:
-    """Run the demo.
+    """Learn axes from the shipped labels, edit faces along them, and write a page.
 
-    Into `out` go `index.html`, `metrics.json`, the axes in `checkpoint/`, a contact sheet for each face in `sheets/`
-    and the plots in `plots/`; files of an earlier run are replaced. With the default settings the axes also go into
-    the cache, where `jaxedit.load_axes(generator_name)` finds them.
+    The folder `out` gets `index.html`, `metrics.json`, the axes in `checkpoint/` (which `jaxedit.load_axes` reads), a
+    contact sheet for each face in `sheets/`, and the plots in `plots/`. Files of an earlier run are replaced.
 
     Args:
         out: the folder.
-        generator_name: a known generator with labels.
-        seed: of the training.
-        faces: how many contact sheets.
+        generator_name: a known generator.
+        seed: seed of the training, 0 … 2³² − 1.
+        faces: number of faces, each with a contact sheet, 1 … 1000.
         config: settings of the training; by default `AxesConfig` with this seed.
         attribute_names: rows of the contact sheets, by default all attributes.
 
@@ -131,8 +132,6 @@ def run_demo(
             axes = with_layer_curves(axes, generator_name)
     with watch.stage("save the axes"):
         axes.save(out / "checkpoint")
-        if config == AxesConfig():
-            cache_axes(generator_name, axes)
     with watch.stage("edit and render the faces"):
         edited, images = _write_sheets(out, generator, axes, faces, attribute_names)
     effects = None
@@ -150,7 +149,7 @@ def run_demo(
 
 
 def _make_folder(out: Path) -> None:
-    """Make the folder and see that it can be written, before minutes of work and not after."""
+    """Make the folder, and check that it can be written before minutes of work."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -162,7 +161,7 @@ def _make_folder(out: Path) -> None:
 def _write_sheets(
     out: Path, generator: Any, axes: AttributeAxes, faces: int, attribute_names: Sequence[str] | None
 ) -> tuple[list[EditSteps], tuple[PageImage, ...]]:
-    """An overview of the faces, and the contact sheet of each; with what was rendered for them."""
+    """The edited images, and the overview and contact sheets that show them."""
     seeds = range(FIRST_FACE, FIRST_FACE + faces)
     z = np.concatenate([sample_z(seed, 1, generator.z_dim) for seed in seeds])
     w = generator.mapping(jnp.asarray(z), truncation_psi=TRUNCATION_PSI)
@@ -188,7 +187,7 @@ def _write_sheets(
 
 
 def _cached_classifier() -> FaceAttributes | None:
-    """The face networks, if they have been fetched before: the demo does without them."""
+    """The face networks, if the cache holds them. The demo can do without them."""
     if not any((cache_dir() / "weights").glob("face-api-*")):
         return None
     try:
@@ -198,13 +197,13 @@ def _cached_classifier() -> FaceAttributes | None:
 
 
 def _overview_columns(steps: EditSteps) -> list[tuple[str, float]]:
-    """The edits of the overview: the best known attributes, or the first ones of another kind of image."""
+    """The edits of the overview: well-known attributes of faces, or the first attributes of other images."""
     known = [(name, amount) for name, amount in _OVERVIEW if name in steps.attribute_names]
     return known or [(name, amount) for name in steps.attribute_names[:4] for amount in (STEPS[0], STEPS[-1])]
 
 
 def _overview_row(steps: EditSteps) -> np.ndarray:
-    """The original and the edits of the overview, from the contact sheet's images."""
+    """The original and the edits of the overview, from the images of the contact sheet."""
     cells = [steps.images[0, steps.amounts.index(0.0)]]
     for name, amount in _overview_columns(steps):
         cells.append(steps.images[steps.attribute_names.index(name), steps.amounts.index(amount)])

@@ -63,14 +63,14 @@ def write_page(
             wide=True,
         ),
         Section(
-            "Against other ways to edit",
+            "Compared with other methods",
             (
-                "These axes were measured beforehand, beside other methods fitted to the same labels and directions "
-                f"that others publish, on {evaluation['faces']} held-out faces: each method moved every face until the "
-                "attribute had changed by as much in the image. Leakage is how much the others of "
-                f"{', '.join(map(attribute_text, evaluation['leakage_attributes']))} then changed, relative to that; "
-                "identity is the distance of the face's descriptors before and after, of which 0.6 is about another "
-                "person's. A dash: the method did not bring the attribute so far.",
+                "The shipped axes were measured beforehand, together with other methods fitted to the same labels and "
+                f"with published directions, on {evaluation['faces']} held-out faces. Each method moved every face "
+                "until the attribute had changed by the same amount in the image. Leakage is the change of the other "
+                f"attributes among {', '.join(map(attribute_text, evaluation['leakage_attributes']))}, relative to "
+                "that amount. Identity is the distance between the face's descriptors before and after; about 0.6 "
+                "means another person. A dash: the method did not reach that amount.",
             ),
             (),
             (leakage_table(evaluation),),
@@ -82,7 +82,8 @@ def write_page(
         Section(
             "Contact sheets",
             (
-                "Below the images: where the face lies on the axis, in years or degrees where that says something.",
+                "Below each image: the face's position on the axis, in years or degrees where the attribute has such a "
+                "unit.",
             ),
             images[1:],
         ),
@@ -90,8 +91,8 @@ def write_page(
     return write_report(
         path,
         title="Editing faces along labelled axes",
-        lead="jaxedit learnt axes of a StyleGAN's latent space, each bound to one attribute and decorrelated from the "
-        "others. This page shows what moving along them does.",
+        lead="jaxedit learnt axes of a StyleGAN's latent space for this page. Each axis is bound to one attribute and "
+        "decorrelated from the others. The images show edits along them.",
         headlines=headlines,
         sections=sections,
         footer=(

@@ -1,4 +1,4 @@
-"""A photograph, projected and edited, as one image: scikit-image's astronaut."""
+"""The demo with a photograph, scikit-image's astronaut: projected, edited, and shown in one image."""
 
 import importlib
 import json
@@ -10,11 +10,12 @@ from PIL import Image
 
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text, draw_grid
+from jaxedit.generators.render import render
 from jaxedit.images import save_image
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
-from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder, rendered
+from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder
 from jaxedit.inversion.reconstruction_quality import metrics_text
 from jaxedit.latents.latent_files import load_latent_file
 from jaxedit.pretrained.registry import load_axes, load_generator
@@ -27,7 +28,7 @@ EDITS = (
     ("gender", -2.0),
     ("hair_lightness", 1.0),
 )
-"""Attribute and amount in standard deviations, of the images after crop and reconstruction."""
+"""Attribute and amount in standard deviations of each edit. The edits follow the crop and the reconstruction."""
 
 _COLUMNS = 4
 _SIDE = 384
@@ -40,15 +41,15 @@ def run_demo_photo(
     generator_name: str = "mobile-stylegan-ffhq",
     progress: bool = True,
 ) -> Path:
-    """Project the astronaut and write `photo.png`: crop, reconstruction, six edits, and how near it comes.
+    """Project the astronaut and write `photo.png`: crop, reconstruction, six edits, reconstruction quality.
 
-    The projection itself is in the folder `astronaut` beside it, and is not done again in a later run.
+    The folder `astronaut` beside it holds the projection, which a later run uses again.
 
     Args:
         out: the folder.
         config: settings of the projection, by default `ProjectionConfig.fast()`.
-        generator_name: a known generator with axes.
-        progress: whether to show bars.
+        generator_name: a known generator.
+        progress: whether to show progress bars.
 
     Returns:
         The path of the image.
@@ -60,7 +61,7 @@ def run_demo_photo(
     """
     out = Path(out)
     photo = save_image(_astronaut(), out / "astronaut.png")
-    generator, axes = load_generator(generator_name), load_axes(generator_name, progress=progress)
+    generator, axes = load_generator(generator_name), load_axes(generator_name)
     summary = project_photos(
         [photo],
         out,
@@ -76,7 +77,7 @@ def run_demo_photo(
     images = [PhotoFolder(path).crop(), load_photo(path / RECONSTRUCTION)]
     captions = ["photograph", "reconstruction"]
     for name, amount in EDITS:
-        images.append(rendered(generator, axes.edit(w, {name: amount}, pivot=w)))
+        images.append(render(generator, axes.edit(w, {name: amount}, pivot=w)))
         captions.append(f"{attribute_text(name)} {amount_text(amount)}")
     numbers = json.loads((path / METRICS_FILE).read_text())["metrics"]
     return save_image(_sheet(images, captions, f"One photograph: {metrics_text(numbers)}"), out / "photo.png")

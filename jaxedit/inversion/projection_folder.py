@@ -16,6 +16,7 @@ from PIL import Image
 
 from jaxedit.errors import InputError, OutputError
 from jaxedit.generators.protocol import Generator, weights_fingerprint
+from jaxedit.generators.render import render
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
@@ -214,7 +215,7 @@ class PhotoFolder:
             delta = tune(
                 settings.generator, crop, np.asarray(latent.w[0]), settings.tuning, progress=progress
             )
-            rendering = rendered(delta.apply(settings.generator), latent.of(settings.generator))
+            rendering = render(delta.apply(settings.generator), latent.of(settings.generator))
             # The delta last: edits look for it.
             save_image(side_by_side(crop, shown, rendering), self.path / COMPARISON)
             save_image(rendering, self.path / TUNED)
@@ -242,19 +243,6 @@ class PhotoFolder:
             (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{self.path / name}: could not remove: {error}") from error
-
-
-def rendered(generator: Any, w: Any, noise: Any = None) -> UInt8[np.ndarray, "height width 3"]:
-    """Render one latent of W or W+.
-
-    Args:
-        generator: makes the image.
-        w: [1, w_dim] or [1, num_ws, w_dim].
-        noise: noise images by layer; None for the generator's own.
-    """
-    return np.asarray(
-        to_uint8(generator.synthesis(w) if noise is None else generator.synthesis(w, noise=noise))
-    )[0]
 
 
 def load_delta(latent: SavedLatent) -> GeneratorDelta | None:

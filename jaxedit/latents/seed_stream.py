@@ -55,6 +55,29 @@ def sample_z(
     return z
 
 
+def w_of_seed(
+    generator: Generator, seed: int, *, truncation_psi: float = 1.0
+) -> Float[jax.Array, "1 w_dim"] | Float[jax.Array, "1 num_ws w_dim"]:
+    """The latent of W of the first image of a seed.
+
+    Args:
+        generator: a generator of this library (a pytree).
+        seed: 0 … 2³² − 1.
+        truncation_psi: 1 for none, 0 for the mean of W.
+
+    Raises:
+        InputError: if the seed is out of range.
+    """
+    return _truncated(generator, sample_z(seed, 1, generator.z_dim), truncation_psi)
+
+
+@jax.jit
+def _truncated(
+    generator: Generator, z: Float[jax.Array, "batch z_dim"], psi: Float[jax.Array, ""]
+) -> jax.Array:
+    return generator.mapping(z, truncation_psi=psi)
+
+
 def sample_w(
     generator: Generator, seed: int, num_samples: int, *, batch_size: int = 4096
 ) -> Float[np.ndarray, "num_samples w_dim"]:

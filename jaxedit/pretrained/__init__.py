@@ -1,7 +1,7 @@
 """Known generators, and the files that ship with them."""
 
+from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
 from jaxedit.pretrained.registry import (
-    KNOWN_GENERATORS,
     load_axes,
     load_generator,
     load_labelled_latents,

@@ -11,7 +11,8 @@ from jaxedit.environment import devices, versions
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.labels.labeling import LABELS_FILE
 from jaxedit.labels.labels_file import load_labels
-from jaxedit.pretrained.registry import KNOWN_GENERATORS, load_axes
+from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+from jaxedit.pretrained.registry import load_axes
 from jaxedit.storage.checkpoints import read_metadata
 from jaxedit.storage.download import cache_dir
 

@@ -21,7 +21,7 @@ def keep_compiled_programs() -> None:
         return
     os.environ[_FOLDER] = str(cache_dir() / "compiled" / _machine())
     # What compiles faster is not worth a file.
-    os.environ.setdefault(_LEAST_SECONDS, "0.3")
+    os.environ.setdefault(_LEAST_SECONDS, "0.1")
 
 
 def _machine() -> str:

@@ -17,6 +17,7 @@ COMMANDS = [
     "project",
     "label",
     "learn",
+    "refine",
     "evaluate",
     "fetch",
     "convert",
@@ -193,6 +194,28 @@ def test_edit_writes_the_image_and_says_what_changed(run, axes_folder, tmp_path)
         assert image.size == (2048, 1024)
         np.testing.assert_array_equal(np.asarray(image)[:, 1024:], single)
         assert np.abs(np.asarray(image)[:, :1024].astype(int) - single).mean() > 2
+
+
+_EDIT = """
+import sys
+from jaxedit.cli import main
+sys.argv = ["jaxedit", "edit", "--seed", "7", "age=+1", "--out", sys.argv[1]]
+try:
+    main()
+except SystemExit as exit_:
+    assert exit_.code == 0
+slow = {"orbax", "matplotlib", "jaxedit.inversion", "jaxedit.evaluation"} & sys.modules.keys()
+assert not slow, slow
+"""
+
+
+def test_an_edit_with_the_shipped_axes_imports_nothing_that_it_does_not_need(tmp_path):
+    command = [sys.executable, "-c", _EDIT, str(tmp_path / "edited.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    before, after = (float(text.split()[0]) for text in done.stdout.splitlines()[0][5:].split(" → "))
+    assert before == pytest.approx(35.3, abs=0.2)
+    assert after == pytest.approx(55.6, abs=0.2)
 
 
 def test_edit_to_a_value_of_a_given_latent(run, axes_folder, tmp_path, generator):

@@ -6,7 +6,8 @@ from jaxedit.errors import InputError
 from jaxedit.labels.labels_file import load_labels
 from jaxedit.labels.selection import predictable_attributes
 from jaxedit.latents.seed_stream import sample_z
-from jaxedit.pretrained.registry import KNOWN_GENERATORS, _data_path, load_labelled_latents
+from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
+from jaxedit.pretrained.registry import load_labelled_latents
 
 NAME = "mobile-stylegan-ffhq"
 
@@ -41,7 +42,7 @@ def test_relabeling_gives_the_shipped_labels(generator, dataset):
 
 def test_labels_of_a_file(generator, tmp_path, dataset):
     path = tmp_path / "labels.npz"
-    shipped = _data_path(KNOWN_GENERATORS[NAME].labels).read_bytes()
+    shipped = data_path(KNOWN_GENERATORS[NAME].labels).read_bytes()
     path.write_bytes(shipped)
     assert load_labels(path).generator == NAME
     np.testing.assert_array_equal(load_labelled_latents(path, generator).values, dataset.values)

@@ -19,6 +19,7 @@ from jaxedit.generators.mobile_stylegan.blocks import Block, InputConv, run_bloc
 from jaxedit.generators.mobile_stylegan.config import MobileStyleGANConfig
 from jaxedit.generators.protocol import broadcast_w, check_latents, has_explicit_sharding
 from jaxedit.nn.parameters import Buffer, Params
+from jaxedit.nn.platform_branch import platform_branch
 
 
 class MobileStyleGAN(MappedGenerator):
@@ -69,7 +70,7 @@ class MobileStyleGAN(MappedGenerator):
             w_plus
         ):  # one image after the other would gather what is spread over devices
             return _synthesis_in_parallel(self, w_plus).astype(jnp.float32)
-        return jax.lax.platform_dependent(
+        return platform_branch(
             self, w_plus, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
         ).astype(jnp.float32)
 

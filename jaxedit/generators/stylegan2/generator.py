@@ -21,6 +21,7 @@ from jaxedit.generators.protocol import broadcast_w, check_latents, has_explicit
 from jaxedit.generators.stylegan2.blocks import Block, Settings, run_block
 from jaxedit.generators.stylegan2.config import StyleGAN2Config
 from jaxedit.nn.parameters import Buffer, Params
+from jaxedit.nn.platform_branch import platform_branch
 
 NoiseMode = Literal["const", "random", "none"]
 Styles = Mapping[str, Float[Array, "batch channels"]]
@@ -205,7 +206,7 @@ class StyleGAN2(MappedGenerator):
         # One image after the other would gather what is spread over devices.
         if has_explicit_sharding(styles["b4.conv1"]):
             return _synthesis_in_parallel(self, styles, noise)
-        return jax.lax.platform_dependent(
+        return platform_branch(
             self, styles, noise, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
         )
 

@@ -4,7 +4,8 @@ import pytest
 from jaxedit.errors import InputError
 from jaxedit.evaluation import EvaluationConfig, Evaluators, IndependentNetworks, LinearDirections, evaluate
 from jaxedit.evaluation.report.published import leakage_table, load_numbers, main_numbers, save_numbers
-from jaxedit.pretrained.registry import evaluation_path, load_axes
+from jaxedit.pretrained.known_generators import evaluation_path
+from jaxedit.pretrained.registry import load_axes
 
 NAMES = ("red", "green", "blue")
 
