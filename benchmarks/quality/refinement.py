@@ -99,7 +99,12 @@ class Sizes:
     pilot: int = 16
     refinement: RefinementConfig = dataclasses.field(
         default_factory=lambda: RefinementConfig(
-            num_latents=512, num_derivatives=64, num_images=160, num_calibration_latents=64, batch_size=8
+            num_latents=512,
+            num_derivatives=64,
+            num_images=160,
+            num_calibration_latents=64,
+            batch_size=8,
+            gradient_batch_size=4,
         )
     )
     axes: AxesConfig = dataclasses.field(default_factory=AxesConfig)
@@ -112,7 +117,7 @@ SMALL = Sizes(
     num_held_out=8,
     pilot=4,
     refinement=RefinementConfig(
-        num_latents=16, num_derivatives=4, num_images=8, num_calibration_latents=8, batch_size=8
+        num_latents=64, num_derivatives=32, num_images=32, num_calibration_latents=16, batch_size=8
     ),
     axes=AxesConfig(num_steps=40, steps_per_chunk=20, batch_size=64, hidden_width=32),
 )
@@ -122,7 +127,7 @@ SMALL = Sizes(
 def make_generator(sizes: Sizes) -> StyleGAN2:
     """A StyleGAN2 with random weights."""
     config = StyleGAN2Config.of_size(
-        sizes.resolution, channel_base=4096, channel_max=64, z_dim=sizes.w_dim, w_dim=sizes.w_dim
+        sizes.resolution, channel_base=2048, channel_max=32, z_dim=sizes.w_dim, w_dim=sizes.w_dim
     )
     params = initial_params(config, jax.random.key(_GENERATOR_SEED))
     for block in params["blocks"].values():
@@ -191,7 +196,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
                 }
                 for name in ("plain", "refined")
             }
-            for target in evaluation.targets
+            for target in Looks.names
         },
     }
 
