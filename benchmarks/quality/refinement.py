@@ -34,6 +34,8 @@ from jaxedit.axes.learning.learn import learn_axes
 from jaxedit.evaluation import (
     AxesMethod,
     Evaluation,
+    EvaluationConfig,
+    Evaluators,
     draw_grid,
     evaluate,
     render_edit_steps,
@@ -102,7 +104,8 @@ class Sizes:
             num_latents=512,
             num_derivatives=64,
             num_images=160,
-            num_calibration_latents=64,
+            num_calibration_latents=96,
+            num_calibrations=3,
             batch_size=8,
             gradient_batch_size=4,
         )
@@ -212,14 +215,15 @@ def run(work: Path, sizes: Sizes, sheet: Path | None) -> dict[str, Any]:
         generator,
         [AxesMethod("plain", plain), AxesMethod("refined", refined)],
         held_out,
-        Looks(),
-        reference=dataset,
-        attribute_names=Looks.names,
-        judged=Looks.names,
-        pilot=sizes.pilot,
-        batch_size=8,
-        sheet_faces=0,
-        generator_name="random-stylegan2",
+        Evaluators(Looks(), reference=dataset),
+        EvaluationConfig(
+            targets=Looks.names,
+            leakage_attributes=Looks.names,
+            pilot=sizes.pilot,
+            batch_size=8,
+            sheet_faces=0,
+            generator_name="random-stylegan2",
+        ),
         out=work / "evaluation",
     )
     seconds["evaluate"] = time.perf_counter() - began

@@ -50,9 +50,36 @@ def calibrated(
         mean, error = seen.mean(1), seen.std(1) / np.sqrt(seen.shape[1])
         off = surely(mean, error) * (1 - np.eye(len(mean)))
         matrix = off + np.diag(np.clip(np.diag(mean), 0.5, 1.5))
-        ends.append(np.tensordot(np.linalg.inv(matrix), side * amount * tangents + phi * curvatures, 1))
+        ends.append(np.tensordot(mixture(matrix), side * amount * tangents + phi * curvatures, 1))
     down, up = ends
     return (up - down) / (2 * amount), (up + down) / (2 * phi)
+
+
+def mixture(effects: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
+    """Weights A of curves (columns) in each mixed curve (rows), so that A M is near the identity.
+
+    A is the inverse of M where no curve takes more of another than of itself. Attributes that nearly go together make
+    M nearly singular: the inverse would be a difference of long moves. There A minimizes ‖A M − 1‖² + λ ‖A − D⁻¹‖²,
+    with D the diagonal of M and the smallest λ of a grid that bounds the weights.
+
+    Args:
+        effects: M, the mean effect of each curve (rows) on each attribute, with a positive diagonal.
+    """
+    own, size = np.diag(effects), len(effects)
+    for penalty in (0.0, *np.geomspace(1e-3, 1.0, 13)):
+        gram = effects @ effects.T + penalty * np.eye(size)
+        try:
+            weights = (
+                np.linalg.inv(effects)
+                if penalty == 0
+                else np.linalg.solve(gram, effects + penalty * np.diag(1 / own)).T
+            )
+        except np.linalg.LinAlgError:
+            continue
+        others = weights * own * (1 - np.eye(size))
+        if np.abs(others).max(initial=0.0) <= 1:
+            return weights
+    return np.diag(1 / own)
 
 
 def mixed(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import fit_pca
-from jaxedit.axes.curve_learning.calibration import calibrated, measured_slope
+from jaxedit.axes.curve_learning.calibration import calibrated, measured_slope, mixture
 from jaxedit.axes.curve_learning.config import default_groups
 from jaxedit.axes.curve_learning.descent import DescentState
 from jaxedit.axes.curve_learning.loss import (
@@ -248,3 +248,17 @@ def test_default_groups():
         groups = default_groups(num_ws)
         assert len(groups) == num_ws
         assert set(groups) == set(range(max(groups) + 1))
+
+
+def test_a_mixture_is_the_inverse_unless_curves_nearly_go_together():
+    random = np.random.RandomState(4)
+    effects = np.diag([0.8, 1.0, 1.3, 0.6]) + 0.1 * random.randn(4, 4)
+    np.testing.assert_array_equal(mixture(effects), np.linalg.inv(effects))
+    near = np.array([[0.9, 0.75, 0.6], [0.55, 1.0, 0.0], [0.55, 0.0, 0.95]])
+    assert np.abs(np.linalg.inv(near)).max() > 5
+    weights = mixture(near)
+    assert np.abs(weights).max() < 2
+    # Still better than no mixture.
+    off = 1 - np.eye(3)
+    assert np.abs(weights @ near * off).sum() < 0.7 * np.abs(np.diag(1 / np.diag(near)) @ near * off).sum()
+    assert np.isfinite(mixture(np.ones((2, 2)))).all()
