@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "guides" / "refining_axes.md").read_text()
 SMALL = "--num-latents 64 --num-derivatives 8 --num-images 32 --num-calibration-latents 32 --gradient-batch-size 8"
 CLASSIFIER = """
-
+import jax.numpy as jnp
 
 
 class Colors:
