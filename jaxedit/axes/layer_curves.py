@@ -175,7 +175,7 @@ def load_layer_curves(path: str | Path, attribute_names: tuple[str, ...], pca: P
     components = np.asarray(pca.components)[: pca.num_components]
     scale = np.asarray(jax.jit(lambda pca: pca.whitened_scale)(pca))
     tangents, curvatures = (curves[name][rows] @ components.T / scale for name in ("tangents", "curvatures"))
-    return jax.device_put(LayerCurves(tangents, curvatures, ends[rows], slopes[rows], group_of_layer))
+    return LayerCurves(*jax.device_put((tangents, curvatures, ends[rows], slopes[rows], group_of_layer)))
 
 
 def save_layer_curves(
