@@ -143,6 +143,15 @@ def learn_axes_sweep(
 
     Raises:
         InputError: if there is no configuration, or two differ in another setting; and as `learn_axes`.
+
+    Examples:
+        >>> import jax, jaxedit
+        >>> w = jax.random.normal(jax.random.key(0), (400, 8))
+        >>> dataset = jaxedit.LabelledLatents(w, 170 + 7 * w[:, :1], ("height",), ("cm",))
+        >>> configs = [jaxedit.AxesConfig(num_steps=20, hidden_width=16, seed=seed) for seed in (0, 1)]
+        >>> runs = jaxedit.learn_axes_sweep(dataset, jaxedit.fit_pca(w, 4), configs, progress=False)
+        >>> [run.attribute_names for run in runs]
+        [('height',), ('height',)]
     """
     if not configs:
         raise InputError("configs: expected one or more, got none")
