@@ -53,6 +53,12 @@ def load_generator(
         DownloadError: if the source cannot be fetched.
         CheckpointError: if the folder is damaged, foreign or newer.
         OutputError: if the cache cannot be written.
+
+    Examples:
+        >>> import jaxedit
+        >>> generator = jaxedit.load_generator("mobile-stylegan-ffhq")
+        >>> generator.resolution, generator.num_ws, generator.w_dim
+        (1024, 16, 512)
     """
     if jnp.dtype(dtype) not in (jnp.float32, jnp.bfloat16):
         raise InputError(f"dtype: expected float32 or bfloat16, got {jnp.dtype(dtype)}")
@@ -106,6 +112,16 @@ def save_generator(generator: MobileStyleGAN | StyleGAN2 | ConditionedGenerator,
     Raises:
         InputError: if the generator is limited to one class.
         OutputError: if the folder cannot be written.
+
+    Examples:
+        >>> import jax, jaxedit
+        >>> from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+        >>> from jaxedit.generators.stylegan2.initial import initial_params
+        >>> config = StyleGAN2Config.of_size(32, channel_max=16, z_dim=16, w_dim=16)
+        >>> generator = StyleGAN2(config, initial_params(config, jax.random.key(0)))
+        >>> folder = jaxedit.save_generator(generator, "small")
+        >>> jaxedit.load_generator(folder).resolution
+        32
     """
     return save_checkpoint(folder, kind=KIND, config=generator.describe(), arrays=module_params(generator))
 
@@ -120,6 +136,12 @@ def load_axes(name: str | Path) -> AttributeAxes:
     Raises:
         InputError: if the name is neither known nor a folder.
         CheckpointError: if the folder is damaged, foreign or newer.
+
+    Examples:
+        >>> import jaxedit
+        >>> axes = jaxedit.load_axes("mobile-stylegan-ffhq")
+        >>> axes.attribute_names[:3], axes.attribute_units[0]
+        (('age', 'gender', 'smile'), 'years')
     """
     if str(name) in KNOWN_GENERATORS:
         path = data_path(KNOWN_GENERATORS[str(name)].axes)
@@ -163,6 +185,12 @@ def load_labelled_latents(name: str | Path, generator: Generator | None = None) 
     Raises:
         InputError: if the name is neither known nor a file, the file is damaged, or the generator makes other latents.
         DownloadError, CheckpointError, OutputError: as `load_generator`.
+
+    Examples:
+        >>> import jaxedit
+        >>> dataset = jaxedit.load_labelled_latents("mobile-stylegan-ffhq")
+        >>> dataset.w.shape, dataset.values.shape
+        ((8192, 512), (8192, 20))
     """
     if str(name) in KNOWN_GENERATORS:
         path = data_path(KNOWN_GENERATORS[str(name)].labels)
