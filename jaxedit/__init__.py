@@ -1,4 +1,4 @@
-"""Edits images along labelled, decorrelated axes of a pretrained StyleGAN.
+"""Edits images along labeled, decorrelated axes of a pretrained StyleGAN.
 
 Start with `load_generator`, `load_axes` and `AttributeAxes.edit`. To learn axes of your own: `load_labelled_latents`
 (or `label`), `fit_pca`, `learn_axes`. To edit photographs: `align`, `project`.

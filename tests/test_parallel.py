@@ -83,7 +83,7 @@ def check_explicit_synthesis(generator, mesh):
     assert_rounding(images, image(generator, jnp.asarray(z)), "synthesis over explicit axes")
 
 
-def labelled(generator, out: Path, mesh=None):
+def labeled(generator, out: Path, mesh=None):
     return jaxedit.label(generator, Colors(), out, REQUEST, generator_name="small", progress=False, mesh=mesh)
 
 
@@ -140,8 +140,8 @@ def latents(generator):
 def check_in_one_process(mesh, folder):
     generator = small_generator()
     check_synthesis(generator, mesh)
-    labels = labelled(generator, folder / "many", mesh)
-    assert_same_labels(labels, labelled(generator, folder / "one"))
+    labels = labeled(generator, folder / "many", mesh)
+    assert_same_labels(labels, labeled(generator, folder / "one"))
     pca = check_pca(latents(generator), mesh)
     explicit = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Explicit,))
     check_explicit_synthesis(generator, explicit)
@@ -156,7 +156,7 @@ def check_refusals(generator, dataset, pca, mesh, folder):
     with pytest.raises(
         jaxedit.InputError, match=r"batch_size: expected a multiple of the 3 devices .* got 8"
     ):
-        labelled(generator, folder / "refused", three)
+        labeled(generator, folder / "refused", three)
     assert not (folder / "refused").exists()
     with pytest.raises(
         jaxedit.InputError, match=r"batch_size: expected a multiple of the 3 devices .* got 32"
@@ -177,17 +177,17 @@ def check_in_two_processes(mesh, folder):
     generator = small_generator()
     check_synthesis(generator, mesh)
     # A folder that both share: what one has made there, labeling in one process goes on with.
-    shared = labelled(generator, folder / "shared", mesh)
+    shared = labeled(generator, folder / "shared", mesh)
     assert len(list((folder / "shared" / "shards").iterdir())) == 6
     if process == 0:
         written = (folder / "shared" / "labels.npz").read_bytes()
-        assert_same_labels(shared, labelled(generator, folder / "one"))
-        again = labelled(generator, folder / "shared")
+        assert_same_labels(shared, labeled(generator, folder / "one"))
+        again = labeled(generator, folder / "shared")
         np.testing.assert_array_equal(again.values, shared.values)
         assert (folder / "shared" / "labels.npz").read_bytes() == written
     # A folder each: both know all labels, the first one has the file.
     own = folder / f"own{process}"
-    labels = labelled(generator, own, mesh)
+    labels = labeled(generator, own, mesh)
     np.testing.assert_array_equal(labels.values, shared.values)
     assert len(list((own / "shards").iterdir())) == 3
     assert (own / "labels.npz").exists() == (process == 0)

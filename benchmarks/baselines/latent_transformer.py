@@ -14,7 +14,7 @@ averaged over the batch, with γ the correlations of the labels. The first term 
 published: λ_attr = 1, λ_rec = 10, Adam 1e-3 with L2 decay 5e-4, batches of 32, 10 epochs, weights scaled at run time by
 1/√fan-in ("equalized learning rate").
 
-Differences from the publication. The published method edits W+ with one f for each layer; the labelled latents here are
+Differences from the publication. The published method edits W+ with one f for each layer; the labeled latents here are
 in W, so one f serves all layers. The labels of CelebA are binary; here the classes are above and below the median. The
 hidden layers of the classifier are half as wide, because the latents are 1/18 as wide.
 """

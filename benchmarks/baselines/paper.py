@@ -1,4 +1,4 @@
-"""The published axes, learnt by jaxedit with the recipe of the paper (`AxesConfig.paper()`, k = 60).
+"""The published axes, learned by jaxedit with the recipe of the paper (`AxesConfig.paper()`, k = 60).
 
 Lesné, Gousseau, Ladjal and Newson, *A Compact and Semantic Latent Space for Disentangled and Controllable Image
 Editing*, CVMP 2023. The paper trains 150 epochs on a large dataset. With a few thousand labels, these are only a few

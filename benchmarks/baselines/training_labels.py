@@ -73,7 +73,7 @@ def prepare(
     """Split a dataset as `learn_axes` does, transform its labels, and fit PCA and probes.
 
     Args:
-        dataset: labelled latents.
+        dataset: labeled latents.
         num_components: k of the PCA.
         config: settings with `held_out_fraction` and `split_seed`, by default `AxesConfig()`.
 

@@ -64,7 +64,7 @@ def train(
     """Train cells in one sweep.
 
     Args:
-        dataset: labelled latents.
+        dataset: labeled latents.
         pca: PCA of the latents, with at least as many components as the cells.
         cells: cells with the same program.
         reference: data and probes of the metrics.
@@ -85,12 +85,14 @@ def train(
     ]
     compiling = sum(_compiling())
     start = time.perf_counter()
-    learnt = learn_axes_sweep(dataset, pca.with_num_components(first.num_components), configs, progress=False)
+    learned = learn_axes_sweep(
+        dataset, pca.with_num_components(first.num_components), configs, progress=False
+    )
     seconds = (time.perf_counter() - start - (sum(_compiling()) - compiling)) / len(configs)
     runs = iter(
         [
             {"seed": axes.config.seed} | measure(axes, reference) | {"seconds": max(seconds, 0.0)}
-            for axes in learnt
+            for axes in learned
         ]
     )
     return [[next(runs) for _ in cell.seeds] for cell in cells]
@@ -146,7 +148,7 @@ def run(
     """Train the cells that are missing in the folder, and summarize all studies.
 
     Args:
-        dataset: labelled latents.
+        dataset: labeled latents.
         plan: studies by name, from `studies`.
         pca: PCA of the latents, with the default number of components.
         base: default configuration.

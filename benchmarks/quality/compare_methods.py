@@ -282,7 +282,7 @@ def main(
     independent: Annotated[
         bool,
         typer.Option(
-            "--independent/--no-independent", help="measure by networks too that no method has learnt from"
+            "--independent/--no-independent", help="measure by networks too that no method has learned from"
         ),
     ] = False,
     fit_only: Annotated[bool, typer.Option("--fit-only", help="fit the methods and render nothing")] = False,

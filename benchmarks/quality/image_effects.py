@@ -52,7 +52,7 @@ def main(
     num_latents: Annotated[int, typer.Option(help="faces; each is rendered twice for each axis")] = 12,
     amount: Annotated[float, typer.Option(help="standard deviations, either way")] = 1.5,
     truncation_psi: Annotated[float, typer.Option(help="of the faces")] = 0.7,
-    seed: Annotated[int, typer.Option(help="of the faces; the axes were learnt from seed 0")] = 99,
+    seed: Annotated[int, typer.Option(help="of the faces; the axes were learned from seed 0")] = 99,
     batch_size: Annotated[int, typer.Option(help="images at once")] = 4,
     json: Annotated[Path | None, typer.Option(help="also write the numbers here")] = None,
 ) -> None:

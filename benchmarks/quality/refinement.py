@@ -6,7 +6,7 @@
 
 The generator is a StyleGAN2 of 128² with 12 layers and random weights of a fixed seed, no trained one. Its images are
 smooth blobs of color, whose brightness, color and layout W determines and entangles. The classifier is eight formulas.
-The axes are learnt from 2,048 labels, then refined through images. Both are compared on held-out latents at equal
+The axes are learned from 2,048 labels, then refined through images. Both are compared on held-out latents at equal
 change of the target (`jaxedit.evaluation.evaluate`).
 
 An interrupted run resumes.

@@ -204,7 +204,7 @@ def sweep(dataset: LabelledLatents, pca: PCA, steps: int, runs: int = 32) -> Row
     ):
         jax.clear_caches()
         start = time.perf_counter()
-        learnt = learn()
+        learned = learn()
         first = time.perf_counter() - start
         start = time.perf_counter()
         learn()
@@ -214,7 +214,7 @@ def sweep(dataset: LabelledLatents, pca: PCA, steps: int, runs: int = 32) -> Row
                 "steps": steps,
                 "seconds": time.perf_counter() - start,
                 "seconds with compilation": first,
-                "mean correlation": float(np.mean([a.report.axis_label_correlation for a in learnt])),
+                "mean correlation": float(np.mean([a.report.axis_label_correlation for a in learned])),
             }
         )
     for row in rows:

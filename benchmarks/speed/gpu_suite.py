@@ -83,7 +83,7 @@ def _device_memory() -> float | str:
 
 
 def labeling(num_samples: int, batch_size: int) -> Rows:
-    """Labelled latents per second, from the seed to the file."""
+    """Labeled latents per second, from the seed to the file."""
     generator, classifier = load_generator(_NAME), FaceAttributes()
     seconds = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Learnt attribute axes: the object that users hold."""
+"""Learned attribute axes: the object that users hold."""
 
 import dataclasses
 import functools
@@ -39,7 +39,7 @@ class AttributeAxes:
         pca: PCA of W; its first k coordinates go through the axes.
         quantile_transform: between positions on the attribute axes and raw values.
         autoencoder: between w_pca[:k] and c.
-        config: settings with which the axes were learnt.
+        config: settings with which the axes were learned.
         report: held-out metrics.
         history: training curves: "total", "reconstruction", "attribute" and "decorrelation" [num_steps] on the
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and

@@ -13,7 +13,7 @@ The difference keeps all that the autoencoder does not reconstruct. On W+ the co
 layers: one image has one position on each axis, and every layer moves by the same Δw, which keeps the differences
 between the layers. An edit of w repeated over the layers is therefore the edit of w.
 
-`CurvePath` follows the curves of `jaxedit.axes.layer_curves`, which are learnt through images: each layer of W+ moves
+`CurvePath` follows the curves of `jaxedit.axes.layer_curves`, which are learned through images: each layer of W+ moves
 along its own curve, and latents of W become latents of W+.
 
 `PivotPath` follows another path from the layers' mean of a projected photograph, and leaves the differences between

@@ -1,4 +1,4 @@
-"""Quality of learnt axes on held-out latents.
+"""Quality of learned axes on held-out latents.
 
 An axis should follow its label, be uncorrelated with the other axes and lose nothing. An edit along it should change
 its own attribute and no other. *Probes* measure the last: ridge regressions from w to each quantile-transformed

@@ -15,7 +15,7 @@ def demo(
 ) -> None:
     """Learn axes, edit faces, and write a page of images.
 
-    The axes are learnt from the shipped labels. The other commands use the shipped axes and learn nothing.
+    The axes are learned from the shipped labels. The other commands use the shipped axes and learn nothing.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ def info(
     Examples:
       jaxedit info                          versions, devices, cache
       jaxedit info mobile-stylegan-ffhq     the generator and the attributes of its axes
-      jaxedit info axes                     the attributes and numbers of learnt axes
+      jaxedit info axes                     the attributes and numbers of learned axes
     """
     from jaxedit.pretrained.inspection import describe, describe_installation
 

@@ -11,7 +11,7 @@ from jaxedit.cli.parsing import parse_names
 
 
 class Method(enum.StrEnum):
-    """How curves are learnt."""
+    """How curves are learned."""
 
     GRADIENTS = "gradients"
     REGRESSION = "regression"

@@ -1,7 +1,7 @@
 """The demo with generated faces: weights, labeled latents, axes, edited faces, and a page that shows them.
 
 The demo learns its axes from the shipped labels, so that it shows every step. `jaxedit.load_axes` and the commands use
-the shipped axes instead, which were learnt with the same settings.
+the shipped axes instead, which were learned with the same settings.
 """
 
 import dataclasses
@@ -122,7 +122,7 @@ def run_demo(
 
     with watch.stage("fetch and convert the weights"):
         generator = load_generator(generator_name)
-    with watch.stage("map the labelled latents"):
+    with watch.stage("map the labeled latents"):
         dataset = load_labelled_latents(generator_name, generator)
     with watch.stage("fit the PCA"):
         pca = jax.block_until_ready(fit_pca(dataset.w))

@@ -25,7 +25,7 @@ def write_page(
 
     Args:
         path: the file.
-        axes: the learnt axes.
+        axes: the learned axes.
         images: the overview, then the contact sheets.
         plots: the plots by name: "effects", "correlations", "variance", "training", and "image_effects" if measured.
         metrics: the numbers, as `metrics.json` holds them.
@@ -37,7 +37,7 @@ def write_page(
     summary, evaluation, peak = metrics["summary"], metrics["evaluation"], metrics["peak_memory_gb"]
     memory = "–" if peak is None else f"{peak:.1f} GB"
     headlines = [
-        (str(len(axes.attribute_names)), "labelled axes"),
+        (str(len(axes.attribute_names)), "labeled axes"),
         (f"{summary['axis_label_correlation']:.2f}", "correlation of axis and label"),
         (
             f"{_shipped_leakage(evaluation):.2f}",
@@ -90,8 +90,8 @@ def write_page(
     ]
     return write_report(
         path,
-        title="Editing faces along labelled axes",
-        lead="jaxedit learnt axes of a StyleGAN's latent space for this page. Each axis is bound to one attribute and "
+        title="Editing faces along labeled axes",
+        lead="jaxedit learned axes of a StyleGAN's latent space for this page. Each axis is bound to one attribute and "
         "decorrelated from the others. The images show edits along them.",
         headlines=headlines,
         sections=sections,

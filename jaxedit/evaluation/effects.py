@@ -4,7 +4,7 @@ With G the generator, T the quantile-transformed classifier and w(i, a) the edit
 
     effect_ij = mean over w of ½ (T_j(G(w(i, +a))) − T_j(G(w(i, −a)))),
 
-in standard deviations of attribute j. Good axes give a matrix near a · identity. The report of learnt axes
+in standard deviations of attribute j. Good axes give a matrix near a · identity. The report of learned axes
 (`AttributeAxes.report.effects`) has the same matrix by linear probes of the latents in place of T ∘ G.
 """
 

@@ -22,7 +22,7 @@ PerceptualDistance = Callable[
 
 @dataclasses.dataclass(frozen=True)
 class IndependentNetworks:
-    """Networks that no method under evaluation has learnt from.
+    """Networks that no method under evaluation has learned from.
 
     Attributes:
         classifier: measures raw values.

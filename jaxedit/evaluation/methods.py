@@ -61,7 +61,7 @@ class CalibratedMethod(EditingMethod, Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class AxesMethod:
-    """Learnt attribute axes as a method; amounts are standard deviations.
+    """Learned attribute axes as a method; amounts are standard deviations.
 
     Attributes:
         name: for tables and plots.

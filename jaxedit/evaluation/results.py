@@ -38,7 +38,7 @@ DEFINITIONS = {
     "neighboring positions −2, −1.5, …, 2 of a slider of which ±1 are the amounts of equal change.",
     "calibration": "A value is asked for in the attribute's own unit, and compared with the reading of the labeling "
     "networks.",
-    "independent": "The same images, read by networks that no method has learnt from. `leakage` divides by their own "
+    "independent": "The same images, read by networks that no method has learned from. `leakage` divides by their own "
     "reading of the target (equal change as they read it), `leakage_at_labels` by that of the labeling networks; "
     "`labels_leakage` is the leakage into the same attributes by the labeling networks. Their standard deviations come "
     "from the unedited faces evaluated here, with their reference values where there are any.",

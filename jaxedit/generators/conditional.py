@@ -15,7 +15,7 @@ from jaxedit.nn.parameters import Buffer
 class ConditionedGenerator(nnx.Module):
     """A conditional generator whose `mapping` always takes one class.
 
-    Axes are learnt for one class at a time, because each class has its own distribution of w.
+    Axes are learned for one class at a time, because each class has its own distribution of w.
 
     Args:
         generator: a conditional generator.

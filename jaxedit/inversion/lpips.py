@@ -2,7 +2,7 @@
 
 Zhang et al., *The Unreasonable Effectiveness of Deep Features as a Perceptual Metric*, CVPR 2018. Both images go
 through a network that was trained to classify. At five layers l, the features f of each pixel are brought to unit
-length, and their squared differences are weighted by channel (weights w ≥ 0, learnt from human judgements) and
+length, and their squared differences are weighted by channel (weights w ≥ 0, learned from human judgments) and
 averaged:
 
     d(a, b) = Σ_l mean_pixels Σ_c w_lc (f_lc(a) / ‖f_l(a)‖ − f_lc(b) / ‖f_l(b)‖)²

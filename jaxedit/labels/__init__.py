@@ -1,4 +1,4 @@
-"""Generator × classifier → labelled latents."""
+"""Generator × classifier → labeled latents."""
 
 from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.dataset import LabelledLatents

@@ -1,4 +1,4 @@
-"""Labelled latents: the dataset that axes are learnt from."""
+"""Labeled latents: the dataset that axes are learned from."""
 
 import dataclasses
 from collections.abc import Sequence

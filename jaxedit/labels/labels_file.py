@@ -61,7 +61,7 @@ class Labels:
         """The labels with their latents, which are drawn and mapped again.
 
         Raises:
-            InputError: if these are not the latents that were labelled (another generator, or damaged labels).
+            InputError: if these are not the latents that were labeled (another generator, or damaged labels).
         """
         expected = (self.z_fingerprint, self.w_fingerprint)
         z = sample_z(self.seed, len(self.values), generator.z_dim)
@@ -71,7 +71,7 @@ class Labels:
             if wrong:
                 raise InputError(
                     f"{name}: expected the latents {kind} of seed {self.seed} of generator {self.generator!r}; "
-                    f"{wrong} of {len(stored)} have another fingerprint than those that were labelled"
+                    f"{wrong} of {len(stored)} have another fingerprint than those that were labeled"
                 )
         return LabelledLatents(
             jax.numpy.asarray(w), jax.numpy.asarray(self.values), self.attribute_names, self.attribute_units

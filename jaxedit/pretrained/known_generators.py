@@ -20,7 +20,7 @@ class KnownGenerator(NamedTuple):
     layout: int
     """Part of the folder's name in the cache. Raise it when the converted names, shapes or numbers change."""
     labels: str
-    """File of labels, from which the axes are learnt."""
+    """File of labels, from which the axes are learned."""
     axes: str
     """File of axes, without curves; `jaxedit.pretrained.make_axes` writes it."""
     curves: str

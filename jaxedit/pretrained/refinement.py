@@ -17,7 +17,7 @@ _CONFIGS = {"mobile-stylegan-ffhq": "mobile_stylegan_ffhq_refinement.json"}
 
 @dataclasses.dataclass(frozen=True)
 class KnownRefinement:
-    """What the shipped curves were learnt with.
+    """What the shipped curves were learned with.
 
     Attributes:
         config: attributes held, weights, ends, slopes, far amounts and sizes.

@@ -131,7 +131,7 @@ def load_axes(name: str | Path) -> AttributeAxes:
 
     Args:
         name: a known generator, whose axes ship with the package; or a folder of `AttributeAxes.save`. The shipped
-            axes are in half precision: their edits agree to 1e-3 with those of axes that are learnt again.
+            axes are in half precision: their edits agree to 1e-3 with those of axes that are learned again.
 
     Raises:
         InputError: if the name is neither known nor a folder.

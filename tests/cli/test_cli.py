@@ -30,8 +30,8 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def axes_folder(tmp_path_factory):
-    """Axes of three attributes, learnt through the command line from the labels that come along."""
-    folder = tmp_path_factory.mktemp("learnt") / "axes"
+    """Axes of three attributes, learned through the command line from the labels that come along."""
+    folder = tmp_path_factory.mktemp("learned") / "axes"
     command = ["learn", "--attributes", "age,smile,yaw", "--num-steps", "10", "--num-components", "40"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["jaxedit", *command, "--out", str(folder)])

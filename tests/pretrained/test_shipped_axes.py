@@ -75,9 +75,11 @@ def test_half_precision_keeps_edits(tmp_path, monkeypatch):
 def test_the_command_makes_the_shipped_axes(shipped, tmp_path, monkeypatch, w):
     path = tmp_path / "axes.npz"
     monkeypatch.setattr(sys, "argv", ["make_axes", NAME, "--out", str(path)])
-    learnt = []
+    learned = []
     learn = make_axes.learn_default_axes
-    monkeypatch.setattr(make_axes, "learn_default_axes", lambda name: learnt.append(learn(name)) or learnt[0])
+    monkeypatch.setattr(
+        make_axes, "learn_default_axes", lambda name: learned.append(learn(name)) or learned[0]
+    )
     make_axes.main()
     monkeypatch.setitem(registry.KNOWN_GENERATORS, NAME, KNOWN_GENERATORS[NAME]._replace(axes=str(path)))
     again = load_axes(NAME)
@@ -85,7 +87,7 @@ def test_the_command_makes_the_shipped_axes(shipped, tmp_path, monkeypatch, w):
     assert again.report.summary() == pytest.approx(shipped.report.summary(), abs=2e-3)
     _assert_same_edits(again, shipped, w)
     # The half precision of the file costs no more than that either.
-    _assert_same_edits(shipped, registry.with_layer_curves(learnt[0], NAME), w)
+    _assert_same_edits(shipped, registry.with_layer_curves(learned[0], NAME), w)
 
 
 def test_unknown_names():

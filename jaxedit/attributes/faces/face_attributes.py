@@ -1,4 +1,4 @@
-"""Attribute values and identity of faces, by the networks that the default axes are learnt from."""
+"""Attribute values and identity of faces, by the networks that the default axes are learned from."""
 
 import dataclasses
 

@@ -1,1 +1,1 @@
-"""Independent networks, which only measure: axes are not learnt from their labels."""
+"""Independent networks, which only measure: axes are not learned from their labels."""

@@ -1,6 +1,6 @@
-"""Independent face networks: by other authors than those of the networks that the axes are learnt from.
+"""Independent face networks: by other authors than those of the networks that the axes are learned from.
 
-An edit that was learnt through one network is measured with others. The columns of `IndependentAttributes` are named
+An edit that was learned through one network is measured with others. The columns of `IndependentAttributes` are named
 `attribute@network`. Each has the sign, and where possible the unit, of the attribute of that name in
 `FACE_ATTRIBUTES`. Other authors do not always mean other data: public networks of age and gender, face-api's among
 them, were trained on IMDB-WIKI.
@@ -105,9 +105,9 @@ INDEPENDENT_COLUMNS = (
     "eye_opening@facemesh",
     "face_width@facemesh",
 )
-"""Columns of networks that the default axes were not learnt with, one or two for each attribute of the evaluation.
+"""Columns of networks that the default axes were not learned with, one or two for each attribute of the evaluation.
 
-The curves of the default axes were learnt with faceres. gear takes longer than all others together, and the gender of
+The curves of the default axes were learned with faceres. gear takes longer than all others together, and the gender of
 ssrnet is nearly always at one of its ends.
 """
 

@@ -25,10 +25,10 @@ _LEAST = {
 
 @dataclasses.dataclass(frozen=True)
 class RefinementConfig:
-    """How curves are learnt.
+    """How curves are learned.
 
     Attributes:
-        attributes: whose curves are learnt; None for all attributes of the axes.
+        attributes: whose curves are learned; None for all attributes of the axes.
         num_latents: latents to learn from. Every second one is truncated to ψ = 0.7.
         num_derivatives: of these, latents at which derivatives are taken, for the preconditioner and the first tangent.
         num_images: rendered in the descent, for each attribute.

@@ -19,7 +19,7 @@ Curve = tuple[Float[np.ndarray, "num_groups k"], Float[np.ndarray, "num_groups k
 """Tangent and curvature of one axis, float64."""
 
 _KEPT_CURVATURE = 0.4
-"""Of the learnt curvature, which rests on smaller numbers than the tangent: as much of it as paid in images."""
+"""Of the learned curvature, which rests on smaller numbers than the tangent: as much of it as paid in images."""
 
 _FORGOTTEN = 10
 """First batches whose curves are not in the mean."""
@@ -29,7 +29,7 @@ _REMEMBERED = 200
 
 
 class DescentState(NamedTuple):
-    """A curve that is being learnt, float64: all that a run needs in order to resume."""
+    """A curve that is being learned, float64: all that a run needs in order to resume."""
 
     tangent: Float[np.ndarray, "num_groups k"]
     curvature: Float[np.ndarray, "num_groups k"]

@@ -50,7 +50,7 @@ def refine_axes(
     """Refine axes through images: learn a curve for each group of layers of W+, so that edits leak less.
 
     Images are rendered, read by the networks, and differentiated; no labeled dataset is needed. Positions and codes
-    stay those of the axes; edits move along the curves. Tangents and curvatures are learnt by descent, then calibrated
+    stay those of the axes; edits move along the curves. Tangents and curvatures are learned by descent, then calibrated
     in full images; the slope of edits beyond the ends of an axis is measured unless the config gives it. An attribute
     that is not refined keeps the curve that it has, or moves all layers alike, as in W.
 
@@ -212,7 +212,7 @@ def draw_latents(generator: Generator, config: RefinementConfig) -> Float[np.nda
 
 
 def _render(generator: Generator, networks: RefinementNetworks) -> Network:
-    """What images are learnt through."""
+    """What images are learned through."""
     if networks.render is not None:
         return networks.render
     if isinstance(generator, MobileStyleGAN):
@@ -225,7 +225,7 @@ def _synthesis(generator: Generator, w_plus: Array) -> Array:
 
 
 def _curves(refinement: Refinement, calibrated: Calibrated) -> LayerCurves:
-    """The curves of all attributes: learnt ones, those that the axes had, and straight ones as in W."""
+    """The curves of all attributes: learned ones, those that the axes had, and straight ones as in W."""
     axes, had = refinement.axes, refinement.axes.curves
     rows: list[tuple[Any, Any, Any, Any]] = []
     for index, name in enumerate(axes.attribute_names):

@@ -26,13 +26,13 @@ class Refinement:
 
     Attributes:
         generator: renders in full.
-        axes: whose curves are learnt.
+        axes: whose curves are learned.
         config: the settings.
         loss: weights of the loss, with as many identity weights as there are descriptors.
         model: from moves to readings; its reader is not fitted to the independent networks yet.
         w: latents to learn from.
         columns: names of the columns: the attributes of the axes, then the independent networks'.
-        targets: attributes whose curves are learnt.
+        targets: attributes whose curves are learned.
         held: attributes that every curve holds.
         run: where the stages are kept.
         mesh: over whose devices batches are divided.

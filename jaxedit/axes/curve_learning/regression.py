@@ -6,7 +6,7 @@ moves (whitened coordinates) and y half the difference of the positions, a ridge
     J = argmin Σ ‖y − J m‖² + λ ‖J‖²,
 
 and the tangents are those that are best if images were linear in the latent. Curvatures stay zero. Calibration in full
-images follows as for learnt curves.
+images follows as for learned curves.
 
 This works less well than descent on gradients. A regression promises what the image does not keep: `docs/science.md`
 shows how leakage measured by linear probes underestimates that in edited images. Use it where there are no gradients.

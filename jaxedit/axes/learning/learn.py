@@ -1,4 +1,4 @@
-"""Learning the axes from a labelled dataset: data in, `AttributeAxes` out."""
+"""Learning the axes from a labeled dataset: data in, `AttributeAxes` out."""
 
 import dataclasses
 import functools
@@ -174,13 +174,13 @@ def learn_axes_sweep(
         program.num_steps, configs[0].steps_per_chunk, f"{len(configs)} axes", progress=progress
     )
     state, history = run_chunks(chunk, state, loop)
-    learnt = []
+    learned = []
     for i, config in enumerate(configs):
         parameters, statistics, optimizer = jax.tree.map(lambda a, i=i: a[i], tuple(state[:3]))
         own = TrainingState(parameters, statistics, optimizer, state.step)
         curves = {name: values[:, i] for name, values in history.items()}
-        learnt.append(_axes(dataset, pca, config, split, program, own, curves))
-    return learnt
+        learned.append(_axes(dataset, pca, config, split, program, own, curves))
+    return learned
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,4 +1,4 @@
-"""The split of labelled latents into training and held-out samples."""
+"""The split of labeled latents into training and held-out samples."""
 
 import dataclasses
 
@@ -38,7 +38,7 @@ def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> Dat
     """Split a dataset at random, and prepare both splits for training.
 
     Args:
-        dataset: labelled latents.
+        dataset: labeled latents.
         pca: PCA of the latents.
         config: settings; `held_out_fraction` and `split_seed` determine the split.
 

@@ -75,7 +75,7 @@ def write_page(evaluation: Evaluation) -> Path:
     return write_report(
         out / PAGE_FILE,
         title="Editing methods at equal change",
-        lead=f"{len(evaluation.methods)} methods edit {request.num_faces} faces that they have not learnt from. Each "
+        lead=f"{len(evaluation.methods)} methods edit {request.num_faces} faces that they have not learned from. Each "
         f"moves each target by {request.change:g} standard deviation{plural} on average. What else changes?",
         headlines=[
             (str(len(evaluation.methods)), "methods"),

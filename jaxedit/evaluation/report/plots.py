@@ -1,4 +1,4 @@
-"""Plots of learnt axes: variance, training, correlations, effects. Figures need no display."""
+"""Plots of learned axes: variance, training, correlations, effects. Figures need no display."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Curves learnt through "images" of a small world in which the effect of each layer is known."""
+"""Curves learned through "images" of a linear model in which the effect of each layer is known."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ GROUPS = jnp.asarray([0, 0, 1, 1])
 CONFIG = ImageLossConfig(identity=(0.5,))
 
 
-class World:
+class LinearImages:
     """An "image" of 4 layers of width 6 is their numbers; a network is a matrix and a curvature."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -53,36 +53,36 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world():
-    return World()
+def linear():
+    return LinearImages()
 
 
 @pytest.fixture(scope="module")
-def moments(world):
+def moments(linear):
     column_rows, descriptor_rows = [], []
     random = np.random.RandomState(1)
-    for w in world.w:
+    for w in linear.w:
         signs = np.zeros((5, 4), np.float32)
         signs[3:] = random.choice([-1, 1], (2, 4))
         cotangents = (jnp.asarray(np.eye(5, 3, dtype=np.float32))[None], (jnp.asarray(signs)[None],))
-        rows = derivatives(world.model, jnp.asarray(w)[None], jnp.zeros((1, 2, 5)), cotangents)
+        rows = derivatives(linear.model, jnp.asarray(w)[None], jnp.zeros((1, 2, 5)), cotangents)
         rows = np.asarray(rows).reshape(5, -1)
         column_rows.append(rows[:3])
         descriptor_rows.append(rows[3:4])
     return Moments.of(np.stack(column_rows), [np.concatenate(descriptor_rows)])
 
 
-def test_derivatives_are_those_of_the_readings(world):
-    w = jnp.asarray(world.w[3])
+def test_derivatives_are_those_of_the_readings(linear):
+    w = jnp.asarray(linear.w[3])
     row = np.asarray(
         derivatives(
-            world.model, w[None], jnp.zeros((1, 2, 5)), (jnp.eye(1, 3)[None], (jnp.zeros((1, 1, 4)),))
+            linear.model, w[None], jnp.zeros((1, 2, 5)), (jnp.eye(1, 3)[None], (jnp.zeros((1, 1, 4)),))
         )
     )[0, 0]
     move = np.random.RandomState(2).randn(2, 5).astype(np.float32)
-    scale = np.sqrt(np.asarray(world.pca.explained_variance[:5]))
-    change = ((move * scale) @ np.asarray(world.pca.components[:5]))[np.asarray(GROUPS)]
-    seen = [world.reader(world.render(w + s * 1e-2 * change[None]))[0][0, 0] for s in (-1, 1)]
+    scale = np.sqrt(np.asarray(linear.pca.explained_variance[:5]))
+    change = ((move * scale) @ np.asarray(linear.pca.components[:5]))[np.asarray(GROUPS)]
+    seen = [linear.reader(linear.render(w + s * 1e-2 * change[None]))[0][0, 0] for s in (-1, 1)]
     np.testing.assert_allclose((row * move).sum(), float(seen[1] - seen[0]) / 2e-2, rtol=2e-2, atol=1e-3)
 
 
@@ -116,7 +116,7 @@ def test_the_loss_of_one_image():
     )
 
 
-def descend(world, moments, batches):
+def descend(linear, moments, batches):
     weights = column_weights("age", COLUMNS, {"smile": 1.0})
     inverse = moments.inverse(weights, CONFIG, damping=0.1)
     state = DescentState.begin(np.zeros((2, 5), np.float32), 3)
@@ -124,44 +124,46 @@ def descend(world, moments, batches):
     losses = []
     for _ in range(batches):
         amounts = np.float32([-1, 1, -0.5, 0.5]) * np.float32(random.uniform(0.5, 2))
-        some = world.w[random.randint(len(world.w), size=4)]
-        positions, descriptors = world.before(some)
+        some = linear.w[random.randint(len(linear.w), size=4)]
+        positions, descriptors = linear.before(some)
         batch = EditBatch(jnp.asarray(some), amounts, positions, descriptors, state.means(amounts))
-        found, read = image_gradients(world.model, state.curve, weights, batch, CONFIG)
+        found, read = image_gradients(linear.model, state.curve, weights, batch, CONFIG)
         gradients = [(np.asarray(found[0][i]), np.asarray(found[1][i])) for i in range(4)]
         losses += np.asarray(read["loss"]).tolist()
         state = state.updated(inverse, amounts, gradients, np.asarray(read["changes"]), rate=0.3)
     return state, losses
 
 
-def test_gradients_of_a_batch_are_those_of_each_image_alone(world):
+def test_gradients_of_a_batch_are_those_of_each_image_alone(linear):
     weights = column_weights("age", COLUMNS, {"smile": 1.0})
     curve = tuple(jnp.asarray(np.random.RandomState(i).randn(2, 5), jnp.float32) for i in (3, 4))
     amounts, means = np.float32([-1.5, 0.7, 1.0]), np.zeros((3, 3), np.float32)
-    positions, descriptors = world.before(world.w[:3])
+    positions, descriptors = linear.before(linear.w[:3])
     whole = image_gradients(
-        world.model, curve, weights, EditBatch(world.w[:3], amounts, positions, descriptors, means), CONFIG
+        linear.model, curve, weights, EditBatch(linear.w[:3], amounts, positions, descriptors, means), CONFIG
     )[0]
     for i in range(3):
         some = slice(i, i + 1)
-        batch = EditBatch(world.w[some], amounts[some], positions[some], (descriptors[0][some],), means[some])
-        alone = image_gradients(world.model, curve, weights, batch, CONFIG)[0]
+        batch = EditBatch(
+            linear.w[some], amounts[some], positions[some], (descriptors[0][some],), means[some]
+        )
+        alone = image_gradients(linear.model, curve, weights, batch, CONFIG)[0]
         for one, all_ in zip(alone, whole, strict=True):
             np.testing.assert_allclose(one[0], all_[i], rtol=1e-5, atol=1e-6)
 
 
-def effect(world, curve, amount):
-    scale = jnp.sqrt(world.pca.explained_variance[:5])
+def effect(linear, curve, amount):
+    scale = jnp.sqrt(linear.pca.explained_variance[:5])
     move = along_curve(tuple(jnp.asarray(c, jnp.float32) for c in curve), jnp.asarray([amount]))[0]
-    w_plus = jnp.asarray(world.w)[:, None] + ((move * scale) @ world.pca.components[:5])[GROUPS][None]
-    return np.asarray(world.reader(world.render(w_plus))[0] - world.before(world.w)[0]).mean(0)
+    w_plus = jnp.asarray(linear.w)[:, None] + ((move * scale) @ linear.pca.components[:5])[GROUPS][None]
+    return np.asarray(linear.reader(linear.render(w_plus))[0] - linear.before(linear.w)[0]).mean(0)
 
 
-def test_the_descent_moves_the_target_and_little_else(world, moments):
-    state, losses = descend(world, moments, 120)
+def test_the_descent_moves_the_target_and_little_else(linear, moments):
+    state, losses = descend(linear, moments, 120)
     assert np.mean(losses[-40:]) < 0.5 * np.mean(losses[:8])
     for amount in (-1.0, 1.0):
-        age, smile, second = effect(world, (state.mean_tangent, state.mean_curvature), amount) / amount
+        age, smile, second = effect(linear, (state.mean_tangent, state.mean_curvature), amount) / amount
         assert (age + second) / 2 > 0.6
         assert abs(smile) < 0.15 * (age + second) / 2
 
@@ -183,14 +185,14 @@ def test_a_rescaled_curve_reaches_with_one_what_took_more():
     )
 
 
-def test_the_first_tangent_changes_the_target_by_one(world, moments):
+def test_the_first_tangent_changes_the_target_by_one(linear, moments):
     tangent = moments.first_tangent(column_weights("smile", COLUMNS, {"age": 1.0}), CONFIG, damping=0.1)
     np.testing.assert_allclose(moments.column_means[1] @ tangent, 1.0, rtol=1e-6)
-    age, smile, _ = effect(world, (tangent.reshape(2, 5), np.zeros((2, 5))), 1.0)
+    age, smile, _ = effect(linear, (tangent.reshape(2, 5), np.zeros((2, 5))), 1.0)
     assert abs(age) < 0.5 * smile
 
 
-def test_a_descent_resumes_from_its_state(world, moments):
+def test_a_descent_resumes_from_its_state(linear, moments):
     weights = column_weights("age", COLUMNS, {"smile": 1.0})
     inverse = moments.inverse(weights, CONFIG, damping=0.1)
     state = resumed = DescentState.begin(np.ones((2, 5), np.float32), 3)
@@ -219,9 +221,9 @@ def test_calibration_makes_both_sides_one_and_the_others_none():
     for s in (-1, 1):  # so that the diagonal is near one
         response[s] = np.linalg.pinv(places[s]) @ np.array([[s * 0.8, s * 0.3], [s * -0.2, s * 1.2]])
     seen = np.stack([s * np.repeat((places[s] @ response[s])[:, None], 50, axis=1) for s in (-1, 1)])
-    step, bend = calibrated((curves[0], curves[1]), seen, amount)
+    tangent, curvature = calibrated((curves[0], curves[1]), seen, amount)
     for s in (-1, 1):
-        after = s * ((s * amount * step + phi * bend).reshape(2, -1) @ response[s])
+        after = s * ((s * amount * tangent + phi * curvature).reshape(2, -1) @ response[s])
         np.testing.assert_allclose(after, np.eye(2), atol=1e-6)
     # What chance may have made is left alone.
     noise = np.stack([np.repeat(np.eye(2)[:, None], 50, axis=1) for _ in range(2)])
