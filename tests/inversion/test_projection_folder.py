@@ -9,6 +9,7 @@ from PIL import Image
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import weights_fingerprint
+from jaxedit.generators.render import render
 from jaxedit.images import to_uint8
 from jaxedit.inversion import projection_folder as module
 from jaxedit.inversion.align import AlignedFace
@@ -18,7 +19,6 @@ from jaxedit.inversion.projection_folder import (
     PhotoFolder,
     ProjectionSettings,
     load_delta,
-    rendered,
     side_by_side,
 )
 from jaxedit.inversion.projection_problem import TERMS
@@ -140,7 +140,7 @@ def test_noise_images_are_kept_and_shown(tmp_path, settings, face, result, small
     folder.write_crop(face, PHOTO)
     folder.write_projection(settings, dataclasses.replace(result, noise=noise, image=np.asarray(images)), 1)
     latent = folder.latent(settings)
-    shown = rendered(small, latent.of(small), latent.noise_of(small)).astype(int)
+    shown = render(small, latent.of(small), latent.noise_of(small)).astype(int)
     with Image.open(tmp_path / "me" / "reconstruction.png") as image:
         np.testing.assert_allclose(np.asarray(image), shown, atol=1)
 
@@ -247,7 +247,7 @@ def test_a_tuning_is_kept_until_the_next_projection(projected, settings, small, 
     latent = load_latent_file(projected.path)
     tuned = load_delta(latent).apply(small)
     with Image.open(projected.path / "tuned.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), rendered(tuned, latent.of(small)))
+        np.testing.assert_array_equal(np.asarray(image), render(tuned, latent.of(small)))
     with Image.open(projected.path / "comparison.png") as image:
         assert image.size == (192, 64)
     projected.write_projection(settings, result, 1)

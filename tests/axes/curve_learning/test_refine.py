@@ -51,6 +51,10 @@ class Looks:
         )
 
 
+LOOKS = Looks()
+"""The same object in all tests: its programs are compiled once."""
+
+
 class Rounded(Looks):
     """The same without a derivative."""
 
@@ -63,7 +67,7 @@ class Called(Looks):
 
     def __call__(self, images):
         shape = jax.ShapeDtypeStruct((len(images), 4), jnp.float32)
-        return jax.pure_callback(lambda x: np.asarray(Looks()(jnp.asarray(x))), shape, images)
+        return jax.pure_callback(lambda x: np.asarray(LOOKS(jnp.asarray(x))), shape, images)
 
 
 class GreenBlue:
@@ -98,7 +102,7 @@ def labeled(generator, classifier, num: int) -> LabelledLatents:
 
 @pytest.fixture(scope="module")
 def plain(small):
-    dataset = labeled(small, Looks(), 1024)
+    dataset = labeled(small, LOOKS, 1024)
     return jaxedit.learn_axes(dataset, jaxedit.fit_pca(dataset.w, 16), AXES, progress=False)
 
 
@@ -106,7 +110,7 @@ def plain(small):
 def tiny(small, plain, tmp_path_factory):
     """A folder of a small run, and its result."""
     out = tmp_path_factory.mktemp("refinement") / "run"
-    return out, refine_axes(small, plain, Looks(), TINY, out=out, progress=False)
+    return out, refine_axes(small, plain, LOOKS, TINY, out=out, progress=False)
 
 
 def leaves(axes):
@@ -123,7 +127,7 @@ def assert_same(one, other, **tolerance):
 
 def effects_in_images(generator, axes, w):
     """½ (up − down) of each attribute (columns) by ±1 along each axis (rows), in standard deviations."""
-    read = jax.jit(lambda w: axes.quantile_transform.transform(Looks()(generator.synthesis(w))))
+    read = jax.jit(lambda w: axes.quantile_transform.transform(LOOKS(generator.synthesis(w))))
     sides = [
         [np.asarray(read(axes.edit(w, {name: a}))) for a in (-1.0, 1.0)] for name in axes.attribute_names
     ]
@@ -135,7 +139,7 @@ def test_leakage_in_the_image_falls(small, plain):
         num_latents=256, num_derivatives=32, num_images=320, num_calibration_latents=64, batch_size=16,
         gradient_batch_size=8,
     )  # fmt: skip
-    refined = refine_axes(small, plain, Looks(), config, progress=False)
+    refined = refine_axes(small, plain, LOOKS, config, progress=False)
     assert refined.curves.num_ws == small.num_ws == 8
     held_out = sample_w(small, 7, 96)
     before, after = (effects_in_images(small, axes, held_out) for axes in (plain, refined))
@@ -163,34 +167,34 @@ def test_an_interrupted_run_ends_with_the_same_curves(small, plain, tiny, tmp_pa
         later = order.index(unit.split("/")[0]) > order.index(stage)
         if later or (unit.split("/")[0] == stage and unit > kept):
             path.unlink()
-    assert_same(refine_axes(small, plain, Looks(), TINY, out=copy, progress=False), whole)
-    assert_same(refine_axes(small, plain, Looks(), TINY, progress=False), whole)
+    assert_same(refine_axes(small, plain, LOOKS, TINY, out=copy, progress=False), whole)
+    assert_same(refine_axes(small, plain, LOOKS, TINY, progress=False), whole)
 
 
 def test_another_run_in_the_folder_is_refused(small, plain, tiny):
     out, _ = tiny
     with pytest.raises(InputError, match="another seed: expected 1, found 0"):
-        refine_axes(small, plain, Looks(), dataclasses.replace(TINY, seed=1), out=out, progress=False)
+        refine_axes(small, plain, LOOKS, dataclasses.replace(TINY, seed=1), out=out, progress=False)
 
 
 @pytest.fixture(scope="module")
 def steady(small, plain):
-    return refine_axes(small, plain, Looks(), STEADY, progress=False)
+    return refine_axes(small, plain, LOOKS, STEADY, progress=False)
 
 
 def test_larger_batches_give_the_same_up_to_rounding(small, plain, steady):
     config = dataclasses.replace(STEADY, batch_size=5, gradient_batch_size=3)
-    assert_same(refine_axes(small, plain, Looks(), config, progress=False), steady, atol=1e-2)
+    assert_same(refine_axes(small, plain, LOOKS, config, progress=False), steady, atol=1e-2)
 
 
 def test_a_mesh_gives_the_same_up_to_rounding(small, plain, steady):
     mesh = jaxedit.data_mesh(jax.devices()[:1])
-    assert_same(refine_axes(small, plain, Looks(), STEADY, mesh=mesh, progress=False), steady, atol=1e-2)
+    assert_same(refine_axes(small, plain, LOOKS, STEADY, mesh=mesh, progress=False), steady, atol=1e-2)
 
 
 def test_identity_and_independent_networks(small, plain, tiny, tmp_path):
     networks = RefinementNetworks(identity=(corners,), independent=(GreenBlue(),))
-    run = refine_axes(small, plain, Looks(), TINY, networks=networks, out=tmp_path / "run", progress=False)
+    run = refine_axes(small, plain, LOOKS, TINY, networks=networks, out=tmp_path / "run", progress=False)
     assert not np.allclose(run.curves.tangents, tiny[1].curves.tangents, atol=1e-2)
     with np.load(tmp_path / "run" / "unedited.npz") as file:
         assert file["independent"].shape == (12, 1)
@@ -199,12 +203,12 @@ def test_identity_and_independent_networks(small, plain, tiny, tmp_path):
     with pytest.raises(
         InputError, match=r"loss\.identity: expected a weight for each of 2 descriptors, got 1"
     ):
-        refine_axes(small, plain, Looks(), config, networks=networks, progress=False)
+        refine_axes(small, plain, LOOKS, config, networks=networks, progress=False)
 
 
 def test_some_attributes_are_refined_and_others_stay(small, plain, tiny):
     config = dataclasses.replace(TINY, attributes=("left",))
-    some = refine_axes(small, plain, Looks(), config, progress=False)
+    some = refine_axes(small, plain, LOOKS, config, progress=False)
     w = jnp.asarray(sample_w(small, 9, 4))
     for name in ("warmth", "contrast"):  # as in W, up to how the decoder curves from latent to latent
         in_w, in_w_plus = plain.edit(w, {name: 0.5}) - w, some.edit(w, {name: 0.5}) - w[:, None]
@@ -212,7 +216,7 @@ def test_some_attributes_are_refined_and_others_stay(small, plain, tiny):
         assert float(jnp.linalg.norm(in_w_plus[:, 0] - in_w)) < 0.35 * float(jnp.linalg.norm(in_w))
     assert float(jnp.ptp(some.edit(w, {"left": 0.5}) - w[:, None], axis=1).max()) > 1e-2
     # Curves that are there stay to the bit.
-    again = refine_axes(small, tiny[1], Looks(), config, progress=False)
+    again = refine_axes(small, tiny[1], LOOKS, config, progress=False)
     for index in (0, 1, 3):
         np.testing.assert_array_equal(again.curves.tangents[index], tiny[1].curves.tangents[index])
         np.testing.assert_array_equal(again.curves.slopes[index], tiny[1].curves.slopes[index])
@@ -224,7 +228,7 @@ def test_what_the_config_says_of_saturation_is_taken(small, plain):
         TINY, attributes=("warmth", "left"), ends={"left": (-1.0, 1.5)}, slopes={"left": 0.25},
         far={"warmth": (1.5, 2.0)},
     )  # fmt: skip
-    curves = refine_axes(small, plain, Looks(), config, progress=False).curves
+    curves = refine_axes(small, plain, LOOKS, config, progress=False).curves
     np.testing.assert_allclose(curves.ends[2], [-1.0, 1.5])
     np.testing.assert_allclose(curves.ends[0], [-2.0, 2.0])
     np.testing.assert_allclose(curves.slopes[2], 0.25)
@@ -233,14 +237,14 @@ def test_what_the_config_says_of_saturation_is_taken(small, plain):
 
 def test_a_far_correction_takes_out_what_is_measured_there(small, plain, tiny, tmp_path):
     config = dataclasses.replace(TINY, far={"warmth": (1.5, 2.0)})
-    far = refine_axes(small, plain, Looks(), config, progress=False)
+    far = refine_axes(small, plain, LOOKS, config, progress=False)
     assert not np.array_equal(far.curves.tangents[0], tiny[1].curves.tangents[0])
     np.testing.assert_array_equal(far.curves.tangents[1:], tiny[1].curves.tangents[1:])
 
 
 def test_groups(small, plain):
     config = dataclasses.replace(TINY, groups=(0, 1, 1, 1, 2, 2, 2, 2))
-    curves = refine_axes(small, plain, Looks(), config, progress=False).curves
+    curves = refine_axes(small, plain, LOOKS, config, progress=False).curves
     assert curves.tangents.shape == (4, 3, 16)
     assert curves.group_of_layer.tolist() == list(config.groups)
 
@@ -286,7 +290,7 @@ def test_what_does_not_fit_is_refused(small, plain, tiny):
     def refused(match, *, generator=small, axes=plain, classifier=None, **changes):
         with pytest.raises(InputError, match=match):
             config = dataclasses.replace(TINY, **changes)
-            refine_axes(generator, axes, classifier or Looks(), config, progress=False)
+            refine_axes(generator, axes, classifier or LOOKS, config, progress=False)
 
     class Less(Looks):
         names = ("warmth", "brightness", "left")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError
-from jaxedit.generators import mobile_stylegan
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.mobile_stylegan import generator as mobile_stylegan
 from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.pretrained.registry import load_generator
