@@ -49,7 +49,13 @@ def test_what_users_meet_first_has_an_example(name):
     assert ">>> " in (thing.__doc__ or "")
 
 
-@pytest.mark.parametrize("name", FILES)
+SLOW = {"inversion/tuning.py"}
+"""Examples that compile for long."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FILES]
+)
 def test_examples(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module("jaxedit." + name.removesuffix(".py").replace("/", "."))

@@ -254,6 +254,7 @@ def test_wrong_input_is_two_and_one_line(run, photos, tmp_path, monkeypatch, opt
     assert message in line
 
 
+@pytest.mark.slow
 def test_demo_of_a_photograph(run, tmp_path, monkeypatch):
     code, out, err = run("demo-photo", "--out", tmp_path / "demo")
     assert code == 0, err

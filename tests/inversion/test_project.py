@@ -158,6 +158,7 @@ def test_a_run_that_diverges_ends_with_its_last_good_latent(small, targets):
     assert found.loss_history["lpips"][0, -1] < found.loss_history["lpips"][0, 0]
 
 
+@pytest.mark.slow
 def test_the_published_settings_seek_the_noise_and_keep_it_white(small, targets):
     config = ProjectionConfig.official(
         num_steps=30, num_w_steps=30, lpips="alex", lpips_size=64, num_w_samples=400, steps_per_chunk=15
@@ -173,6 +174,7 @@ def test_the_published_settings_seek_the_noise_and_keep_it_white(small, targets)
     assert found.loss_history["lpips"][0, -1] < found.loss_history["lpips"][0, 0]
 
 
+@pytest.mark.slow
 def test_a_mask_leaves_out_what_may_be_anything(small, targets):
     spoiled = targets.copy()
     spoiled[:, :, 32:] = 1.0

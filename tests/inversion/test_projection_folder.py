@@ -116,7 +116,7 @@ def test_all_files_of_a_projection(projected, settings, result, small):
     with np.load(projected.path / "latent.npz") as file:
         np.testing.assert_array_equal(file["quad"], QUAD)
         assert file["w_plus"].dtype == np.float32
-        assert json.loads(str(file["about"]))["projection"]["config"]["num_steps"] == 6
+        assert json.loads(str(file["metadata"]))["projection"]["config"]["num_steps"] == 6
     with Image.open(projected.path / "comparison.png") as image:
         assert image.size == (128, 64)  # at the size of the smaller one
         np.testing.assert_array_equal(np.asarray(image)[:, 64:], to_uint8(jnp.asarray(result.image[0])))

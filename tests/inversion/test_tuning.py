@@ -62,6 +62,7 @@ def test_the_tuned_generator_shows_the_image_and_the_other_stays_as_it_is(small,
     assert not any(name.startswith("mapping") for name in delta.arrays)
 
 
+@pytest.mark.slow
 def test_locality_holds_other_images_where_they_were(small, pivot, target, delta):
     w = small.mapping(jax.random.normal(jax.random.key(3), (4, 12)))
     free = tune(small, target, pivot, dataclasses.replace(CONFIG, locality_weight=0.0), progress=False)

@@ -67,6 +67,7 @@ def test_values_are_those_of_the_images(generator, folder):
     assert len(dataset) == 10
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_files(folder, tmp_path):
     code = """
 import sys

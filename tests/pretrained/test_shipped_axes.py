@@ -60,6 +60,7 @@ def _assert_same_edits(found: AttributeAxes, expected: AttributeAxes, w: np.ndar
     np.testing.assert_allclose(found.read(w) / spread, readings / spread, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_half_precision_keeps_edits(tmp_path, monkeypatch):
     w = np.asarray(jax.random.normal(jax.random.key(0), (4000, 128)))
     dataset = LabelledLatents(w, w[:, :3] + 0.1 * w[:, 3:6], ("a", "b", "c"), ("", "", ""))

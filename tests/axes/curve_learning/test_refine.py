@@ -182,11 +182,13 @@ def steady(small, plain):
     return refine_axes(small, plain, LOOKS, STEADY, progress=False)
 
 
+@pytest.mark.slow
 def test_larger_batches_give_the_same_up_to_rounding(small, plain, steady):
     config = dataclasses.replace(STEADY, batch_size=5, gradient_batch_size=3)
     assert_same(refine_axes(small, plain, LOOKS, config, progress=False), steady, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_mesh_gives_the_same_up_to_rounding(small, plain, steady):
     mesh = jaxedit.data_mesh(jax.devices()[:1])
     assert_same(refine_axes(small, plain, LOOKS, STEADY, mesh=mesh, progress=False), steady, atol=1e-2)

@@ -148,6 +148,7 @@ def color_latents(known_latents, monkeypatch):
     monkeypatch.setattr(compare_methods, "prepare", prepare)
 
 
+@pytest.mark.slow
 def test_from_labels_to_tables(color_latents, tmp_path):
     np.savez(tmp_path / "tilted.npz", age=-np.eye(16)[0] - 0.5 * np.eye(16)[1], smile=np.eye(16)[1])
     command = (

@@ -100,7 +100,10 @@ def test_no_recompilation_for_a_new_batch_of_the_same_shape(small, w):
     assert StyleGAN2._synthesis._cache_size() == compiled
 
 
-@pytest.mark.parametrize("architecture", ["skip", "resnet", "orig"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["skip", *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet", "orig"))],
+)
 def test_gradients_with_respect_to_latents_styles_noise_and_weights(architecture):
     config = StyleGAN2Config.of_size(
         16,
