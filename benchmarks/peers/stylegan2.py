@@ -82,3 +82,12 @@ def synthesis(generator: Any, w: np.ndarray) -> Any:
         if device.type == "cuda":
             torch.cuda.synchronize()
     return images
+
+
+def has_cuda_extensions() -> bool:
+    """Whether the official CUDA extensions are compiled and in use. Without them the official code is slower."""
+    plugins = [
+        getattr(sys.modules.get(f"torch_utils.ops.{name}"), "_plugin", None)
+        for name in ("bias_act", "upfirdn2d")
+    ]
+    return all(plugin is not None for plugin in plugins)

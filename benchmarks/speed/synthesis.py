@@ -169,6 +169,8 @@ def run_stylegan2(
                 }
             )
         rows[-2]["programs compiled"] = StyleGAN2._synthesis._cache_size() - compiled
+        if on_gpu:
+            rows[-1]["CUDA extensions"] = stylegan2_peer.has_cuda_extensions()
         rows[-1]["relative difference"] = float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
         if on_gpu:
             torch.cuda.empty_cache()
