@@ -1,11 +1,13 @@
 """The environment of a run: versions, devices, peak memory."""
 
 import importlib.metadata
+import os
 import platform
 import sys
 from pathlib import Path
 
 from jaxedit._version import __version__
+from jaxedit.errors import JaxeditError
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
@@ -25,6 +27,27 @@ def devices() -> list[str]:
         d.platform if d.device_kind.lower() == d.platform else f"{d.platform} ({d.device_kind})"
         for d in jax.devices()
     ]
+
+
+def check_devices() -> None:
+    """Let JAX find its devices, so that a failure has its own message, and is not taken for one of a file.
+
+    Raises:
+        JaxeditError: if it finds none.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:  # RuntimeError and, where several platforms are asked for, others
+        wanted = os.environ.get("JAX_PLATFORMS")
+        advice = (
+            f"JAX_PLATFORMS is {wanted!r}: unset it for the devices that there are"
+            if wanted
+            else ("JAX_PLATFORMS=cpu computes on the processor")
+        )
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise JaxeditError(f"JAX cannot use its devices: {reason} ({advice})") from error
 
 
 def peak_memory_gb() -> float | None:

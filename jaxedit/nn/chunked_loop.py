@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from jaxedit.errors import CheckpointError
 from jaxedit.parallel import gather
+from jaxedit.storage.atomic import recover
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
+from jaxedit.storage.leftovers import sweep
 
 State = TypeVar("State")
 History = dict[str, np.ndarray]
@@ -119,7 +121,9 @@ class CheckpointKeeper:
         self.folder, self.kind, self.identity = Path(folder), kind, dict(identity)
 
     def load(self, state: Any) -> Snapshot | None:
-        """The snapshot in the folder; None if there is no folder."""
+        """The snapshot in the folder; None if there is no folder. What an interrupted save left is removed."""
+        recover(self.folder)
+        sweep(self.folder)
         if not self.folder.exists():
             return None
         config, arrays = load_checkpoint(self.folder, kind=self.kind)

@@ -70,7 +70,7 @@ def cached_checkpoint(
     def make_and_save(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         with conversion_errors():
             config, arrays = make()
-        save_checkpoint(folder, kind=kind, config=config, arrays=arrays, file_format="npz")
+        save_checkpoint(folder, kind=kind, config=config, arrays=arrays, file_format="npz", replace_any=True)
         return config, arrays
 
     return cached(

@@ -1,79 +1,58 @@
 """Checkpoint folders: every model of this library is saved to one and loaded from one.
 
 A folder holds `metadata.json` (what is needed to rebuild the model: its kind, its config, the versions that wrote
-it) and the weights: `arrays/`, an Orbax checkpoint, or `arrays.npz`. Orbax is the format for users, who may read it
-with other tools. The cache holds `.npz`, which loads without Orbax and ten times as fast. A folder is written under a
-temporary name and renamed when whole, so that a folder which exists under its own name is complete.
+it, and hashes of all) and the weights: `arrays/`, an Orbax checkpoint, or `arrays.npz`. Orbax is the format for users,
+who may read it with other tools. The cache holds `.npz`, which loads without Orbax and ten times as fast. A folder is
+written under a temporary name and takes its own when whole, so that a folder which exists under its own name is
+complete. An older folder is replaced only by one of the same kind, and only if nobody has put a file into it.
 """
 
+import functools
 import importlib.metadata
 import json
-import logging
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import jax
-import numpy as np
+from typing import Any, Literal
 
 from jaxedit._version import __version__
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, OutputError
 from jaxedit.storage.array_trees import read_array_tree, write_array_tree
-
-if TYPE_CHECKING:
-    import orbax.checkpoint as ocp
-
-# Orbax is imported where its folders are read or written: the import takes as long as an edit.
+from jaxedit.storage.atomic import HARMLESS, check_writable, recover, whole_folder
+from jaxedit.storage.hashes import describe_files, first_difference, hash_of_json, hashes_of_arrays
+from jaxedit.storage.leftovers import is_temporary
+from jaxedit.storage.orbax_arrays import read_orbax, write_orbax
+from jaxedit.storage.regular_files import read_json
 
 FORMAT_VERSION = 2
-"""Raised whenever older code could not read what newer code writes."""
+"""Raised whenever older code could not read what newer code writes, or metadata gets a new name."""
 
 _FORMAT_VERSION_ORBAX = 1
 _METADATA = "metadata.json"
 _ARRAYS = "arrays"
 _ARRAYS_FILE = "arrays.npz"
 _FORMAT = "jaxedit-checkpoint"
+_NAMES = {"format", "format_version", "kind", "config", "versions", "hashes", "files"}
+"""All names in metadata. Folders of earlier versions have no hashes and no files."""
+
+_ORBAX_NAMES = ("_", "manifest.ocdbt", "d", "ocdbt.process_", "array_metadatas", "commit_success.txt")
+"""How the names begin that Orbax gives, for folders that do not list their files."""
+
 _RENAMED_KINDS = {"gaussianiser": "quantile_transform", "referees": "independent-networks"}
 """Kinds of earlier versions → their names of today."""
 
 
-@contextmanager
-def _quiet_orbax() -> Iterator[None]:
-    """Orbax logs each of its steps, and each error once for every thread it passes; ours is raised once instead."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def check_checkpoint_target(folder: str | Path, *, kind: str) -> None:
+    """Refuse a folder that `save_checkpoint` would not write, before the work whose result belongs there.
 
+    Args:
+        folder: a free name, an empty folder, or an older checkpoint of the same kind without foreign files.
+        kind: of the checkpoint that will be written.
 
-def _alone() -> dict[str, Any]:
-    """Orbax's options by which a process reads and writes by itself.
-
-    Otherwise Orbax waits for all processes of a run, at each step of what only one of them may be doing.
+    Raises:
+        OutputError: if it is something else, or cannot be written.
     """
-    import orbax.checkpoint as ocp
-
-    if jax.process_count() == 1:
-        return {}
-    own = jax.process_index()
-    options = ocp.options.MultiprocessingOptions(
-        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process_{own}"
-    )
-    return {"multiprocessing_options": options}
-
-
-def _writer() -> "ocp.StandardCheckpointer":
-    import orbax.checkpoint as ocp
-
-    # Of one process alone Orbax makes folders only while it is waited for.
-    at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
-    return ocp.StandardCheckpointer(async_options=at_once, **_alone())
+    recover(folder)
+    _check_replaceable(Path(folder), kind=kind)
+    check_writable(Path(folder).absolute().parent)
 
 
 def save_checkpoint(
@@ -83,8 +62,9 @@ def save_checkpoint(
     config: dict[str, Any],
     arrays: dict[str, Any],
     file_format: Literal["orbax", "npz"] = "orbax",
+    replace_any: bool = False,
 ) -> Path:
-    """Write a checkpoint folder, replacing an older one under the same name.
+    """Write a checkpoint folder, replacing an older one of the same kind under the same name.
 
     Args:
         folder: where to. Parent folders are made.
@@ -92,50 +72,33 @@ def save_checkpoint(
         config: JSON-serializable description from which the model is rebuilt.
         arrays: nested dict of arrays with string keys.
         file_format: of the arrays.
+        replace_any: whether to replace whatever has the name, also a damaged checkpoint: for the cache.
 
     Raises:
-        OutputError: if the folder cannot be written; nothing is left under its name then.
+        OutputError: if the folder cannot be written, or its name belongs to something else, which stays then.
     """
     folder = Path(folder).absolute()
-    metadata = {
+    config = json.loads(json.dumps(config))
+    metadata: dict[str, Any] = {
         "format": _FORMAT,
         "format_version": FORMAT_VERSION if file_format == "npz" else _FORMAT_VERSION_ORBAX,
         "kind": kind,
         "config": config,
         "versions": {"jaxedit": __version__}
         | {n: importlib.metadata.version(n) for n in ("jax", "flax", "orbax-checkpoint")},
+        "hashes": {"config": hash_of_json([kind, config]), "arrays": hashes_of_arrays(arrays)},
     }
-    text = json.dumps(metadata, indent=2) + "\n"
-    temporary = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not (folder / _METADATA).is_file():
-            raise OutputError(
-                f"{folder}: expected a free name or an older checkpoint, found something else; not replaced"
-            )
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    check = _check_nothing if replace_any else functools.partial(_check_replaceable, kind=kind)
+    with whole_folder(folder, check=check) as temporary:
         if file_format == "npz":
             write_array_tree(temporary / _ARRAYS_FILE, {}, arrays, kind=kind)
         else:
-            with _quiet_orbax(), _writer() as checkpointer:
-                checkpointer.save(temporary / _ARRAYS, jax.tree.map(np.asarray, arrays))
-        (temporary / _METADATA).write_text(text)
-        temporary.chmod(0o755)
-        if folder.exists():
-            # A folder cannot be renamed onto another: the old one steps aside first.
-            aside = temporary / "replaced"
-            folder.rename(aside)
-            temporary.rename(folder)
-            shutil.rmtree(folder / "replaced")
-        else:
-            temporary.rename(folder)
-    except JaxeditError:
-        raise
-    except Exception as error:  # a full disk is a ValueError of TensorStore's
-        raise OutputError(f"{folder}: could not write the checkpoint: {_last_part(error)}") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+            try:
+                write_orbax(temporary / _ARRAYS, arrays)
+            except JaxeditError as error:
+                raise OutputError(f"{folder}: could not write the checkpoint: {error}") from error
+            metadata["files"] = describe_files(temporary / _ARRAYS)
+        (temporary / _METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
     return folder
 
 
@@ -143,35 +106,49 @@ def read_metadata(folder: str | Path) -> dict[str, Any]:
     """The metadata of a checkpoint folder: `kind`, `config`, `versions`, `format_version`.
 
     Raises:
-        CheckpointError: if there is no such folder, it is no jaxedit checkpoint, or a newer version wrote it.
+        CheckpointError: if there is no such folder, it is no jaxedit checkpoint or a damaged one, or a newer version
+            wrote it.
     """
     folder = Path(folder)
     path = folder / _METADATA
+    recover(folder)
     if not folder.is_dir():
         raise CheckpointError(
             f"{folder}: expected a checkpoint folder, found {'a file' if folder.exists() else 'nothing'}"
         )
+    if not path.exists():
+        raise CheckpointError(f"{folder}: not a jaxedit checkpoint: it has no {_METADATA}")
     try:
-        metadata = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder}: not a jaxedit checkpoint: it has no {_METADATA}") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged: {error}") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
+        metadata = read_json(path, expected="the metadata of a jaxedit checkpoint")
+    except InputError as error:
+        raise CheckpointError(str(error)) from error
+    if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path}: not the metadata of a jaxedit checkpoint")
-    version = metadata.get("format_version")
-    if not isinstance(version, int) or not {"kind", "config", "versions"} <= metadata.keys():
+    version, versions = metadata.get("format_version"), metadata.get("versions")
+    is_whole = isinstance(versions, dict) and isinstance(metadata.get("kind"), str) and "config" in metadata
+    if type(version) is not int or not is_whole:
         raise CheckpointError(f"{path}: damaged: format_version, kind, config or versions is missing")
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{folder}: written in format {version} by jaxedit {metadata['versions'].get('jaxedit')}; "
             f"this jaxedit {__version__} reads formats up to {FORMAT_VERSION}: update jaxedit"
         )
+    if unknown := metadata.keys() - _NAMES:
+        raise CheckpointError(f"{path}: damaged: unknown name {sorted(unknown)[0]!r}")
+    hashes = metadata.get("hashes")
+    if hashes is not None:
+        expected = hashes.get("config") if isinstance(hashes, dict) else None
+        if not isinstance(expected, str) or not isinstance(hashes.get("arrays"), dict):
+            raise CheckpointError(f"{path}: damaged: its hashes are incomplete")
+        if hash_of_json([metadata["kind"], metadata["config"]]) != expected:
+            raise CheckpointError(
+                f"{path}: damaged: kind or config is not what was written (its hash differs); make the folder again"
+            )
     return metadata
 
 
 def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read a checkpoint folder.
+    """Read a checkpoint folder, and check all of it against its hashes.
 
     Args:
         folder: the folder.
@@ -182,35 +159,86 @@ def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], d
 
     Raises:
         CheckpointError: if the folder is missing, damaged, foreign, newer, or of another kind.
+        JaxeditError: if it could not be read for another reason, such as a device that JAX cannot use.
     """
     folder = Path(folder).absolute()
     metadata = read_metadata(folder)
     found = _RENAMED_KINDS.get(metadata["kind"], metadata["kind"])
     if found != kind:
         raise CheckpointError(f"{folder}: expected a checkpoint of kind '{kind}', found '{metadata['kind']}'")
+    config = metadata["config"]
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{folder}: damaged: its config is not a table of names")
     if (folder / _ARRAYS_FILE).is_file():
         try:
-            return metadata["config"], read_array_tree(folder / _ARRAYS_FILE, kind=kind)[1]
+            # A ZIP archive has checksums of its own.
+            return config, read_array_tree(folder / _ARRAYS_FILE, kind=kind)[1]
         except InputError as error:
             raise CheckpointError(f"{folder}: damaged: {error}") from error
-    return metadata["config"], _read_orbax(folder)
+    arrays = read_orbax(folder / _ARRAYS, _files(metadata))
+    if "hashes" in metadata:
+        damage = first_difference(metadata["hashes"]["arrays"], arrays)
+        if damage is not None:
+            raise CheckpointError(
+                f"{folder / _ARRAYS}: damaged: {damage} (its hash differs); make the folder again"
+            )
+    return config, arrays
 
 
-def _read_orbax(folder: Path) -> dict[str, Any]:
-    import orbax.checkpoint as ocp
+def _files(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """The files of `arrays/`, if the metadata lists them."""
+    files = metadata.get("files")
+    if not isinstance(files, dict):
+        return None
+    is_valid = all(isinstance(entry, list) and entry for entry in files.values())
+    return files if is_valid else None
 
+
+def _check_nothing(folder: Path) -> None:
+    """Everything may be replaced."""
+
+
+def _check_replaceable(folder: Path, *, kind: str) -> None:
+    """Refuse to replace anything but an empty folder and a checkpoint of the same kind without foreign files.
+
+    Raises:
+        OutputError: if it is something else.
+    """
+    expected = f"{folder}: expected a free name or an older checkpoint of kind '{kind}'"
+    not_replaced = "not replaced: give another name, or move it away"
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{expected}, found a file; {not_replaced}")
     try:
-        handler = ocp.PyTreeCheckpointHandler(**_alone())
-        with _quiet_orbax(), ocp.Checkpointer(handler, **_alone()) as checkpointer:
-            described = checkpointer.metadata(folder / _ARRAYS)
-            tree = described.item_metadata.tree if hasattr(described, "item_metadata") else described
-            arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-            return checkpointer.restore(folder / _ARRAYS, restore_args=arguments)
-    except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged folder
-        raise CheckpointError(f"{folder / _ARRAYS}: damaged: {_last_part(error)}") from error
+        names = [path.name for path in folder.iterdir() if not _is_negligible(path)]
+        if not names:
+            return
+        if _METADATA not in names:
+            raise OutputError(f"{expected}, found something else; {not_replaced}")
+        metadata = read_metadata(folder)
+        foreign = [name for name in names if name not in (_METADATA, _ARRAYS, _ARRAYS_FILE)]
+        if not foreign and _ARRAYS in names:
+            foreign = _foreign_to_orbax(folder / _ARRAYS, _files(metadata))
+    except OSError as error:
+        raise OutputError(f"{folder}: could not read it: {error}") from error
+    except CheckpointError as error:
+        raise OutputError(f"{expected}, found something else ({error}); {not_replaced}") from error
+    found = _RENAMED_KINDS.get(metadata["kind"], metadata["kind"])
+    if found != kind:
+        raise OutputError(f"{expected}, found one of kind '{metadata['kind']}'; {not_replaced}")
+    if foreign:
+        raise OutputError(f"{expected}, found {sorted(foreign)[0]!r} in it besides; {not_replaced}")
 
 
-def _last_part(error: Exception) -> str:
-    """The cause at the end of TensorStore's long messages."""
-    first_line = (str(error) or type(error).__name__).splitlines()[0]
-    return first_line.rsplit('": ', 1)[-1]
+def _foreign_to_orbax(folder: Path, files: dict[str, Any] | None) -> list[str]:
+    """Files in a folder of Orbax's that Orbax did not write."""
+    found = [path for path in folder.rglob("*") if path.is_file() and not _is_negligible(path)]
+    names = [path.relative_to(folder).as_posix() for path in found]
+    if files is not None:
+        return [f"{_ARRAYS}/{name}" for name in names if name not in files]
+    return [f"{_ARRAYS}/{name}" for name in names if not name.startswith(_ORBAX_NAMES)]
+
+
+def _is_negligible(path: Path) -> bool:
+    return path.name in HARMLESS or is_temporary(path.name)
