@@ -15,8 +15,9 @@ demo-photo: $(VENV)/.photo
 
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
+# Most of the time is XLA's: fewer optimizations here; `make test-slow` and `make test-newest` compile as users do.
 test: $(VENV)/.test
-	$(PYTEST) -m "not slow"
+	JAXEDIT_TESTS_QUICK_COMPILATION=1 $(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/.test
 	$(PYTEST) -m slow

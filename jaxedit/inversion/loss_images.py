@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.preview import half_size
 from jaxedit.generators.protocol import Generator
+from jaxedit.nn.platform_branch import platform_branch
 from jaxedit.nn.resize import average_pool, shrink
 
 FACE_START, FACE_EXTENT = (0.125, 0.1875), 0.75
@@ -29,7 +30,7 @@ def render(
         is_cheap: whether half the size and derivatives by latents alone suffice; faster on a CPU.
     """
     if is_cheap and isinstance(generator, MobileStyleGAN):
-        return jax.lax.platform_dependent(
+        return platform_branch(
             generator,
             w_plus,
             cpu=half_size,

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxedit.nn.platform_branch import platform_branch
 from jaxedit.nn.windows import shifted_views
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -66,7 +67,7 @@ def _backward(
     def to_images_elsewhere(cotangent: Array, kernel: Array) -> Array:
         return jax.vjp(lambda x: plain(x, kernel), x)[1](cotangent)[0]
 
-    in_images = jax.lax.platform_dependent(cotangent, kernel, cpu=to_images, default=to_images_elsewhere)
+    in_images = platform_branch(cotangent, kernel, cpu=to_images, default=to_images_elsewhere)
     return in_images, jax.vjp(lambda kernel: plain(x, kernel), kernel)[1](cotangent)[0]
 
 
