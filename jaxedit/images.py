@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from jaxedit.errors import OutputError
+from jaxedit.errors import InputError, OutputError
 from jaxedit.storage.atomic import write_atomically
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -21,7 +21,9 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @jax.jit
-def to_uint8(images: Float[Array, "*batch height width 3"]) -> UInt8[Array, "*batch height width 3"]:
+def to_uint8(
+    images: Float[Array, "*batch height width channels"],
+) -> UInt8[Array, "*batch height width channels"]:
     """From [-1, 1] to 0…255, rounded; values outside are clipped.
 
     Examples:
@@ -33,8 +35,8 @@ def to_uint8(images: Float[Array, "*batch height width 3"]) -> UInt8[Array, "*ba
 
 
 def from_pixels(
-    images: Float[Array, "*batch height width 3"] | UInt8[Array, "*batch height width 3"],
-) -> Float[Array, "*batch height width 3"]:
+    images: Float[Array, "*batch height width channels"] | UInt8[Array, "*batch height width channels"],
+) -> Float[Array, "*batch height width channels"]:
     """uint8 images from 0…255 to [-1, 1]; floats are clipped to [-1, 1]."""
     if images.dtype == jnp.uint8:
         return images.astype(jnp.float32) / 127.5 - 1
@@ -42,17 +44,19 @@ def from_pixels(
 
 
 def save_image(
-    image: Float[Array | np.ndarray, "height width 3"] | UInt8[Array | np.ndarray, "height width 3"],
+    image: Float[Array | np.ndarray, "height width channels"]
+    | UInt8[Array | np.ndarray, "height width channels"],
     path: str | Path,
 ) -> Path:
     """Write one image. The file appears only when it is whole.
 
     Args:
-        image: floats in [-1, 1], or uint8.
+        image: floats in [-1, 1], or uint8; gray, gray with alpha, RGB or RGBA.
         path: of the file; its ending (`.png`, `.jpg`, …) chooses the format.
 
     Raises:
-        OutputError: if the format is unknown or the file cannot be written.
+        InputError: if the image has other than 1 to 4 channels.
+        OutputError: if the format is unknown, has no alpha where the image has it, or the file cannot be written.
 
     Examples:
         >>> import tempfile
@@ -66,6 +70,14 @@ def save_image(
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None:
         raise OutputError(f"{path}: expected a file name that ends in an image format such as .png or .jpg")
+    channels = pixels.shape[-1]
+    if not 1 <= channels <= 4:
+        raise InputError(f"image: expected 1 to 4 channels, got shape {list(pixels.shape)}")
+    if channels in (2, 4) and image_format == "JPEG":
+        raise OutputError(
+            f"{path}: expected a format with alpha, such as .png, for an image of {channels} channels"
+        )
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, image_format, **_SAVE_OPTIONS.get(image_format, {}))
+    drawn = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    drawn.save(buffer, image_format, **_SAVE_OPTIONS.get(image_format, {}))
     return write_atomically(path, buffer.getvalue())

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from weights_conversion.errors import ConversionError, ExportError
+from weights_conversion.formats.foreign_file import check_regular
+from weights_conversion.formats.safetensors_file import read_safetensors
 from weights_conversion.models.families import check_generator
 from weights_conversion.table import flatten, nest
 
@@ -26,7 +28,6 @@ CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 
 _LARGEST_CONFIG = 1_000_000
-_LONGEST_NAME = 200
 
 
 def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str, Any]) -> Path:
@@ -52,7 +53,7 @@ def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not _is_export(folder):
+        if folder.exists() and not is_export(folder):
             raise ExportError(
                 f"{folder}: expected a free name or an older export, found something else; not replaced"
             )
@@ -94,17 +95,24 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return config, check_generator(config, _read_arrays(model), name=str(model))
 
 
-def _is_export(folder: Path) -> bool:
+def is_export(folder: Path) -> bool:
+    """Whether a folder has the config of an export, of any version."""
     try:
         _read_config(folder / CONFIG_FILE)
-    except ConversionError:
-        return False
+    except ConversionError as error:
+        return isinstance(error, _NewerError)
     return True
+
+
+class _NewerError(ConversionError):
+    """The export is of a newer version."""
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST_CONFIG:
+        if not path.exists():
+            raise FileNotFoundError
+        if check_regular(path).st_size > _LARGEST_CONFIG:
             raise ConversionError(f"{path}: expected the config of an export, found a file of another size")
         described = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -121,26 +129,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     if type(version) is not int or not isinstance(config, dict):
         raise ConversionError(f"{path}: damaged: format_version or config is missing")
     if version > FORMAT_VERSION:
-        raise ConversionError(
+        raise _NewerError(
             f"{path}: written in format version {version}, read up to {FORMAT_VERSION}: update jaxedit"
         )
     return config
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.exists():
         raise ConversionError(f"{path}: expected the arrays of an export, found nothing")
-    flat: dict[str, Any] = {}
-    try:
-        with safe_open(path, framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118 (the file itself does not iterate)
-                if len(name) > _LONGEST_NAME or not name.isprintable():
-                    raise ConversionError(f"{path}: expected names of arrays, found {name[:40]!r}")
-                stored = file.get_slice(name).get_dtype()
-                if stored != "F32":
-                    raise ConversionError(f"{path}: {name}: expected numbers of type F32, found {stored}")
-                flat[name] = file.get_tensor(name)
-    except (SafetensorError, OSError) as error:
-        detail = str(error)[:160]
-        raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {detail!r}") from error
-    return nest(flat, name=str(path))
+    return nest(read_safetensors(path, types=("F32",)), name=str(path))

@@ -35,7 +35,9 @@ class AttributeClassifier(Protocol):
     def names(self) -> tuple[str, ...]:
         """The attribute names, one for each column of the result."""
 
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch num_attributes"]:
+    def __call__(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch num_attributes"]:
         """The attribute values of RGB images in [-1, 1]."""
 
 

@@ -36,7 +36,8 @@ def render_thumbnails(
         RGB in host memory.
 
     Raises:
-        InputError: if `size` or `batch_size` is not positive, or w does not fit the generator.
+        InputError: if `size` or `batch_size` is not positive, w does not fit the generator, or its images are not
+            square RGB.
     """
     if size < 1 or batch_size < 1:
         raise InputError(f"size and batch_size: expected positive numbers, got {size} and {batch_size}")
@@ -66,7 +67,12 @@ def padded_batches(
 def _thumbnails(
     size: int, generator: Generator, w: Float[Array, "batch *style w_dim"]
 ) -> UInt8[Array, "batch {size} {size} 3"]:
-    return to_uint8(downscale(generator.synthesis(w), size))
+    images = generator.synthesis(w)
+    if images.shape[1] != images.shape[2] or images.shape[3] != 3:
+        raise InputError(
+            f"generator: expected one of square RGB images, got one of shape {list(images.shape[1:])}"
+        )
+    return to_uint8(downscale(images, size))
 
 
 def downscale(images: Float[Array, "batch side side 3"], size: int) -> Float[Array, "batch {size} {size} 3"]:

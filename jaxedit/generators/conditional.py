@@ -54,7 +54,7 @@ class ConditionedGenerator(nnx.Module):
 
     @property
     def resolution(self) -> int:
-        """Height and width of the image."""
+        """Height and width of the image; of one that is not square, the longer side."""
         return self.generator.resolution
 
     def mapping(
@@ -81,7 +81,7 @@ class ConditionedGenerator(nnx.Module):
         self,
         w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"],
         **options: Any,
-    ) -> Float[Array, "batch resolution resolution 3"]:
+    ) -> Float[Array, "batch image_height image_width colors"]:
         """Latents ↦ images, by the generator's `synthesis`."""
         return self.generator.synthesis(w, **options)
 

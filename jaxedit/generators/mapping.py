@@ -82,7 +82,7 @@ class MappedGenerator(nnx.Module):
 
     @property
     def resolution(self) -> int:
-        """Height and width of the image."""
+        """Height and width of the image; of one that is not square, the longer side."""
         return self.config.resolution
 
     def mapping(

@@ -37,7 +37,7 @@ class Generator(Protocol):
 
     @property
     def resolution(self) -> int:
-        """Height and width of the image."""
+        """Height and width of the image; of one that is not square, the longer side."""
 
     def mapping(
         self,
@@ -51,8 +51,8 @@ class Generator(Protocol):
 
     def synthesis(
         self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
-    ) -> Float[Array, "batch resolution resolution 3"]:
-        """Latents of W or W+ ↦ RGB images, nominally in [-1, 1] (the network overshoots; `to_uint8` clips)."""
+    ) -> Float[Array, "batch image_height image_width colors"]:
+        """Latents of W or W+ ↦ images, nominally in [-1, 1] (`to_uint8` clips). Most are square RGB."""
 
     def describe(self) -> dict[str, Any]:
         """Family and config, JSON-serializable: with the arrays, all that a checkpoint needs."""

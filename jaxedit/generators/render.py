@@ -13,7 +13,7 @@ def render(
     generator: Any,
     w: Float[Array | np.ndarray, "1 w_dim"] | Float[Array | np.ndarray, "1 num_ws w_dim"],
     noise: dict[str, Array] | None = None,
-) -> UInt8[np.ndarray, "height width 3"]:
+) -> UInt8[np.ndarray, "height width channels"]:
     """Render one latent.
 
     Args:
@@ -22,7 +22,7 @@ def render(
         noise: noise images [1, height, width] by layer; by default the generator's own.
 
     Returns:
-        RGB, 0…255.
+        RGB, or the channels of the generator, 0…255.
     """
     return np.asarray(_render(generator, w, noise))[0]
 

@@ -5,14 +5,15 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from jaxedit.errors import conversion_errors
+from jaxedit.errors import InputError, conversion_errors
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.registry import KIND
 from jaxedit.storage.checkpoints import save_checkpoint
-from weights_conversion.detect import convert_file, describe_format
+from weights_conversion.detect import read_generator
+from weights_conversion.models.conversion import Options
 from weights_conversion.safetensors_folder import write_folder
 
 
@@ -23,31 +24,47 @@ class ConvertedGenerator(NamedTuple):
     """The foreign format, such as "pickle of StyleGAN2 for TensorFlow"."""
     summary: str
     """Family, resolution, architecture, labels and number of parameters, in one line."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or drawn because the file does not hold it."""
 
 
 def convert_generator(
-    file: str | Path, folder: str | Path, *, file_format: Literal["checkpoint", "safetensors"] = "checkpoint"
+    file: str | Path,
+    folder: str | Path,
+    *,
+    file_format: Literal["checkpoint", "safetensors"] = "checkpoint",
+    conv_clamp: float | Literal["unknown"] | None = "unknown",
+    lr_multiplier: float = 0.01,
 ) -> ConvertedGenerator:
-    """Convert the StyleGAN2 generator of another library. The file's own code is never run.
+    """Convert the generator of another library. The file's own code is never run.
 
     Args:
         file: the foreign weights. The content tells the format.
         folder: the converted generator, which `load_generator` reads in either format.
         file_format: "checkpoint" for a checkpoint of this library, "safetensors" for open files.
+        conv_clamp: for a plain state dict of NVIDIA's code, which does not hold it: a number, or None for no clamp.
+        lr_multiplier: of the mapping network, for such a state dict.
 
     Raises:
+        InputError: if an option is not a positive number.
         CheckpointError: if the file is damaged, or of no known format.
         OutputError: if the folder cannot be written.
     """
+    numbers = {"lr_multiplier": lr_multiplier}
+    if isinstance(conv_clamp, int | float):
+        numbers["conv_clamp"] = conv_clamp = float(conv_clamp)
+    for option, number in numbers.items():
+        if not 0 < number < 1e6:
+            raise InputError(f"{option}: expected a positive number, got {number}")
     with conversion_errors():
-        source_format = describe_format(Path(file))
-        config, arrays = convert_file(Path(file))
+        found = read_generator(Path(file), Options(conv_clamp, lr_multiplier))
+    config, arrays = found.config, found.params
     if file_format == "safetensors":
         with conversion_errors():
             write_folder(Path(folder), config, arrays)
     else:
         save_checkpoint(folder, kind=KIND, config=config, arrays=arrays)
-    return ConvertedGenerator(source_format, _summary(config, arrays))
+    return ConvertedGenerator(found.description, _summary(config, arrays), found.notes)
 
 
 def export_generator(generator: MobileStyleGAN | StyleGAN2 | ConditionedGenerator, folder: str | Path) -> str:
@@ -67,9 +84,12 @@ def export_generator(generator: MobileStyleGAN | StyleGAN2 | ConditionedGenerato
 
 
 def _summary(config: dict[str, Any], arrays: dict[str, Any]) -> str:
-    size, labels = config["resolution"], config.get("c_dim", 0)
+    labels, start = config.get("c_dim", 0), config.get("constant_size", (1, 1))
+    height, width = (config["resolution"] * length // max(start) for length in start)
     count = sum(leaf.size for leaf in jax.tree.leaves(arrays))
-    parts = [config["family"], f"{size} × {size}"]
+    parts = [config["family"], f"{width} × {height}"]
+    if config.get("image_channels", 3) != 3:
+        parts.append(f"{config['image_channels']} channels")
     if "architecture" in config:
         parts += [config["architecture"], f"{labels} labels" if labels else "unconditional"]
     return ", ".join([*parts, f"{count / 1e6:.1f} million numbers"])

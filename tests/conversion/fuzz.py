@@ -25,13 +25,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from tests.conversion.foreign_mobile import mobile_checkpoint
 from tests.conversion.foreign_torch import official_module, write_archive, write_pickle, write_stream
 from tests.conversion.small_files import SMALL_FILES
 from tests.conversion.small_generators import small_official, small_rosinality
 from weights_conversion.errors import ConversionError
-from weights_conversion.models.stylegan2.layout import check_config
+from weights_conversion.models.conversion import Options
+from weights_conversion.models.families import check_generator
 from weights_conversion.models.stylegan2.official import convert_official
 from weights_conversion.models.stylegan2.rosinality import convert_rosinality
+from weights_conversion.models.torch_checkpoint import convert_torch_checkpoint
 from weights_conversion.table import flatten
 
 SECONDS = 5
@@ -64,10 +67,37 @@ def _read_pickle_of_archive(data: bytes) -> tuple[dict[str, Any], dict[str, Any]
     return convert_rosinality(write_archive(small_rosinality(), change={"data.pkl": data}))
 
 
+def _whole() -> bytes:
+    params, options = small_official()
+    return write_archive(official_module(params, options))
+
+
+def _read_checkpoint(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    conversion = convert_torch_checkpoint(data, Options(conv_clamp=None))
+    return conversion.config, conversion.params
+
+
+def _pickle_of(archive: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return opened.read("checkpoint/data.pkl")
+
+
+def _read_with_arrays_of(value: Any) -> Callable[[bytes], tuple[dict[str, Any], dict[str, Any]]]:
+    """A reader of a pickle beside the whole arrays of an archive."""
+    return lambda data: _read_checkpoint(write_archive(value, change={"data.pkl": data}))
+
+
 FORMATS: dict[str, Format] = {
     "official": Format(_official, convert_official),
     "torch-archive": Format(lambda: write_archive(small_rosinality()), convert_rosinality),
     "torch-archive-pickle": Format(_pickle_of_archive, _read_pickle_of_archive),
+    "torch-whole": Format(_whole, _read_checkpoint),
+    "torch-state-dict-pickle": Format(
+        lambda: _pickle_of(write_archive(small_official()[0])), _read_with_arrays_of(small_official()[0])
+    ),
+    "mobile-stylegan-pickle": Format(
+        lambda: _pickle_of(write_archive(mobile_checkpoint())), _read_with_arrays_of(mobile_checkpoint())
+    ),
     "torch-stream": Format(lambda: write_stream(small_rosinality()), convert_rosinality),
     **{name: Format(*functions) for name, functions in SMALL_FILES.items()},
 }
@@ -179,7 +209,7 @@ def _outcome(form: Format, data: bytes) -> tuple[str, str]:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         config, params = form.read(data)
-        check_config(config, name="result")
+        check_generator(config, params, name="result")
         if not all(np.isfinite(array).all() for array in flatten(params).values()):
             return "failed", "the arrays are not finite"
         return "read", ""

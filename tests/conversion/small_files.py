@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from safetensors.numpy import save
 
 from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
 from tests.conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
 from tests.conversion.small_generators import small_official
+from weights_conversion.models.conversion import Options
+from weights_conversion.models.plain_safetensors import convert_plain_safetensors
 from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
 from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, read_folder, write_folder
@@ -44,6 +48,18 @@ def _export() -> dict[str, bytes]:
         return {name: (written / name).read_bytes() for name in (CONFIG_FILE, MODEL_FILE)}
 
 
+def _state_dict() -> bytes:
+    return save({name: np.array(array, order="C") for name, array in small_official()[0].items()})
+
+
+def _read_state_dict(data: bytes) -> Generator:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.safetensors"
+        path.write_bytes(data)
+        conversion = convert_plain_safetensors(path, Options(conv_clamp=None))
+    return conversion.config, conversion.params
+
+
 def _exported(name: str) -> tuple[Callable[[], bytes], Callable[[bytes], Generator]]:
     """One file of an export, and a reader that finds it beside the other, whole one."""
     valid = _export()
@@ -62,6 +78,7 @@ SMALL_FILES: dict[str, tuple[Callable[[], bytes], Callable[[bytes], Generator]]]
     "tensorflow-protocol-2": (lambda: _tensorflow(2), convert_tensorflow),
     "flaxmodels": (_flaxmodels, convert_flaxmodels),
     "flaxmodels-chunks": (_flaxmodels_of_chunks, convert_flaxmodels),
+    "safetensors-state-dict": (_state_dict, _read_state_dict),
     "safetensors-config": _exported(CONFIG_FILE),
     "safetensors-arrays": _exported(MODEL_FILE),
 }

@@ -11,7 +11,7 @@ from tests.conversion import foreign_torch
 from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
 from tests.conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
 from tests.conversion.official_fixtures import FIXTURES, assert_same, converted_fixture, fixture_params
-from weights_conversion.detect import convert_file, describe_format
+from weights_conversion.detect import convert_file, describe_format, read_generator
 from weights_conversion.errors import ConversionError
 from weights_conversion.safetensors_folder import write_folder
 
@@ -62,7 +62,7 @@ def test_both_formats_of_torch_files(tmp_path, write):
         checkpoint = {"g_ema": state, "latent_avg": file["latent_avg"]}
     path = tmp_path / "weights"
     path.write_bytes(write(checkpoint))
-    assert describe_format(path) == "checkpoint of stylegan2-pytorch"
+    assert read_generator(path).description == "checkpoint of stylegan2-pytorch"
     config, params = convert_file(path)
     assert config["resolution"] == 32
     np.testing.assert_array_equal(params["w_avg"], checkpoint["latent_avg"])
@@ -104,11 +104,16 @@ def zipped(*, compression=zipfile.ZIP_STORED, **members):
         ),
         (bytes(100), "found none of them"),
         (b"\xff" * 100, "found none of them"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "found none of them"),
-        (zipped(readme="text"), "found none of them"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "found a PNG image"),
+        (zipped(readme="text"), "found a zip archive without any: unpack it first"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "found a Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html>", "found a web page, which some servers send"),
+        (b"\x1f\x8b\x08" + bytes(100), "found a gzip archive: unpack it first"),
+        (bytes(257) + b"ustar" + bytes(300), "found a tar archive: unpack it first"),
+        (b'{"message": "Not Found"}', "found a text in JSON"),
         (zipped()[:-1] + b"PK", "found none of them"),
-        (zipped(readme="text")[:-30], "could not read it"),
-        (b"PK\x03\x04", "could not read it"),
+        (zipped(readme="text")[:-30], "could not read it: .* stands at the end, is missing or damaged"),
+        (b"PK\x03\x04", "could not read it: .* download or copy it again"),
         (b'\xff\0\0\0\0\0\0\0{"a"', "found none of them"),
         (pickle.dumps({"a": np.float64}), "refused: .*numpy.float64"),
         (pickle.dumps([1, 2]), r"weights: "),
@@ -183,5 +188,5 @@ def test_a_path_below_a_file(tmp_path):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConversionError, match="could not read it: expected a file or a folder"):
+    with pytest.raises(ConversionError, match="could not read it: expected a file, found a pipe or device"):
         convert_file(tmp_path / "pipe")

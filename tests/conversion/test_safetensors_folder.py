@@ -171,7 +171,7 @@ def test_arrays_that_no_export_holds(folder, arrays, message):
         (lambda d: d.update(config=[]), "damaged: format_version or config"),
         (
             lambda d: d["config"].pop("family"),
-            "expected a family of stylegan2, mobile-stylegan, found 'None'",
+            "expected a family of stylegan2, mobile-stylegan, found None",
         ),
         (lambda d: d["config"].update(family=[]), "expected a family of"),
         (lambda d: d["config"].update(family="stylegan3"), "expected a family of .* found 'stylegan3'"),

@@ -120,9 +120,11 @@ class _Machine:
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.other_keys = 0
+        self.bytes_left = 0
 
     def run(self, data: bytes, start: int, max_operations: int) -> tuple[Any, int]:
         file = io.BytesIO(data)  # shares the memory of `data`
+        self.bytes_left = len(data)
         file.seek(start)
         try:
             for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
@@ -206,7 +208,7 @@ class _Machine:
         fits = len(parts) <= _MAX_KEY_PARTS and all(
             len(part) <= _MAX_KEY_LENGTH
             if type(part) in (str, bytes)
-            else part is None or type(part) in (int, float, bool)
+            else part is None or type(part) in (int, float, bool, Global)
             for part in parts
         )
         if not fits:
@@ -249,11 +251,16 @@ class _Machine:
             self.stack.append({})
             return
         try:
-            self.stack.append(function.factory(*arguments))
+            made = function.factory(*arguments)
         except ConversionError as error:
             raise ConversionError(f"{self.name}: {error}") from error
         except TypeError as error:  # too few or too many
             raise ConversionError(f"{self.name}: unexpected arguments of {function.name}") from error
+        if type(made) is bytes:  # a pickle can have one remembered text encoded as often as it likes
+            self.bytes_left -= len(made)
+            if self.bytes_left < 0:
+                self.fail("the file is too small for all the bytes that its pickle makes")
+        self.stack.append(made)
 
     def reduce(self, _: Any) -> None:
         arguments, function = self.pop(), self.pop()

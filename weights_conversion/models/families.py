@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.safe_pickle import describe
 from weights_conversion.models import mobile_stylegan
 from weights_conversion.models.stylegan2 import layout
 from weights_conversion.table import flatten
@@ -14,6 +15,8 @@ _STYLEGAN2_KEYS = {
     *("family", "z_dim", "c_dim", "w_dim", "mapping_layers"),
     *("resolution", "channels", "architecture", "conv_clamp"),
 }
+
+_STYLEGAN2_OPTIONAL = {"image_channels", "constant_size"}
 
 
 def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, name: str) -> dict[str, Any]:
@@ -34,7 +37,7 @@ def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, nam
     family = config.get("family")
     if not isinstance(family, str) or family not in _FAMILIES:
         raise ConversionError(
-            f"{name}: expected a family of {', '.join(_FAMILIES)}, found {str(family)[:40]!r}"
+            f"{name}: expected a family of {', '.join(_FAMILIES)}, found {describe(family)}"
         )
     shapes = _FAMILIES[family](config, flatten(params), name)
     return layout.check_params(params, shapes, name=name)
@@ -43,16 +46,16 @@ def check_generator(config: Mapping[str, Any], params: Mapping[str, Any], *, nam
 def _check_keys(config: Mapping[str, Any], keys: set[str], name: str) -> None:
     if different := sorted(config.keys() ^ keys):
         raise ConversionError(
-            f"{name}: expected a config of {', '.join(sorted(keys))}; {different[0][:40]!r} differs"
+            f"{name}: expected a config of {', '.join(sorted(keys))}; {describe(different[0])} differs"
         )
     if any(isinstance(value, str) and not value.isprintable() for value in config.values()):
         raise ConversionError(f"{name}: expected a config of printable text, found other characters in it")
     if not isinstance(config["channels"], list | tuple) or not config["channels"]:
-        raise ConversionError(f"{name}: expected channels as a list, found {config['channels']!r:.40}")
+        raise ConversionError(f"{name}: expected channels as a list, found {describe(config['channels'])}")
 
 
 def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name: str) -> _Shapes:
-    _check_keys(config, _STYLEGAN2_KEYS, name)
+    _check_keys(config, _STYLEGAN2_KEYS | (config.keys() & _STYLEGAN2_OPTIONAL), name)
     layout.check_config(config, name=name)
 
     def width(layer: str) -> int:
@@ -66,20 +69,8 @@ def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name
 
 def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], name: str) -> _Shapes:
     _check_keys(config, set(mobile_stylegan.CONFIG), name)
-    channels = config["channels"]
-    numbers = {key: config[key] for key in ("z_dim", "w_dim", "mapping_layers", "resolution")}
-    for key, value in (numbers | {f"channels {i}": width for i, width in enumerate(channels)}).items():
-        if type(value) is not int or not 1 <= value <= layout.MAX_CHANNELS:
-            raise ConversionError(
-                f"{name}: expected {key} of 1 to {layout.MAX_CHANNELS}, found {str(value)[:40]}"
-            )
-    blocks = len(channels) - 1
-    if blocks < 1 or config["resolution"] != 8 * 2**blocks:
-        raise ConversionError(
-            f"{name}: expected a resolution of 8 · 2^blocks, found {config['resolution']} and {blocks} blocks"
-        )
-    rows = mobile_stylegan.mapping_table(dict(config)) + mobile_stylegan.synthesis_table(dict(config))
-    return {row.target: row.shape for row in rows} | {"w_avg": (config["w_dim"],)}
+    mobile_stylegan.check_mobile_config(config, name=name)
+    return mobile_stylegan.mobile_shapes(config)
 
 
 _FAMILIES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], str], _Shapes]] = {

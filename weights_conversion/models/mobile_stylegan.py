@@ -8,6 +8,7 @@ computes these names. They are constant, because whoever fetches the wheel check
 import itertools
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from weights_conversion.errors import ConversionError
 from weights_conversion.formats.foreign_file import LARGEST_RATIO
 from weights_conversion.formats.openvino_ir import read_constants
+from weights_conversion.formats.safe_pickle import describe
 from weights_conversion.models.mean_w import mean_w
 from weights_conversion.table import Row, convert
 
@@ -28,6 +30,9 @@ CONFIG: dict[str, Any] = {
     "channels": [512, 512, 512, 512, 512, 256, 128, 64],
 }
 """`channels[0]` belongs to the constant and its convolution, `channels[1:]` to the seven blocks."""
+
+
+_MAX_CHANNELS = 8192
 
 
 def _linear(weight: np.ndarray) -> np.ndarray:
@@ -117,6 +122,34 @@ def synthesis_table(config: dict[str, Any]) -> list[Row]:
         Row(f"{source}.conv.weight", f"{target}.weight", (last, 12), _pointwise),
         Row(f"{source}.bias", f"{target}.bias", (12,), _vector),
     ]
+
+
+def check_mobile_config(config: Mapping[str, Any], *, name: str) -> None:
+    """Check the config of a MobileStyleGAN.
+
+    Args:
+        config: the config.
+        name: what to call the file in an error.
+
+    Raises:
+        ConversionError: if a size is not a whole number in its range, or the sizes do not fit each other.
+    """
+    channels = config["channels"]
+    numbers = {key: config[key] for key in ("z_dim", "w_dim", "mapping_layers", "resolution")}
+    for key, value in (numbers | {f"channels {i}": width for i, width in enumerate(channels)}).items():
+        if type(value) is not int or not 1 <= value <= _MAX_CHANNELS:
+            raise ConversionError(f"{name}: expected {key} of 1 to {_MAX_CHANNELS}, found {describe(value)}")
+    blocks = len(channels) - 1
+    if blocks < 1 or config["resolution"] != 8 * 2**blocks:
+        raise ConversionError(
+            f"{name}: expected a resolution of 8 · 2^blocks, found {config['resolution']} and {blocks} blocks"
+        )
+
+
+def mobile_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of a MobileStyleGAN: dotted path → shape."""
+    rows = mapping_table(dict(config)) + synthesis_table(dict(config))
+    return {row.target: row.shape for row in rows} | {"w_avg": (config["w_dim"],)}
 
 
 def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:

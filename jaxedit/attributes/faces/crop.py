@@ -22,7 +22,7 @@ MIN_SIZE = 128
 _POOLED = 512
 
 
-def prepare_images(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch side side 3"]:
+def prepare_images(images: Float[Array, "batch height width channels"]) -> Float[Array, "batch side side 3"]:
     """Images clipped to [-1, 1]; 1024², 2048², … are averaged to 512², which is cheap and loses nothing here.
 
     Raises:
@@ -37,7 +37,7 @@ def prepare_images(images: Float[Array, "batch height width 3"]) -> Float[Array,
     return average_pool(images, side // _POOLED) if side % _POOLED == 0 else images
 
 
-def crop_faces(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch 160 160 3"]:
+def crop_faces(images: Float[Array, "batch height width channels"]) -> Float[Array, "batch 160 160 3"]:
     """The face squares of FFHQ-style images in [-1, 1], antialiased, 160 pixels a side.
 
     Raises:

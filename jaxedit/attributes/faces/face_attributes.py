@@ -103,7 +103,9 @@ class FaceAttributes(nnx.Module):
         """The units, one for each column of the result."""
         return tuple(attribute.unit for attribute in FACE_ATTRIBUTES)
 
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch num_attributes"]:
+    def __call__(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch num_attributes"]:
         """The attribute values, float32, of square RGB images in [-1, 1] (clipped to it).
 
         Args:
@@ -115,7 +117,9 @@ class FaceAttributes(nnx.Module):
         values = self.measure(images)
         return jnp.stack([values[name] for name in self.names], 1)
 
-    def measure(self, images: Float[Array, "batch height width 3"]) -> dict[str, Float[Array, " batch"]]:
+    def measure(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> dict[str, Float[Array, " batch"]]:
         """The attribute values by name."""
         images = prepare_images(images)
         # Labels must not depend on the accelerator's habit of rounding matrix products to bfloat16 or TF32.
@@ -169,7 +173,7 @@ class FaceIdentity(nnx.Module):
         """Use the given network; by default that of `FaceNetworks.from_pretrained()`."""
         self.network = network or FaceNetworks.from_pretrained().identity
 
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch 128"]:
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch 128"]:
         """The descriptors of square RGB images in [-1, 1], aligned as FFHQ is.
 
         Compare descriptors by Euclidean distance: below about 0.6 it is the same person.

@@ -207,7 +207,9 @@ class IndependentAttributes(nnx.Module):
         units = {attribute.name: attribute.unit for attribute in INDEPENDENT_ATTRIBUTES}
         return tuple(units[name] for name in self.columns)
 
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch num_attributes"]:
+    def __call__(
+        self, images: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch num_attributes"]:
         """The values, float32, of square RGB images in [-1, 1] (clipped to it).
 
         Args:
@@ -302,7 +304,7 @@ class IndependentIdentity(nnx.Module):
         self.network_name = network
         self.network = networks[network]
 
-    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch dim"]:
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch dim"]:
         """The descriptors, of length one, of square RGB images in [-1, 1], aligned as FFHQ is.
 
         Compare them by their scalar product. Of two generated faces it is 0.37 ± 0.08 (faceres) or 0.07 ± 0.12
@@ -337,7 +339,7 @@ class FaceResReading(nnx.Module):
         ]
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"]
+        self, images: Float[Array, "batch height width channels"]
     ) -> tuple[Float[Array, "batch 2"], Float[Array, "batch 1024"]]:
         """The values of `names`, and descriptors of length one, of square RGB images in [-1, 1].
 

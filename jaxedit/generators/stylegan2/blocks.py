@@ -50,7 +50,7 @@ class StyledConv(nnx.Module):
 
 
 class ToRGB(nnx.Module):
-    """The weights of a modulated 1×1 convolution to RGB: `affine`, `weight` [in, 3], `bias` [3]."""
+    """The weights of a modulated 1×1 convolution to RGB: `affine`, `weight` [in, colors], `bias` [colors]."""
 
     def __init__(self, params: Params) -> None:
         self.affine = Affine(params["affine"])
@@ -115,7 +115,7 @@ def _rgb(
     x: Float[Array, "batch height width channels"],
     style: Float[Array, "batch channels"],
     settings: Settings,
-) -> Float[Array, "batch height width 3"]:
+) -> Float[Array, "batch height width colors"]:
     """The modulated 1×1 convolution; its result is float32."""
     weight = (layer.weight[...] * style[:, :, None]).astype(x.dtype)
     y = jnp.einsum("bhwc,bcr->bhwr", x, weight) + layer.bias[...].astype(x.dtype)
@@ -137,7 +137,7 @@ def _noise_of(
 def run_block(
     block: Block,
     x: Float[Array, "batch height width channels"],
-    image: Float[Array, "batch height width 3"] | None,
+    image: Float[Array, "batch height width colors"] | None,
     styles: dict[str, Array],
     noise: dict[str, Array],
     settings: Settings,

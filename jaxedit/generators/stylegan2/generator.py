@@ -6,6 +6,7 @@ by a modulated 3×3 convolution and applies another one. Architecture `skip` add
 `resnet` adds a linear path around each block, `orig` does neither.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -51,6 +52,16 @@ class StyleGAN2(MappedGenerator):
 
     family = "stylegan2"
 
+    def describe(self) -> dict[str, Any]:
+        """Family and config, JSON-serializable; the shape of the image only where it is not square RGB."""
+        usual = {field.name: field.default for field in dataclasses.fields(StyleGAN2Config)}
+        described = super().describe()
+        return {
+            key: value
+            for key, value in described.items()
+            if key not in ("image_channels", "constant_size") or value != usual[key]
+        }
+
     def __init__(
         self,
         config: StyleGAN2Config,
@@ -74,7 +85,7 @@ class StyleGAN2(MappedGenerator):
         noise_mode: NoiseMode = "const",
         key: Key[Array, ""] | None = None,
         noise: Noise | None = None,
-    ) -> Float[Array, "batch resolution resolution 3"]:
+    ) -> Float[Array, "batch image_height image_width colors"]:
         """Latents ↦ images.
 
         Args:
@@ -86,7 +97,8 @@ class StyleGAN2(MappedGenerator):
                 them.
 
         Returns:
-            RGB, float32, nominally in [-1, 1]: the network overshoots a little, and `to_uint8` clips.
+            RGB (or `config.image_channels`), float32, nominally in [-1, 1]: the network overshoots a little, and
+            `to_uint8` clips.
 
         Raises:
             InputError: if an argument has another shape, or key and noise do not go with the mode.
@@ -114,7 +126,7 @@ class StyleGAN2(MappedGenerator):
         noise_mode: NoiseMode = "const",
         key: Key[Array, ""] | None = None,
         noise: Noise | None = None,
-    ) -> Float[Array, "batch resolution resolution 3"]:
+    ) -> Float[Array, "batch image_height image_width colors"]:
         """`synthesis` from edited styles.
 
         Raises:
@@ -199,7 +211,7 @@ class StyleGAN2(MappedGenerator):
         self,
         latents: Float[Array, "batch w_dim"] | Float[Array, "batch num_ws w_dim"] | dict[str, Array],
         noise: dict[str, Array] | None,
-    ) -> Float[Array, "batch resolution resolution 3"]:
+    ) -> Float[Array, "batch image_height image_width colors"]:
         styles = latents if isinstance(latents, dict) else self._styles(latents)
         if noise is None:
             noise = {name: image[None] for name, image in self.const_noise().items()}
@@ -229,7 +241,7 @@ def _of_block(arrays: dict[str, Array], resolution: int) -> dict[str, Array]:
 def _through_blocks(
     generator: StyleGAN2,
     x: Float[Array, "batch height width channels"],
-    image: Float[Array, "batch height width 3"] | None,
+    image: Float[Array, "batch height width colors"] | None,
     styles: dict[str, Array],
     noise: dict[str, Array],
     *,
@@ -243,14 +255,14 @@ def _through_blocks(
     return x, image
 
 
-def _first(generator: StyleGAN2, batch: int) -> Float[Array, "batch 4 4 channels"]:
+def _first(generator: StyleGAN2, batch: int) -> Float[Array, "batch rows columns channels"]:
     constant = generator.constant[...]
     return jnp.broadcast_to(constant, (batch, *constant.shape))
 
 
 def _synthesis_in_parallel(
     generator: StyleGAN2, styles: dict[str, Array], noise: dict[str, Array]
-) -> Float[Array, "batch resolution resolution 3"]:
+) -> Float[Array, "batch image_height image_width colors"]:
     """The batch at once: for devices with many cores and fast memory."""
     x = _first(generator, len(styles["b4.conv1"]))
     return _through_blocks(generator, x, None, styles, noise, blocks=range(len(generator.blocks)))[1]
@@ -259,7 +271,7 @@ def _synthesis_in_parallel(
 @jax.custom_jvp
 def _synthesis_in_sequence(
     generator: StyleGAN2, styles: dict[str, Array], noise: dict[str, Array]
-) -> Float[Array, "batch resolution resolution 3"]:
+) -> Float[Array, "batch image_height image_width colors"]:
     """Small blocks for the whole batch, large ones image after image: for a CPU."""
     batch = len(styles["b4.conv1"])
     resolutions = generator.config.block_resolutions

@@ -45,12 +45,12 @@ def initial_params(
             "bias": jnp.full((outer,), bias, jnp.float32),
         }
 
-    def conv(inner: int, outer: int, size: int) -> dict[str, Any]:
+    def conv(inner: int, outer: int, size: tuple[int, int]) -> dict[str, Any]:
         return {
             "affine": affine(config.w_dim, inner, 1.0),
             "weight": normal(3, 3, inner, outer),
             "noise_strength": jnp.asarray(noise_strength, jnp.float32),
-            "noise": normal(size, size),
+            "noise": normal(*size),
             "bias": jnp.zeros(outer),
         }
 
@@ -62,7 +62,8 @@ def initial_params(
     if config.c_dim:
         mapping["embed"] = affine(config.c_dim, embedded)
     blocks = {}
-    for i, (size, outer) in enumerate(zip(config.block_resolutions, config.channels, strict=True)):
+    for i, outer in enumerate(config.channels):
+        size = (config.constant_size[0] * 2**i, config.constant_size[1] * 2**i)
         block: dict[str, Any] = {"conv1": conv(outer, outer, size)}
         if i > 0:
             inner = config.channels[i - 1]
@@ -72,14 +73,14 @@ def initial_params(
         if config.architecture == "skip" or i == len(config.channels) - 1:
             block["to_rgb"] = {
                 "affine": affine(config.w_dim, outer, 1.0),
-                "weight": normal(outer, 3, gain=1 / np.sqrt(outer)),
-                "bias": jnp.zeros(3),
+                "weight": normal(outer, config.image_channels, gain=1 / np.sqrt(outer)),
+                "bias": jnp.zeros(config.image_channels),
             }
         blocks[str(i)] = block
     params = {
         "mapping_network": mapping,
         "w_avg": jnp.zeros(config.w_dim),
-        "constant": normal(4, 4, config.channels[0]),
+        "constant": normal(*config.constant_size, config.channels[0]),
         "blocks": blocks,
     }
     # Drawn at once: XLA would take most of a second for each array by itself.

@@ -7,6 +7,7 @@ from collections import OrderedDict
 import pytest
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS
 from weights_conversion.formats.safe_pickle import PLAIN_CONSTRUCTORS, Global, describe, load, load_at
 
 PROTO = b"\x80\x04"
@@ -252,3 +253,22 @@ def test_descriptions_are_short():
     assert describe("x" * 10**6) == repr("x" * 60)
     assert len(describe(2**2000)) == 78
     assert describe([[]]) == "list"
+
+
+def encoded_often(times, length):
+    """A pickle of protocol 2 that remembers one text and has it encoded again and again."""
+    text = b"X" + length.to_bytes(4, "little") + b"a" * length + b"q\x01"
+    function = b"c_codecs\nencode\nq\x02"
+    calls = b"h\x02h\x01X\x06\x00\x00\x00latin1\x86R" * times
+    return b"\x80\x02](" + text + b"0" + function + b"0" + calls + b"e."
+
+
+def test_bytes_that_a_pickle_makes_stay_in_proportion_to_it():
+    assert load(encoded_often(1, 1000), constructors=NUMPY_CONSTRUCTORS, name="f") == [b"a" * 1000]
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConversionError, match="f: the file is too small for all the bytes"):
+            load(encoded_often(9000, 10**6), constructors=NUMPY_CONSTRUCTORS, name="f")
+        assert tracemalloc.get_traced_memory()[1] < 10 * 10**6
+    finally:
+        tracemalloc.stop()

@@ -2,7 +2,8 @@
 
 The config, a plain dict: `family` ("stylegan2"), `z_dim`, `c_dim` (0 for an unconditional generator), `w_dim`,
 `mapping_layers`, `resolution`, `channels` (of the blocks at 4, 8, …, `resolution`), `architecture` ("skip", "resnet"
-or "orig") and `conv_clamp` (a number or None).
+or "orig") and `conv_clamp` (a number or None). Two further keys are absent at their usual values: `image_channels` (3)
+and `constant_size` (height and width of the constant, [4, 4]). The `resolution` is the longer side of the image.
 
 The arrays are float32: dense weights [in, out], filters [3, 3, in, out]. The factors of the equalized learning rate are
 folded into the weights. The 3×3 filters may keep any constant factor, because the demodulation cancels it.
@@ -15,12 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_conversion.errors import ConversionError
+from weights_conversion.formats.safe_pickle import describe
 from weights_conversion.table import check_finite, flatten, float32, nest, take
 
 ARCHITECTURES = ("skip", "resnet", "orig")
 MAX_RESOLUTION = 4096
 MAX_BLOCKS = 11
 MAX_CHANNELS = 8192
+MAX_IMAGE_CHANNELS = 4
+MAX_CONSTANT = 64
 
 
 class Entry(NamedTuple):
@@ -34,6 +38,36 @@ class Entry(NamedTuple):
     """The shape in the foreign file."""
     transform: Callable[[np.ndarray], np.ndarray] = np.asarray
     """From the foreign array to ours."""
+
+
+def image_shape(channels: int, constant_size: Iterable[int]) -> dict[str, Any]:
+    """The keys of a config for images that are not RGB or not square; none for those that are."""
+    size = list(constant_size)
+    keys: dict[str, Any] = {} if channels == 3 else {"image_channels": channels}
+    return keys if size == [4, 4] else keys | {"constant_size": size}
+
+
+def _check_image_shape(config: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Checks the keys of `image_shape`; returns height and width of the constant."""
+    channels = config.get("image_channels", 3)
+    if type(channels) is not int or not 1 <= channels <= MAX_IMAGE_CHANNELS:
+        raise ConversionError(
+            f"{name}: expected images of 1 to {MAX_IMAGE_CHANNELS} channels, found {describe(channels)}"
+        )
+    size = config.get("constant_size", [4, 4])
+    is_pair = isinstance(size, list | tuple) and len(size) == 2
+    if not is_pair or not all(type(n) is int and 1 <= n <= MAX_CONSTANT for n in size):
+        raise ConversionError(
+            f"{name}: expected a constant_size of two numbers of 1 to {MAX_CONSTANT}, found {_shown(size)}"
+        )
+    return size[0], size[1]
+
+
+def _shown(value: Any) -> str:
+    """A foreign value for an error message; lists of numbers in full."""
+    if isinstance(value, list | tuple) and len(value) <= 16:
+        return f"[{', '.join(map(describe, value))}]"
+    return describe(value)
 
 
 def check_config(config: Mapping[str, Any], *, name: str) -> None:
@@ -56,27 +90,27 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
     for key, (least, most) in limits.items():
         value = config[key]
         if type(value) is not int or not least <= value <= most:
-            raise ConversionError(f"{name}: expected {key} of {least} to {most}, found {str(value)[:40]}")
+            raise ConversionError(f"{name}: expected {key} of {least} to {most}, found {describe(value)}")
     channels = config["channels"]
     if not isinstance(channels, list | tuple) or not 1 <= len(channels) <= MAX_BLOCKS:
         raise ConversionError(f"{name}: expected channels of 1 to {MAX_BLOCKS} blocks, found another number")
-    if config["resolution"] != 4 * 2 ** (len(channels) - 1):
+    resolution = max(_check_image_shape(config, name)) * 2 ** (len(channels) - 1)
+    if config["resolution"] != resolution:
         raise ConversionError(
-            f"{name}: expected a resolution of {4 * 2 ** (len(channels) - 1)} with {len(channels)} blocks, "
+            f"{name}: expected a resolution of {resolution} with {len(channels)} blocks, "
             f"found {config['resolution']}"
         )
     if not all(type(width) is int and 1 <= width <= MAX_CHANNELS for width in channels):
         raise ConversionError(
-            f"{name}: expected 1 to {MAX_CHANNELS} channels in each block, found {str(channels)[:80]}"
+            f"{name}: expected 1 to {MAX_CHANNELS} channels in each block, found {_shown(channels)}"
         )
     if config["architecture"] not in ARCHITECTURES:
-        architecture = str(config["architecture"])[:40]
         raise ConversionError(
-            f"{name}: expected an architecture of {', '.join(ARCHITECTURES)}, found {architecture!r}"
+            f"{name}: expected an architecture of {', '.join(ARCHITECTURES)}, found {describe(config['architecture'])}"
         )
     clamp = config["conv_clamp"]
     if clamp is not None and not (isinstance(clamp, float) and 0 < clamp < float("inf")):
-        raise ConversionError(f"{name}: expected a conv_clamp above 0 or none, found {str(clamp)[:40]}")
+        raise ConversionError(f"{name}: expected a conv_clamp above 0 or none, found {describe(clamp)}")
 
 
 def target_shapes(
@@ -99,16 +133,19 @@ def target_shapes(
     hidden = [w_dim] * (config["mapping_layers"] - 1) if hidden is None else hidden
     for i, pair in enumerate(itertools.pairwise([width, *hidden, w_dim])):
         shapes |= _dense(f"mapping_network.layers.{i}", *pair)
-    shapes |= {"w_avg": (w_dim,), "constant": (4, 4, channels[0])}
+    height, width = config.get("constant_size", (4, 4))
+    shapes |= {"w_avg": (w_dim,), "constant": (height, width, channels[0])}
     for i, after in enumerate(channels):
-        block, size = f"blocks.{i}", 4 * 2**i
+        block, size = f"blocks.{i}", (height * 2**i, width * 2**i)
         if i > 0:
             shapes |= _layer(f"{block}.conv0", w_dim, channels[i - 1], after, size)
             if config["architecture"] == "resnet":
                 shapes[f"{block}.skip.weight"] = (channels[i - 1], after)
         shapes |= _layer(f"{block}.conv1", w_dim, after, after, size)
         if config["architecture"] == "skip" or i == len(channels) - 1:
-            shapes |= _dense(f"{block}.to_rgb.affine", w_dim, after) | _dense(f"{block}.to_rgb", after, 3)
+            shapes |= _dense(f"{block}.to_rgb.affine", w_dim, after) | _dense(
+                f"{block}.to_rgb", after, config.get("image_channels", 3)
+            )
     return shapes
 
 
@@ -116,12 +153,14 @@ def _dense(target: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]
     return {f"{target}.weight": (inputs, outputs), f"{target}.bias": (outputs,)}
 
 
-def _layer(target: str, w_dim: int, inputs: int, outputs: int, size: int) -> dict[str, tuple[int, ...]]:
+def _layer(
+    target: str, w_dim: int, inputs: int, outputs: int, size: tuple[int, int]
+) -> dict[str, tuple[int, ...]]:
     return {
         **_dense(f"{target}.affine", w_dim, inputs),
         f"{target}.weight": (3, 3, inputs, outputs),
         f"{target}.noise_strength": (),
-        f"{target}.noise": (size, size),
+        f"{target}.noise": size,
         f"{target}.bias": (outputs,),
     }
 

@@ -5,6 +5,7 @@ run: the sizes and the arithmetic come from the attributes of the modules and fr
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ from weights_conversion.formats import safe_pickle
 from weights_conversion.formats.foreign_file import read_source
 from weights_conversion.formats.numpy_pickle import NUMPY_CONSTRUCTORS, StoredArray
 from weights_conversion.formats.safe_pickle import describe, shorten
-from weights_conversion.formats.torch_file import TORCH_CONSTRUCTORS, is_torch_file
+from weights_conversion.formats.torch_file import TORCH_CONSTRUCTORS, is_torch_file, load_torch
 from weights_conversion.formats.torch_tensor import Allowance
-from weights_conversion.models.stylegan2.layout import check_config
+from weights_conversion.models.stylegan2.layout import MAX_BLOCKS, check_config, image_shape, known_shape
 from weights_conversion.models.stylegan2.state_dict import convert_state_dict
 
 _FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+
+
+def is_usual_filter(array: np.ndarray) -> bool:
+    """Whether a resampling filter is [1, 3, 3, 1] both ways."""
+    return array.shape == (4, 4) and np.allclose(array, _FILTER, atol=1e-4)
 
 
 class Module:
@@ -39,12 +45,13 @@ class Module:
         return parts.get(name) if type(parts) is dict else None
 
 
-_CONSTRUCTORS = {
+MODULE_CONSTRUCTORS: dict[str, Callable[..., Any] | None] = {
     **NUMPY_CONSTRUCTORS,
     **TORCH_CONSTRUCTORS,
     "torch_utils.persistence._reconstruct_persistent_obj": Module,
     "dnnlib.util.EasyDict": dict,
 }
+"""Names in a pickle → factories: networks become `Module`, tensors `Tensor`."""
 
 
 def convert_official(source: str | Path | bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -61,10 +68,37 @@ def convert_official(source: str | Path | bytes) -> tuple[dict[str, Any], dict[s
             StyleGAN2, or one with options that are not supported.
     """
     data, name = read_source(source)
-    if is_torch_file(data):
-        raise ConversionError(f"{name}: expected a pickle of networks, found a file of torch.save")
-    networks = safe_pickle.load(data, constructors=_CONSTRUCTORS, name=name)
-    reader = _Reader(_generator(networks, name), Allowance(len(data), name=name), name)
+    if is_torch_file(data):  # a network saved whole, as pivotal tuning does it
+        networks = load_torch(data, constructors=MODULE_CONSTRUCTORS, name=name)
+    else:
+        networks = safe_pickle.load(data, constructors=MODULE_CONSTRUCTORS, name=name)
+    return convert_networks(networks, Allowance(len(data), name=name), name=name)
+
+
+def has_modules(checkpoint: Any) -> bool:
+    """Whether an object read with `MODULE_CONSTRUCTORS` is a network, or a table with networks in it."""
+    if type(checkpoint) is dict:
+        return any(isinstance(value, Module) for value in checkpoint.values())
+    return isinstance(checkpoint, Module)
+
+
+def convert_networks(
+    networks: Any, allowance: Allowance, *, name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Convert a generator, or the generator in a table of networks.
+
+    Args:
+        networks: what `MODULE_CONSTRUCTORS` made of the pickle.
+        allowance: of the file.
+        name: what to call the file in an error.
+
+    Returns:
+        The config and the nested dict of float32 arrays of the converted form.
+
+    Raises:
+        ConversionError: if there is no generator of a StyleGAN2, or one with options that are not supported.
+    """
+    reader = _Reader(_generator(networks, name), allowance, name)
     config = reader.config()
     return config, convert_state_dict(reader.arrays, config, lr_multiplier=reader.lr_multiplier, name=name)
 
@@ -111,26 +145,38 @@ class _Reader:
             is_third = isinstance(synthesis.part("_modules", "input"), Module)
             kind = "a generator of StyleGAN3" if is_third else "another generator"
             raise ConversionError(f"{self.name}: expected a generator of a StyleGAN2, found {kind}")
-        self._expect(self.generator, "generator", "img_channels", 3)
+        image_channels = self._integer(self.generator, "generator", "img_channels")
         sizes = {
             key: self._integer(self.generator, "generator", attribute)
             for key, attribute in {"z_dim": "z_dim", "c_dim": "c_dim", "w_dim": "w_dim"}.items()
         }
         sizes["mapping_layers"] = self._integer(mapping, "mapping", "num_layers")
         resolution = self._integer(self.generator, "generator", "img_resolution")
-        config: dict[str, Any] = {"family": "stylegan2", **sizes, "resolution": resolution}
-        count = max(resolution.bit_length() - 2, 1)
+        blocks = max(resolution.bit_length() - 2, 1)
+        self._array(self._module(synthesis, "b4", "SynthesisBlock"), "synthesis.b4", "const")
+        size = known_shape(self.arrays, "synthesis.b4.const", 3, name=self.name)[1:]
+        if size != (4, 4):  # forks count the resolution of such generators in ways of their own
+            blocks = 0
+            while blocks < MAX_BLOCKS and synthesis.part("_modules", f"b{4 * 2**blocks}") is not None:
+                blocks += 1
+            resolution = max(size) * 2 ** (blocks - 1)
+        config: dict[str, Any] = {
+            "family": "stylegan2",
+            **sizes,
+            "resolution": resolution,
+            **image_shape(image_channels, size),
+        }
         architecture = self._module(synthesis, "b4", "SynthesisBlock").state.get("architecture")
         if not isinstance(architecture, str):
             raise ConversionError(
                 f"{self.name}: synthesis.b4: expected architecture as text, found {describe(architecture)}"
             )
         # Checked before the arrays are read: a size decides which of them there are.
-        guess = {"channels": [1] * count, "architecture": architecture, "conv_clamp": None}
+        guess = {"channels": [1] * blocks, "architecture": architecture, "conv_clamp": None}
         check_config(config | guess, name=self.name)
         self._mapping(mapping, config)
-        for i in range(count):
-            self._block(synthesis, i, architecture, is_last=i == count - 1)
+        for i in range(blocks):
+            self._block(synthesis, i, architecture, size, is_last=i == blocks - 1)
         if len(set(self.clamps.values())) > 1:
             raise ConversionError(f"{self.name}: expected one conv_clamp in all layers, found several")
         clamp = next(iter(self.clamps.values()))
@@ -149,15 +195,15 @@ class _Reader:
         if config["c_dim"] > 0:
             self._plain(mapping, "mapping", "embed")
 
-    def _block(self, synthesis: Module, i: int, architecture: str, *, is_last: bool) -> None:
-        size = 4 * 2**i
-        where = f"synthesis.b{size}"
-        block = self._module(synthesis, f"b{size}", "SynthesisBlock")
+    def _block(
+        self, synthesis: Module, i: int, architecture: str, constant: tuple[int, ...], *, is_last: bool
+    ) -> None:
+        where = f"synthesis.b{4 * 2**i}"
+        block = self._module(synthesis, f"b{4 * 2**i}", "SynthesisBlock")
+        size = tuple(length * 2**i for length in constant)
         self._expect(block, where, "architecture", architecture)
         self._filter(block, where)
-        if i == 0:
-            self._array(block, where, "const")
-        else:
+        if i > 0:
             self._layer(block, where, "conv0", size, up=2)
         self._layer(block, where, "conv1", size, up=1)
         if architecture == "skip" or is_last:
@@ -173,7 +219,7 @@ class _Reader:
             self._filter(skip, f"{where}.skip")
             self._array(skip, f"{where}.skip", "weight")
 
-    def _layer(self, block: Module, where: str, layer: str, size: int, *, up: int) -> None:
+    def _layer(self, block: Module, where: str, layer: str, size: tuple[int, ...], *, up: int) -> None:
         module, where = self._module(block, layer, "SynthesisLayer"), f"{where}.{layer}"
         self._expect(module, where, "activation", "lrelu")
         self._expect(module, where, "up", up)
@@ -186,7 +232,7 @@ class _Reader:
             self.channels.append(weight.shape[0] if weight.ndim else 0)
         if module.state.get("use_noise") is False:
             self.arrays[f"{where}.noise_strength"] = np.zeros((), np.float32)
-            self.arrays[f"{where}.noise_const"] = np.zeros((size, size), np.float32)
+            self.arrays[f"{where}.noise_const"] = np.zeros(size, np.float32)
         else:
             self._array(module, where, "noise_strength")
             self._array(module, where, "noise_const")
@@ -232,7 +278,7 @@ class _Reader:
 
     def _filter(self, module: Module, where: str) -> None:
         found = self._array(module, where, "resample_filter")
-        if found.shape != (4, 4) or not np.allclose(found, _FILTER, atol=1e-4):
+        if not is_usual_filter(found):
             raise ConversionError(
                 f"{self.name}: {where}: expected the filter [1, 3, 3, 1], found another one"
             )

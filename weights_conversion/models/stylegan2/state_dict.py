@@ -41,19 +41,38 @@ def convert_state_dict(
             finite.
     """
     check_config(config, name=name)
+    shapes = _shapes(arrays, config, name)
+    return convert_entries(arrays, _entries(config, shapes, lr_multiplier), shapes, name=name)
+
+
+def source_names(config: Mapping[str, Any]) -> set[str]:
+    """The names of all arrays that `convert_state_dict` takes for a config."""
+    return {entry.source for entry in _entries(config, target_shapes(config))}
+
+
+def _shapes(
+    arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], name: str
+) -> dict[str, tuple[int, ...]]:
     embed = None
     if config["c_dim"] > 0:
         embed = known_shape(arrays, "mapping.embed.weight", 2, name=name)[0]
     layers = range(config["mapping_layers"])
     hidden = [known_shape(arrays, f"mapping.fc{i}.weight", 2, name=name)[0] for i in layers[:-1]]
-    shapes = target_shapes(config, embed=embed, hidden=hidden)
+    return target_shapes(config, embed=embed, hidden=hidden)
+
+
+def _entries(
+    config: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    lr_multiplier: float = MAPPING_LR_MULTIPLIER,
+) -> list[Entry]:
     entries = [
         Entry("mapping.w_avg", "w_avg", shapes["w_avg"]),
         Entry("synthesis.b4.const", "constant", _shape(shapes["constant"], (2, 0, 1)), transposed((1, 2, 0))),
     ]
-    if embed is not None:
+    if config["c_dim"] > 0:
         entries += _dense("mapping.embed", "mapping_network.embed", shapes)
-    for i in layers:
+    for i in range(config["mapping_layers"]):
         entries += _dense(f"mapping.fc{i}", f"mapping_network.layers.{i}", shapes, lr_multiplier)
     for i in range(len(config["channels"])):
         source, target = f"synthesis.b{4 * 2**i}", f"blocks.{i}"
@@ -68,7 +87,7 @@ def convert_state_dict(
             ]
         if f"{target}.skip.weight" in shapes:
             entries.append(_pointwise(f"{source}.skip.weight", f"{target}.skip.weight", shapes))
-    return convert_entries(arrays, entries, shapes, name=name)
+    return entries
 
 
 def transposed(axes: tuple[int, ...], gain: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:

@@ -74,7 +74,7 @@ def test_what_a_reader_returns_is_checked():
         ({"channels": [1] * 10**6}, "expected channels of 1 to 11 blocks"),
         ({"channels": 5}, "expected channels of 1 to 11 blocks"),
         ({"channels": [1, 1, 1, 1, "1"]}, "expected 1 to 8192 channels in each block"),
-        ({"architecture": None}, "expected an architecture of skip, resnet, orig, found 'None'"),
+        ({"architecture": None}, "expected an architecture of skip, resnet, orig, found None"),
         ({"conv_clamp": 0.0}, r"expected a conv_clamp above 0 or none, found 0\.0"),
         ({"conv_clamp": float("inf")}, "expected a conv_clamp above 0 or none, found inf"),
     ],
