@@ -10,9 +10,9 @@ from weights_conversion.formats.foreign_file import check_regular, name_other_fi
 from weights_conversion.formats.torch_file import is_torch_file
 from weights_conversion.models.conversion import Conversion, Options
 from weights_conversion.models.mobile_stylegan import convert_wheel
+from weights_conversion.models.official_pickle import convert_official_pickle
 from weights_conversion.models.plain_safetensors import convert_plain_safetensors
 from weights_conversion.models.stylegan2.flaxmodels import convert_flaxmodels
-from weights_conversion.models.stylegan2.official import convert_official
 from weights_conversion.models.stylegan2.tensorflow import convert_tensorflow
 from weights_conversion.models.torch_checkpoint import convert_torch_checkpoint
 from weights_conversion.safetensors_folder import CONFIG_FILE, MODEL_FILE, is_export, read_folder
@@ -32,10 +32,10 @@ def _without_options(
 
 
 FORMATS = {
-    "official": _without_options("pickle of StyleGAN2 for PyTorch", convert_official),
+    "official": _without_options("pickle of StyleGAN2 or StyleGAN3 for PyTorch", convert_official_pickle),
     "tensorflow": _without_options("pickle of StyleGAN2 for TensorFlow", convert_tensorflow),
     "torch": Format(
-        "file of torch.save (stylegan2-pytorch and its relatives, StyleGAN2 for PyTorch, MobileStyleGAN)",
+        "file of torch.save (stylegan2-pytorch and its relatives, StyleGAN2 and StyleGAN3 for PyTorch, MobileStyleGAN)",
         convert_torch_checkpoint,
     ),
     "flaxmodels": _without_options("HDF5 file of flaxmodels", convert_flaxmodels),

@@ -4,6 +4,7 @@ from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 
 __all__ = [
     "ConditionedGenerator",
@@ -12,4 +13,6 @@ __all__ = [
     "MobileStyleGANConfig",
     "StyleGAN2",
     "StyleGAN2Config",
+    "StyleGAN3",
+    "StyleGAN3Config",
 ]

@@ -6,11 +6,9 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from jaxedit.errors import InputError, conversion_errors
-from jaxedit.generators.conditional import ConditionedGenerator
-from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
-from jaxedit.generators.stylegan2.generator import StyleGAN2
+from jaxedit.generators.stylegan3.generator import StyleGAN3
 from jaxedit.nn.parameters import module_params
-from jaxedit.pretrained.registry import KIND
+from jaxedit.pretrained.registry import KIND, AnyGenerator
 from jaxedit.storage.checkpoints import save_checkpoint
 from weights_conversion.detect import read_generator
 from weights_conversion.models.conversion import Options
@@ -67,7 +65,7 @@ def convert_generator(
     return ConvertedGenerator(found.description, _summary(config, arrays), found.notes)
 
 
-def export_generator(generator: MobileStyleGAN | StyleGAN2 | ConditionedGenerator, folder: str | Path) -> str:
+def export_generator(generator: AnyGenerator, folder: str | Path) -> str:
     """Write a generator as open files: config.json and model.safetensors.
 
     Returns:
@@ -90,6 +88,9 @@ def _summary(config: dict[str, Any], arrays: dict[str, Any]) -> str:
     parts = [config["family"], f"{width} × {height}"]
     if config.get("image_channels", 3) != 3:
         parts.append(f"{config['image_channels']} channels")
-    if "architecture" in config:
-        parts += [config["architecture"], f"{labels} labels" if labels else "unconditional"]
+    kind = config.get("architecture")
+    if config["family"] == StyleGAN3.family:
+        kind = "R" if config["conv_kernel"] == 1 else "T"
+    if kind is not None:
+        parts += [kind, f"{labels} labels" if labels else "unconditional"]
     return ", ".join([*parts, f"{count / 1e6:.1f} million numbers"])

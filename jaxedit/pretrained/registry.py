@@ -17,6 +17,7 @@ from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labels_file import load_labels
 from jaxedit.nn.parameters import module_params
@@ -33,20 +34,25 @@ AXES_KIND = "axes"
 _FAMILIES = {
     MobileStyleGAN.family: (MobileStyleGAN, MobileStyleGANConfig),
     StyleGAN2.family: (StyleGAN2, StyleGAN2Config),
+    StyleGAN3.family: (StyleGAN3, StyleGAN3Config),
 }
 _LABELS_FILE = "labels.npz"
+
+AnyGenerator = MobileStyleGAN | StyleGAN2 | StyleGAN3 | ConditionedGenerator
+"""The generators that can be loaded."""
 
 
 def load_generator(
     name: str | Path, *, dtype: DTypeLike = jnp.float32
-) -> MobileStyleGAN | StyleGAN2 | ConditionedGenerator:
+) -> AnyGenerator:
     """Load a pretrained generator.
 
     Args:
         name: a known name (`mobile-stylegan-ffhq`: faces at 1024²), or a folder of `jaxedit convert`, `jaxedit export`
             or `save_generator`. `FOLDER#2` limits a conditional generator to its class 2. A known generator is
             fetched and converted on first use (37.6 MB); the cache keeps it.
-        dtype: in which the synthesis network computes: float32 or bfloat16 (a StyleGAN2's four highest resolutions).
+        dtype: in which the synthesis network computes: float32 or bfloat16 (of StyleGAN2 and StyleGAN3 the four
+            highest resolutions).
 
     Raises:
         InputError: if the name is neither known nor a folder, there is no such class, or the dtype is another.
@@ -90,7 +96,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _build(
     config: dict[str, Any], arrays: dict[str, Any], *, name: str, dtype: DTypeLike
-) -> MobileStyleGAN | StyleGAN2:
+) -> MobileStyleGAN | StyleGAN2 | StyleGAN3:
     if config.get("family") not in _FAMILIES:
         raise CheckpointError(f"{name}: unknown generator family {config.get('family')!r}")
     make, make_config = _FAMILIES[config["family"]]
@@ -106,7 +112,7 @@ def _build(
         raise CheckpointError(f"{name}: damaged: {error}") from error
 
 
-def save_generator(generator: MobileStyleGAN | StyleGAN2 | ConditionedGenerator, folder: str | Path) -> Path:
+def save_generator(generator: AnyGenerator, folder: str | Path) -> Path:
     """Write a generator to a checkpoint folder, which `load_generator` reads.
 
     Raises:

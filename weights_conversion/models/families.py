@@ -7,6 +7,7 @@ from weights_conversion.errors import ConversionError
 from weights_conversion.formats.safe_pickle import describe
 from weights_conversion.models import mobile_stylegan
 from weights_conversion.models.stylegan2 import layout
+from weights_conversion.models.stylegan3 import layout as stylegan3_layout
 from weights_conversion.table import flatten
 
 _Shapes = dict[str, tuple[int, ...]]
@@ -67,6 +68,25 @@ def _stylegan2_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name
     return layout.target_shapes(config, embed=width("embed"), hidden=hidden)
 
 
+def _stylegan3_shapes(config: Mapping[str, Any], arrays: Mapping[str, Any], name: str) -> _Shapes:
+    _check_keys(config, set(stylegan3_layout.KEYS), name)
+    stylegan3_layout.check_config(config, name=name)
+
+    def size(key: str, axis: int, rank: int, otherwise: int) -> int:
+        """A size that the config does not hold; a missing or odd array fails its own check later."""
+        array = arrays.get(key)
+        return array.shape[axis] if array is not None and array.ndim == rank else otherwise
+
+    w_dim = config["w_dim"]
+    hidden = range(config["mapping_layers"] - 1)
+    return stylegan3_layout.target_shapes(
+        config,
+        embed=size("mapping_network.embed.weight", 1, 2, w_dim),
+        hidden=[size(f"mapping_network.layers.{i}.weight", 1, 2, w_dim) for i in hidden],
+        ranks=[size(f"layers.{i}.down_filter", 0, 3, 1) for i in range(len(config["channels"]))],
+    )
+
+
 def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], name: str) -> _Shapes:
     _check_keys(config, set(mobile_stylegan.CONFIG), name)
     mobile_stylegan.check_mobile_config(config, name=name)
@@ -75,5 +95,6 @@ def _mobile_stylegan_shapes(config: Mapping[str, Any], _: Mapping[str, Any], nam
 
 _FAMILIES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], str], _Shapes]] = {
     "stylegan2": _stylegan2_shapes,
+    "stylegan3": _stylegan3_shapes,
     "mobile-stylegan": _mobile_stylegan_shapes,
 }

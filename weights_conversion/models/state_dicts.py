@@ -16,6 +16,7 @@ MARKERS = {
     "rosinality": "input.input",
     "basicsr": "constant_input.weight",
     "official": "synthesis.b4.const",
+    "stylegan3": "synthesis.input.freqs",
 }
 """Kind of a generator → the array that tells it; the first that is found decides."""
 
@@ -60,7 +61,7 @@ def find_state(checkpoint: Any, *, name: str) -> Found:
             return found
     keys = ", ".join(describe(key) for key in list(checkpoint)[:4]) or "nothing"
     raise ConversionError(
-        f"{name}: expected the state dict of a StyleGAN2 or MobileStyleGAN (as g_ema, params_ema, state_dict, …), "
+        f"{name}: expected the state dict of a StyleGAN2, StyleGAN3 or MobileStyleGAN (as g_ema, params_ema, state_dict, …), "
         f"found {keys}"
     )
 

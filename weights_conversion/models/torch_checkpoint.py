@@ -9,17 +9,20 @@ from weights_conversion.formats.torch_file import is_torch_file, load_torch
 from weights_conversion.formats.torch_tensor import Allowance
 from weights_conversion.models.conversion import Conversion, Loader, Options
 from weights_conversion.models.mobile_stylegan_checkpoint import convert_mobile_checkpoint
+from weights_conversion.models.official_pickle import convert_networks
 from weights_conversion.models.state_dicts import Found, find_state
 from weights_conversion.models.stylegan2 import rosinality
-from weights_conversion.models.stylegan2.official import MODULE_CONSTRUCTORS, convert_networks, has_modules
+from weights_conversion.models.stylegan2.official import MODULE_CONSTRUCTORS, has_modules
 from weights_conversion.models.stylegan2.plain_state import convert_plain_state
+from weights_conversion.models.stylegan3 import state_dict as stylegan3
 
 DESCRIPTIONS = {
-    "modules": "file of torch.save with a whole generator of StyleGAN2 for PyTorch",
+    "modules": "file of torch.save with a whole generator of StyleGAN2 or StyleGAN3 for PyTorch",
     "rosinality": "checkpoint of stylegan2-pytorch",
     "decoder": "checkpoint of an encoder with a generator of stylegan2-pytorch",
     "basicsr": "checkpoint of BasicSR with a StyleGAN2",
     "official": "state dict of StyleGAN2 for PyTorch",
+    "stylegan3": "state dict of StyleGAN3",
     "mobile-stylegan": "checkpoint of MobileStyleGAN",
 }
 
@@ -72,6 +75,10 @@ def convert_state(found: Found, checkpoint: Any, load: Loader, options: Options,
     """
     if found.kind == "official":
         return Conversion(DESCRIPTIONS["official"], *convert_plain_state(found, load, options, name=name))
+    if found.kind == "stylegan3":
+        return Conversion(
+            DESCRIPTIONS[found.kind], *stylegan3.convert_plain_state(found, load, options, name=name)
+        )
     if found.kind == "mobile-stylegan":
         return Conversion(DESCRIPTIONS[found.kind], *convert_mobile_checkpoint(found, load, name=name))
     latent_avg = rosinality.latent_avg_of(checkpoint, found)

@@ -67,12 +67,22 @@ def convert_official(source: str | Path | bytes) -> tuple[dict[str, Any], dict[s
         ConversionError: if the file is damaged, asks for anything but networks and arrays, holds no generator of a
             StyleGAN2, or one with options that are not supported.
     """
+    networks, allowance, name = read_networks(source)
+    return convert_networks(networks, allowance, name=name)
+
+
+def read_networks(source: str | Path | bytes) -> tuple[Any, Allowance, str]:
+    """What `MODULE_CONSTRUCTORS` make of a pickle, the limit on its tensors, and the name of the file.
+
+    Raises:
+        ConversionError: if the file is damaged, or asks for anything but networks and arrays.
+    """
     data, name = read_source(source)
     if is_torch_file(data):  # a network saved whole, as pivotal tuning does it
         networks = load_torch(data, constructors=MODULE_CONSTRUCTORS, name=name)
     else:
         networks = safe_pickle.load(data, constructors=MODULE_CONSTRUCTORS, name=name)
-    return convert_networks(networks, Allowance(len(data), name=name), name=name)
+    return networks, Allowance(len(data), name=name), name
 
 
 def has_modules(checkpoint: Any) -> bool:
@@ -98,12 +108,17 @@ def convert_networks(
     Raises:
         ConversionError: if there is no generator of a StyleGAN2, or one with options that are not supported.
     """
-    reader = _Reader(_generator(networks, name), allowance, name)
+    reader = _Reader(generator_of(networks, name), allowance, name)
     config = reader.config()
     return config, convert_state_dict(reader.arrays, config, lr_multiplier=reader.lr_multiplier, name=name)
 
 
-def _generator(networks: Any, name: str) -> Module:
+def generator_of(networks: Any, name: str) -> Module:
+    """A generator, or the one in a table of networks.
+
+    Raises:
+        ConversionError: if there is none.
+    """
     if type(networks) is dict:
         found = {key: networks[key] for key in ("G_ema", "G", "D") if isinstance(networks.get(key), Module)}
         generator = found.get("G_ema", found.get("G"))
