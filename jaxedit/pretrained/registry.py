@@ -42,9 +42,7 @@ AnyGenerator = MobileStyleGAN | StyleGAN2 | StyleGAN3 | ConditionedGenerator
 """The generators that can be loaded."""
 
 
-def load_generator(
-    name: str | Path, *, dtype: DTypeLike = jnp.float32
-) -> AnyGenerator:
+def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> AnyGenerator:
     """Load a pretrained generator.
 
     Args:

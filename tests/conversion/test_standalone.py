@@ -32,7 +32,7 @@ import weights_conversion
 
 assert not {"numpy", "safetensors", "zipfile"} & sys.modules.keys()
 path = pathlib.Path(sys.argv[1])
-assert weights_conversion.describe_format(path) == "pickle of StyleGAN2 for PyTorch"
+assert weights_conversion.describe_format(path) == "pickle of StyleGAN2 or StyleGAN3 for PyTorch"
 try:
     weights_conversion.convert_file(path)
 except weights_conversion.ConversionError as error:

@@ -49,9 +49,7 @@ class StyleGAN3Config:
             raise InputError(
                 f"channels: expected one number for each of {len(rates)} sampling rates, got {len(self.channels)}"
             )
-        if rates[-1] != self.resolution or any(
-            after % before for before, after in itertools.pairwise(rates)
-        ):
+        if rates[-1] != self.resolution or any(after % before for before, after in itertools.pairwise(rates)):
             raise InputError(
                 f"sampling_rates: expected multiples of those before up to {self.resolution}, got {list(rates)}"
             )

@@ -269,9 +269,7 @@ def _backward_tiles(
     back, onto = _Separable(own_up, own_up).transposed(), down.transposed()
 
     def tile(x: Array, cotangent: Array) -> Array:
-        return back.from_samples(
-            onto.to_samples(cotangent) * _activation_slope(up.to_samples(x), spec)
-        )
+        return back.from_samples(onto.to_samples(cotangent) * _activation_slope(up.to_samples(x), spec))
 
     inputs = [(x, pixels, tiling.side), (cotangent, outputs, tiling.side * spec.up // spec.down)]
     y = _over_tiles(tile, inputs, tiling.along, in_sequence=in_sequence)

@@ -56,14 +56,15 @@ class StyleGAN3(MappedGenerator):
         self,
         w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"],
         *,
-        transform: Float[Array | np.ndarray, "3 3"] | Float[Array | np.ndarray, "batch 3 3"] | None = None,
+        transform: Float[Array | np.ndarray, "*images 3 3"] | None = None,
     ) -> Float[Array, "batch resolution resolution 3"]:
         """Latents ↦ images.
 
         Args:
             w: latents of W or W+, float32.
-            transform: inverse of a rotation and shift of the image, in homogeneous coordinates (x, y, 1) with the
-                origin in the center and sides of length 1. By default the generator's own, usually the identity.
+            transform: inverse of a rotation and shift of the image, [3, 3] or one for each image, in homogeneous
+                coordinates (x, y, 1) with the origin in the center and sides of length 1. By default the generator's
+                own, usually the identity.
 
         Returns:
             RGB, float32, nominally in [-1, 1]: the network overshoots a little, and `to_uint8` clips.
@@ -88,7 +89,9 @@ class StyleGAN3(MappedGenerator):
         if transform is None:
             transform = self.fourier_features.transform[...]
         transform = jnp.broadcast_to(transform, (w_plus.shape[0], 3, 3))
-        if has_explicit_sharding(w_plus):  # one image after the other would gather what is spread over devices
+        if has_explicit_sharding(
+            w_plus
+        ):  # one image after the other would gather what is spread over devices
             return _synthesis_in_parallel(self, w_plus, transform)
         return platform_branch(
             self, w_plus, transform, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
@@ -111,7 +114,11 @@ def _synthesis_in_parallel(
     """The batch at once: for devices with many cores and fast memory."""
     config = generator.config
     x = generator.fourier_features(
-        w_plus[:, 0], transform, size=config.sizes[0], rate=config.sampling_rates[0], bandwidth=config.bandwidth
+        w_plus[:, 0],
+        transform,
+        size=config.sizes[0],
+        rate=config.sampling_rates[0],
+        bandwidth=config.bandwidth,
     )
     dtypes = _dtypes(generator)
     for i, (layer, spec) in enumerate(zip(generator.layers, config.resamplings, strict=True)):

@@ -93,11 +93,13 @@ class StyleGAN3Design:
             **sizes,
         )
 
-    def filters(self, layer: int) -> tuple[Float[np.ndarray, " taps"], Float[np.ndarray, "rank 2 taps"]]:
+    def filters(
+        self, layer: int
+    ) -> tuple[Float[np.ndarray, " up_taps"], Float[np.ndarray, "rank 2 down_taps"]]:
         """The upsampling and the downsampling filter of a layer, float32."""
         before = max(layer - 1, 0)
         cutoffs, widths, rates = self.cutoffs, self.half_widths, self.sampling_rates
-        rate = int(rates[layer]) * self.lrelu_upsampling
+        rate = float(rates[layer] * self.lrelu_upsampling)
         up_taps, down_taps = self.config().taps(layer)
         up = lowpass(up_taps, cutoffs[before], 2 * widths[before], rate)
         is_radial = self.radial and layer < self.num_layers - self.num_critical
@@ -133,8 +135,8 @@ def lowpass(taps: int, cutoff: float, width: float, rate: float) -> Float[np.nda
     if taps == 1:
         return np.ones(1)
     x = np.arange(taps) - (taps - 1) / 2
-    taps_ = np.sinc(2 * cutoff / rate * x) * _kaiser(taps, width, rate)
-    return taps_ / taps_.sum()
+    impulse_response = np.sinc(2 * cutoff / rate * x) * _kaiser(taps, width, rate)
+    return impulse_response / impulse_response.sum()
 
 
 def radial_lowpass(taps: int, cutoff: float, width: float, rate: float) -> Float[np.ndarray, "taps taps"]:
@@ -152,9 +154,7 @@ def _bessel_j1(x: np.ndarray) -> np.ndarray:
     return np.mean(np.cos(tau - x[..., None] * np.sin(tau)), axis=-1)
 
 
-def initial_params(
-    design: StyleGAN3Design, config: StyleGAN3Config, key: Key[Array, ""]
-) -> dict[str, Any]:
+def initial_params(design: StyleGAN3Design, config: StyleGAN3Config, key: Key[Array, ""]) -> dict[str, Any]:
     """Weights N(0, 1) with their equalized-learning-rate gain folded in, biases 0 (of styles 1), w_avg 0.
 
     Args:

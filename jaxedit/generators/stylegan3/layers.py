@@ -105,9 +105,7 @@ class Layer(nnx.Module):
         if margin == (0, 0):
             x = jnp.einsum("bhwc,cd->bhwd", x, weight[0, 0].astype(x.dtype))
         else:
-            x = conv_2d(
-                x, weight.astype(x.dtype), (1, 1), ((margin[0], margin[0]), (margin[1], margin[1]))
-            )
+            x = conv_2d(x, weight.astype(x.dtype), (1, 1), ((margin[0], margin[0]), (margin[1], margin[1])))
         x = x * demodulation[:, None, None].astype(x.dtype) + self.bias[...].astype(x.dtype)
         return filtered_leaky_relu(x, self.up_filter[...], self.down_filter[...], spec)
 

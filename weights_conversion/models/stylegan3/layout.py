@@ -57,10 +57,14 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
         if type(value) is not int or not least <= value <= most:
             raise ConversionError(f"{name}: expected {key} of {least} to {most}, found {describe(value)}")
     if config["conv_kernel"] not in (1, 3):
-        raise ConversionError(f"{name}: expected a conv_kernel of 1 or 3, found {describe(config['conv_kernel'])}")
+        raise ConversionError(
+            f"{name}: expected a conv_kernel of 1 or 3, found {describe(config['conv_kernel'])}"
+        )
     for key in ("bandwidth", "output_scale"):
         if type(config[key]) is not float or not 0 < config[key] < 1e6:
-            raise ConversionError(f"{name}: expected {key} as a number above 0, found {describe(config[key])}")
+            raise ConversionError(
+                f"{name}: expected {key} as a number above 0, found {describe(config[key])}"
+            )
     clamp = config["conv_clamp"]
     if clamp is not None and not (isinstance(clamp, float) and 0 < clamp < float("inf")):
         raise ConversionError(f"{name}: expected a conv_clamp above 0 or none, found {describe(clamp)}")
@@ -69,7 +73,10 @@ def check_config(config: Mapping[str, Any], *, name: str) -> None:
 
 def _check_layers(config: Mapping[str, Any], name: str) -> None:
     channels, rates = config["channels"], config["sampling_rates"]
-    for key, values, most in (("channels", channels, MAX_CHANNELS), ("sampling_rates", rates, MAX_RESOLUTION)):
+    for key, values, most in (
+        ("channels", channels, MAX_CHANNELS),
+        ("sampling_rates", rates, MAX_RESOLUTION),
+    ):
         if not isinstance(values, list | tuple) or not 1 <= len(values) <= MAX_LAYERS:
             raise ConversionError(f"{name}: expected {key} of 1 to {MAX_LAYERS} layers, found another number")
         if not all(type(value) is int and 1 <= value <= most for value in values):

@@ -33,7 +33,9 @@ def is_stylegan3(generator: Module) -> bool:
     return isinstance(synthesis, Module) and isinstance(synthesis.part("_modules", "input"), Module)
 
 
-def convert_modules(generator: Module, allowance: Allowance, *, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def convert_modules(
+    generator: Module, allowance: Allowance, *, name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Convert a generator as its pickle stores it.
 
     Args:
@@ -175,7 +177,7 @@ class _Reader:
             )
         return float(value)
 
-    def expect(self, path: str, attribute: str, value: float | str) -> None:
+    def expect(self, path: str, attribute: str, value: int | str) -> None:
         """Check an attribute."""
         found = self._attribute(path, attribute) if isinstance(value, str) else self.number(path, attribute)
         if found != value:

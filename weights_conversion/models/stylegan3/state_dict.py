@@ -170,7 +170,9 @@ def _filters(
             shapes = [(count,)] if kind == "up_filter" else [(count,), (count, count)]
             if array is None or array.shape not in shapes or not np.isfinite(array).all():
                 found = "none" if array is None else f"one of shape {array.shape}"
-                raise ConversionError(f"{name}: {key}: expected a finite filter of {count} taps, found {found}")
+                raise ConversionError(
+                    f"{name}: {key}: expected a finite filter of {count} taps, found {found}"
+                )
             if kind == "down_filter":
                 array = separable_terms(array) if array.ndim == 2 else np.stack([array, array])[None]
             filters[key] = array.astype(np.float32)
