@@ -57,7 +57,7 @@ def convert(
     """Convert a generator of another library.
 
     The other commands take the result as --generator. Sources: pickles of StyleGAN2-ADA and StyleGAN3 for PyTorch
-    (their StyleGAN2 models), pickles of StyleGAN2 and StyleGAN2-ADA for TensorFlow, generators saved whole by
+    (StyleGAN2, StyleGAN3-T and -R), pickles of StyleGAN2 and StyleGAN2-ADA for TensorFlow, generators saved whole by
     torch.save, state dicts (.pt, .pth, .safetensors), checkpoints of stylegan2-pytorch and of encoders that contain
     its generator, checkpoints of BasicSR and MobileStyleGAN, files of flaxmodels (.h5), and safetensors folders of
     `jaxedit export`. None of these libraries is needed, and no code of the file is run.

@@ -61,8 +61,8 @@ def find_state(checkpoint: Any, *, name: str) -> Found:
             return found
     keys = ", ".join(describe(key) for key in list(checkpoint)[:4]) or "nothing"
     raise ConversionError(
-        f"{name}: expected the state dict of a StyleGAN2, StyleGAN3 or MobileStyleGAN (as g_ema, params_ema, state_dict, …), "
-        f"found {keys}"
+        f"{name}: expected the state dict of a StyleGAN2, StyleGAN3 or MobileStyleGAN (as g_ema, params_ema, "
+        f"state_dict, …), found {keys}"
     )
 
 
