@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tests.conversion.foreign_stylegan3 import stylegan3_module
-from tests.conversion.foreign_torch import write_pickle
+from tests.conversion.foreign_torch import write_archive, write_pickle
 from tests.conversion.official_fixtures import assert_same
 from tests.generators.stylegan3.references import NAMES, read_reference
-from weights_conversion.detect import convert_file, describe_format
+from weights_conversion.detect import convert_file, describe_format, read_generator
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.official_pickle import convert_official_pickle
 from weights_conversion.models.stylegan2.official import convert_official
@@ -36,6 +36,21 @@ def test_pickles_state_dicts_and_open_files_agree(tmp_path, name):
     again, arrays = convert_file(write_folder(tmp_path / "open", config, expected))
     assert again == config
     assert_same(arrays, expected)
+
+
+@pytest.mark.parametrize(
+    "wrap", [dict, lambda state: {"g_ema": {f"module.{k}": v for k, v in state.items()}}]
+)
+def test_state_dicts_and_whole_generators_of_torch_save(tmp_path, wrap):
+    config, expected = convert_state_dict(params(), name="")
+    path = tmp_path / "weights.pt"
+    path.write_bytes(write_archive(wrap(params())))
+    found = read_generator(path)
+    assert (found.config, found.description) == (config, "state dict of StyleGAN3")
+    assert "conv_clamp 256.0" in found.notes[0]
+    assert_same(found.params, expected)
+    path.write_bytes(write_archive(stylegan3_module(params())))
+    assert read_generator(path).config == config
 
 
 def test_kernels_keep_their_direction_and_lose_their_scale():
