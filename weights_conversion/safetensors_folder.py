@@ -27,6 +27,7 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 MODEL_FILE = "model.safetensors"
 
+_HARMLESS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what systems put into folders by themselves
 _LARGEST_CONFIG = 1_000_000
 
 
@@ -48,19 +49,13 @@ def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str
         ExportError: if the folder cannot be written, or something else has its name; nothing new is left then.
     """
     folder = Path(folder).absolute()
-    arrays = flatten(check_generator(config, params, name=str(folder)))
-    described = {"format": FORMAT, "format_version": FORMAT_VERSION, "config": config}
+    check_generator(config, params, name=str(folder))
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists() and not is_export(folder):
-            raise ExportError(
-                f"{folder}: expected a free name or an older export, found something else; not replaced"
-            )
+        check_target(folder)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
-        (temporary / CONFIG_FILE).write_text(json.dumps(described, indent=2) + "\n")
-        save_file(arrays, temporary / MODEL_FILE)
-        (temporary / MODEL_FILE).chmod(0o644)  # the library's own are for one user alone
+        write_files(temporary, config, params)
         temporary.chmod(0o755)
         if folder.exists():
             # A folder cannot be renamed onto another: the old one steps aside first.
@@ -75,6 +70,23 @@ def write_folder(folder: str | Path, config: dict[str, Any], params: Mapping[str
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def write_files(folder: Path, config: dict[str, Any], params: Mapping[str, Any]) -> None:
+    """Write the two files of a generator into a folder that exists.
+
+    Raises:
+        ConversionError: if config and arrays are not those of a known family.
+        ExportError: if the files cannot be written.
+    """
+    arrays = flatten(check_generator(config, params, name=str(folder)))
+    described = {"format": FORMAT, "format_version": FORMAT_VERSION, "config": config}
+    try:
+        (folder / CONFIG_FILE).write_text(json.dumps(described, indent=2) + "\n")
+        save_file(arrays, folder / MODEL_FILE)
+        (folder / MODEL_FILE).chmod(0o644)  # the library's own are for one user alone
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"{folder}: could not write the export: {error}") from error
 
 
 def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -93,6 +105,27 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     folder, model = (path, path / MODEL_FILE) if path.is_dir() else (path.parent, path)
     config = _read_config(folder / CONFIG_FILE)
     return config, check_generator(config, _read_arrays(model), name=str(model))
+
+
+def check_target(folder: str | Path) -> None:
+    """Refuse a folder that `write_folder` would not replace, before the work whose result belongs there.
+
+    Raises:
+        ExportError: if something else has the name: neither an empty folder, nor an older export without other files.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return
+    expected = f"{folder}: expected a free name or an older export"
+    try:
+        names = sorted({path.name for path in folder.iterdir()} - _HARMLESS) if folder.is_dir() else None
+    except OSError as error:
+        raise ExportError(f"{folder}: could not read it: {error}") from error
+    if names is None or (names and not is_export(folder)):
+        raise ExportError(f"{expected}, found something else; not replaced")
+    foreign = [name for name in names if name not in (CONFIG_FILE, MODEL_FILE)]
+    if foreign:
+        raise ExportError(f"{expected}, found {foreign[0]!r} in it besides; not replaced")
 
 
 def is_export(folder: Path) -> bool:

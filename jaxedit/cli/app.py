@@ -68,6 +68,19 @@ for _name, _command in _COMMANDS.items():
     app.command(name=_name)(_command)
 
 
+def _device_problem() -> str | None:
+    """Why JAX has no device, if that is what made a command fail; checked, not guessed."""
+    if "jax" not in sys.modules:
+        return None
+    from jaxedit.environment import check_devices
+
+    try:
+        check_devices()
+    except JaxeditError as error:
+        return " ".join(str(error).split())
+    return None
+
+
 def main() -> None:
     """Run the command. Errors that users can cause become one line and an exit code."""
     keep_compiled_programs()
@@ -81,10 +94,14 @@ def main() -> None:
     except Exception as error:
         # Typer's errors of usage; their module has moved between its versions.
         show = getattr(error, "show", None)
-        if show is None:
+        if show is not None:
+            show()
+            code = getattr(error, "exit_code", 2)
+        elif (problem := _device_problem()) is not None:
+            print(f"jaxedit: error: {problem}", file=sys.stderr)
+            code = 1
+        else:
             raise
-        show()
-        code = getattr(error, "exit_code", 2)
     if code == 130:  # some versions of Typer return it themselves
         print("jaxedit: interrupted", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)

@@ -91,12 +91,14 @@ def evaluate(
     )
     from jaxedit.evaluation.config import TARGETS
     from jaxedit.evaluation.methods import load_direction_files
+    from jaxedit.evaluation.readings import KIND
     from jaxedit.evaluation.report.comparison_page import write_page
     from jaxedit.inversion.lpips import LPIPS, MIN_SIZE
     from jaxedit.labels.labels_file import load_labels
     from jaxedit.latents.seed_stream import sample_z
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
+    from jaxedit.storage.runs import RunFolder
 
     if faces < 2:
         raise InputError(f"faces: expected 2 or more, got {faces}")
@@ -107,6 +109,7 @@ def evaluate(
         batch_size=batch_size,
         generator_name=generator,
     )
+    RunFolder.check_target(out, kind=KIND)
     chosen = named_paths(axes or ([] if directions else [f"jaxedit={generator}"]))
     files = named_paths(directions or [])
     methods: list[evaluation.EditingMethod] = [

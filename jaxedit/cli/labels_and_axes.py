@@ -52,10 +52,12 @@ def label(
     from jaxedit.labels import labeling
     from jaxedit.labels.config import LabelingConfig
     from jaxedit.pretrained.registry import load_generator
+    from jaxedit.storage.runs import RunFolder
 
     if distributed:
         parallel.initialize()
     config = LabelingConfig(num_samples, seed, batch_size, shard_size)
+    RunFolder.check_target(out, kind=labeling.RUN_KIND)
     mesh = parallel.fitting_mesh(batch_size, devices)
     labels = labeling.label(
         load_generator(generator),
@@ -108,11 +110,15 @@ def learn(
     import dataclasses
 
     from jaxedit.axes.config import AxesConfig
-    from jaxedit.axes.learning.learn import learn_axes
+    from jaxedit.axes.learning.learn import TRAINING_KIND, learn_axes
     from jaxedit.latents.pca import fit_pca
     from jaxedit.pretrained.inspection import describe_axes
-    from jaxedit.pretrained.registry import load_generator, load_labelled_latents
+    from jaxedit.pretrained.registry import AXES_KIND, load_generator, load_labelled_latents
+    from jaxedit.storage.checkpoints import check_checkpoint_target
 
+    unfinished = out.with_name(f"{out.name}.training")
+    check_checkpoint_target(out, kind=AXES_KIND)
+    check_checkpoint_target(unfinished, kind=TRAINING_KIND)
     changes: dict[str, Any] = {
         "learning_rate": learning_rate,
         "attribute_weight": attribute_weight,
@@ -135,7 +141,6 @@ def learn(
         pca = fit_pca(dataset.w, 60) if paper else fit_pca(dataset.w)
     else:
         pca = fit_pca(dataset.w, num_components)
-    unfinished = out.with_name(f"{out.name}.training")
     axes = learn_axes(dataset, pca, config, checkpoint_dir=unfinished)
     axes.save(out)
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -86,18 +86,22 @@ def refine(
       jaxedit edit -g cats --axes refined --seed 7 fluffy=+1.5
     """
     import dataclasses
-    import shutil
 
     from jaxedit import parallel
     from jaxedit.attributes.user_classifier import load_classifier
     from jaxedit.axes.curve_learning.config import RefinementConfig
     from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
-    from jaxedit.axes.curve_learning.refine import refine_axes
+    from jaxedit.axes.curve_learning.refine import RUN_KIND, refine_axes
     from jaxedit.axes.layer_curves import save_layer_curves
     from jaxedit.errors import InputError
     from jaxedit.pretrained.refinement import has_refinement, load_refinement
-    from jaxedit.pretrained.registry import load_axes, load_generator
+    from jaxedit.pretrained.registry import AXES_KIND, load_axes, load_generator
+    from jaxedit.storage.checkpoints import check_checkpoint_target
+    from jaxedit.storage.runs import RunFolder
 
+    unfinished = out.with_name(f"{out.name}.refinement")
+    check_checkpoint_target(out, kind=AXES_KIND)
+    RunFolder.check_target(unfinished, kind=RUN_KIND)
     is_known = has_refinement(generator)
     if axes is None and not is_known:
         raise InputError(
@@ -128,7 +132,6 @@ def refine(
     }
     settings = dataclasses.replace(settings, **{k: v for k, v in changes.items() if v is not None})
     mesh = parallel.fitting_mesh(settings.batch_size, devices)
-    unfinished = out.with_name(f"{out.name}.refinement")
     refined = refine_axes(
         model,
         old,
@@ -143,5 +146,5 @@ def refine(
         assert refined.curves is not None
         save_layer_curves(curves, refined.curves, refined.attribute_names, refined.pca)
         print(f"curves: {curves}")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    RunFolder.load(unfinished, kind=RUN_KIND).remove()
     print(f"axes: {out}")

@@ -9,7 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jaxedit.errors import InputError
 from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.regular_files import read_json
 
 _EARLIER_NAMES = {"is_finite": "is_good", "optimize_noise": "optimise_noise"}
 """Name of today → name in files of earlier versions."""
@@ -29,10 +31,9 @@ def write_record(path: Path, content: dict[str, Any]) -> None:
 def read_record(path: Path) -> dict[str, Any] | None:
     """Read a record, with the names of today. None where it is absent or damaged: its work is done again."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return current_names(read_json(path, expected="a record"))
+    except InputError:
         return None
-    return current_names(content) if isinstance(content, dict) else None
 
 
 def current_names(document: Any) -> Any:

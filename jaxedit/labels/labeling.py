@@ -34,10 +34,14 @@ from jaxedit.parallel import (
     shard_batch,
     stack_processes,
 )
+from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.runs import RunFolder
 
 LABELS_FILE = "labels.npz"
 """The result in a folder of labels."""
+
+RUN_KIND = "labels"
+"""Kind of the run folder."""
 
 _Model = tuple[Generator, Callable[[Array], Array]]
 
@@ -141,7 +145,7 @@ def label(
     for turn in range(processes):
         with all_or_none("labeling", processes):
             if turn == process:
-                run = RunFolder.open(out, kind="labels", request=request)
+                run = RunFolder.open(out, kind=RUN_KIND, request=request)
     task = _Task(model, config, names, own_mesh)
     with all_or_none("labeling", processes):
         shards = _make_shards(task, run, config.shards[process::processes], progress and process == 0)
@@ -184,8 +188,10 @@ def _make_shards(task: _Task, run: RunFolder, shards: list[range], progress: boo
 
 def _read_shard(run: RunFolder, unit: str, shape: tuple[int, int]) -> _Rows | None:
     """A shard that an earlier run wrote; None if it is missing, damaged, or has another number of latents."""
-    found = run.read(unit)
-    if found is None or not set(_Rows._fields) <= found.keys() or found["values"].shape != shape:
+    rows = {"z_fingerprint": ArrayOf("f", shape[:1], is_finite=True)}
+    rows |= {"values": ArrayOf("f", shape, is_finite=True), "w_fingerprint": rows["z_fingerprint"]}
+    found = run.read(unit, arrays=rows)
+    if found is None:
         return None
     return _Rows(*(found[name] for name in _Rows._fields))
 

@@ -11,11 +11,22 @@ from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
-from jaxedit.storage.arrays import read_arrays, write_arrays
+from jaxedit.storage.arrays import ArrayOf, read_arrays, write_arrays
 
 _FORMAT = 1
 _TOLERANCE = 1e-2
 """Of a fingerprint. Machines differ by 1e-5; latents of other seeds or generators by about 1."""
+
+_ARRAYS = {
+    "format": ArrayOf("iu", ()),
+    "generator": ArrayOf("U", ()),
+    "seed": ArrayOf("iu", ()),
+    "values": ArrayOf("f", ("num_samples", "num_attributes"), is_finite=True),
+    "attribute_names": ArrayOf("U", ("num_attributes",)),
+    "attribute_units": ArrayOf("U", ("num_attributes",)),
+    "z_fingerprint": ArrayOf("f", ("num_samples",), is_finite=True),
+    "w_fingerprint": ArrayOf("f", ("num_samples",), is_finite=True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,21 +112,26 @@ def load_labels(path: str | Path) -> Labels:
     """Read labels.
 
     Raises:
-        InputError: if the file is missing, damaged, or no file of labels.
+        InputError: if the file is missing, damaged or no file of labels, or holds values that are not finite, lengths
+            that differ, or a name twice.
     """
-    stored = read_arrays(path, kind="labels", expected="a file of labels").arrays
-    missing = {"format", *(field.name for field in dataclasses.fields(Labels))} - stored.keys()
-    if missing:
-        raise InputError(f"{path}: expected a file of labels, found no {', '.join(sorted(missing))} in it")
+    stored = read_arrays(path, kind="labels", expected="a file of labels", arrays=_ARRAYS).arrays
     if int(stored["format"]) > _FORMAT:
         raise InputError(
             f"{path}: written in format {int(stored['format'])}, this version reads up to {_FORMAT}"
         )
+    names = tuple(map(str, stored["attribute_names"]))
+    if len(set(names)) != len(names) or not all(names):
+        raise InputError(f"{path}: expected a name of its own for each attribute, found {', '.join(names)}")
+    if not 0 <= int(stored["seed"]) < 2**32:
+        raise InputError(f"{path}: expected a seed of 0…{2**32 - 1}, found {int(stored['seed'])}")
+    if not stored["values"].size:
+        raise InputError(f"{path}: expected labels, found none")
     return Labels(
         generator=str(stored["generator"]),
         seed=int(stored["seed"]),
-        values=stored["values"],
-        attribute_names=tuple(map(str, stored["attribute_names"])),
+        values=stored["values"].astype(np.float32, copy=False),
+        attribute_names=names,
         attribute_units=tuple(map(str, stored["attribute_units"])),
         z_fingerprint=stored["z_fingerprint"],
         w_fingerprint=stored["w_fingerprint"],

@@ -1,7 +1,6 @@
 """Latent files: projections write them; edits read them, also those of other libraries."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
-from jaxedit.storage.arrays import ArrayFile, read_arrays, write_arrays
+from jaxedit.storage.arrays import ArrayFile, read_array, read_arrays, write_arrays
+from jaxedit.storage.regular_files import parse_json
 
 LATENT_FILE = "latent.npz"
 DELTA_FILE = "delta.npz"
@@ -159,14 +159,9 @@ def load_latent_file(path: str | Path) -> SavedLatent:
 
 def _read(path: Path) -> ArrayFile:
     """Arrays and metadata of a file; the array of a `.npy` is called w."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(_NPY)) == _NPY:
-                return ArrayFile({"w": np.load(path, allow_pickle=False)}, {})
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected {_EXPECTED}, found nothing") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected {_EXPECTED}, could not read it: {error}") from error
+    array = read_array(path, expected=_EXPECTED)
+    if array is not None:
+        return ArrayFile({"w": array}, {})
     arrays, metadata = read_arrays(path, kind=_KIND, expected=_EXPECTED)
     if _FORMER_METADATA in arrays:
         metadata = _former_metadata(path, arrays.pop(_FORMER_METADATA))
@@ -175,7 +170,7 @@ def _read(path: Path) -> ArrayFile:
 
 def _former_metadata(path: Path, text: np.ndarray) -> dict[str, Any]:
     try:
-        found = json.loads(str(text))
+        found = parse_json(str(text))
     except ValueError as error:
         raise InputError(f"{path}: damaged: {error}") from error
     if not isinstance(found, dict):

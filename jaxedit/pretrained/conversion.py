@@ -5,14 +5,16 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from jaxedit.errors import InputError, conversion_errors
+from jaxedit.errors import InputError, OutputError, conversion_errors
 from jaxedit.generators.stylegan3.generator import StyleGAN3
 from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.registry import KIND, AnyGenerator
-from jaxedit.storage.checkpoints import save_checkpoint
+from jaxedit.storage.atomic import check_writable, whole_folder
+from jaxedit.storage.checkpoints import check_checkpoint_target, save_checkpoint
 from weights_conversion.detect import read_generator
+from weights_conversion.errors import ExportError
 from weights_conversion.models.conversion import Options
-from weights_conversion.safetensors_folder import write_folder
+from weights_conversion.safetensors_folder import check_target, write_files
 
 
 class ConvertedGenerator(NamedTuple):
@@ -54,12 +56,12 @@ def convert_generator(
     for option, number in numbers.items():
         if not 0 < number < 1e6:
             raise InputError(f"{option}: expected a positive number, got {number}")
+    _check_target(folder, file_format)
     with conversion_errors():
         found = read_generator(Path(file), Options(conv_clamp, lr_multiplier))
     config, arrays = found.config, found.params
     if file_format == "safetensors":
-        with conversion_errors():
-            write_folder(Path(folder), config, arrays)
+        _write_open_files(folder, config, arrays)
     else:
         save_checkpoint(folder, kind=KIND, config=config, arrays=arrays)
     return ConvertedGenerator(found.description, _summary(config, arrays), found.notes)
@@ -75,10 +77,28 @@ def export_generator(generator: AnyGenerator, folder: str | Path) -> str:
         InputError: if the generator is limited to one class.
         OutputError: if the folder cannot be written.
     """
+    _check_target(folder, "safetensors")
     config, arrays = generator.describe(), module_params(generator)
-    with conversion_errors():
-        write_folder(Path(folder), config, arrays)
+    _write_open_files(folder, config, arrays)
     return _summary(config, arrays)
+
+
+def _write_open_files(folder: str | Path, config: dict[str, Any], arrays: dict[str, Any]) -> None:
+    with conversion_errors(), whole_folder(folder, check=check_target) as temporary:
+        try:
+            write_files(temporary, config, arrays)
+        except ExportError as error:
+            raise OutputError(str(error).replace(str(temporary), str(folder))) from error
+
+
+def _check_target(folder: str | Path, file_format: str) -> None:
+    """Refuse a folder that may not be written, before the work."""
+    if file_format == "checkpoint":
+        check_checkpoint_target(folder, kind=KIND)
+        return
+    with conversion_errors():
+        check_target(folder)
+    check_writable(Path(folder).absolute().parent)
 
 
 def _summary(config: dict[str, Any], arrays: dict[str, Any]) -> str:

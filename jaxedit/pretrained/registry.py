@@ -23,6 +23,7 @@ from jaxedit.labels.labels_file import load_labels
 from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.storage.array_trees import read_array_tree
+from jaxedit.storage.atomic import recover
 from jaxedit.storage.cache import cached_checkpoint
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 from jaxedit.storage.download import fetch
@@ -67,6 +68,7 @@ def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> AnyGe
     if jnp.dtype(dtype) not in (jnp.float32, jnp.bfloat16):
         raise InputError(f"dtype: expected float32 or bfloat16, got {jnp.dtype(dtype)}")
     folder, mark, class_index = str(name).rpartition("#")
+    recover(folder if mark else name)
     is_class = bool(mark) and class_index.isdecimal() and not Path(name).exists()
     if (known := KNOWN_GENERATORS.get(str(name))) is not None:
         config, arrays = cached_checkpoint(
@@ -154,6 +156,7 @@ def load_axes(name: str | Path) -> AttributeAxes:
             **from_checkpoint(config, jax.device_put(jax.tree.map(_single_precision, arrays)))
         )
         return with_layer_curves(axes, str(name))
+    recover(name)
     if not Path(name).exists():
         raise InputError(
             f"axes {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of axes"

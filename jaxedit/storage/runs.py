@@ -7,6 +7,7 @@ A run that was interrupted and is started again with the same request reads the 
 others. An interrupted run loses at most the unit in hand. A folder with another request is refused.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,8 +17,10 @@ import numpy as np
 
 from jaxedit._version import __version__
 from jaxedit.errors import InputError
-from jaxedit.storage.arrays import read_arrays_or_none, write_arrays
-from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.arrays import ArrayOf, kind_of, read_arrays_or_none, write_arrays
+from jaxedit.storage.atomic import HARMLESS, check_writable, write_atomically
+from jaxedit.storage.leftovers import is_temporary, sweep_within
+from jaxedit.storage.regular_files import read_json
 
 REQUEST_FILE = "run.json"
 _EARLIER_REQUEST_FILE = "job.json"
@@ -63,16 +66,40 @@ class RunFolder:
             OutputError: if the folder cannot be written.
         """
         run = cls(path, kind=kind, request=request)
-        found = run._found_request()
-        if found is not None:
-            run._check(found, may_differ)
-        elif run.path.exists() and (not run.path.is_dir() or any(_content(run.path))):
-            raise InputError(
-                f"{run.path}: expected a new or empty folder, or one of a run of {kind} to resume; give another folder"
-            )
+        found = run._checked_request(may_differ)
+        sweep_within(run.path)
+        if found is None:
+            # Of two runs that begin together the first writes the request, and the other finds it.
+            run._write_request(replace=False)
+            found = run._checked_request(may_differ)
         if found != run.request or not (run.path / REQUEST_FILE).is_file():
-            run._write_request()
+            run._write_request(replace=True)
         return run
+
+    @classmethod
+    def check_target(cls, path: str | Path, *, kind: str) -> None:
+        """Refuse a folder that no run of this kind could use, before work begins.
+
+        Raises:
+            InputError: if it holds something else.
+            OutputError: if it cannot be written.
+        """
+        cls(path, kind=kind, request={})._request_or_free()
+        check_writable(path)
+
+    def remove(self) -> None:
+        """Remove the request, the units and the folder itself. Foreign files stay, and so does their folder."""
+        sweep_within(self.path)
+        with contextlib.suppress(OSError):
+            for unit in self.path.rglob("*.npz"):
+                if kind_of(unit) == f"{self.kind} unit":
+                    unit.unlink()
+            for name in (REQUEST_FILE, _EARLIER_REQUEST_FILE):
+                (self.path / name).unlink(missing_ok=True)
+            for folder in sorted(self.path.rglob("*"), reverse=True):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+            self.path.rmdir()
 
     @classmethod
     def load(cls, path: str | Path, *, kind: str) -> "RunFolder":
@@ -93,15 +120,20 @@ class RunFolder:
         return self.path / f"{unit}.npz"
 
     def read(
-        self, unit: str, *, under: Mapping[str, np.ndarray] | None = None
+        self,
+        unit: str,
+        *,
+        under: Mapping[str, np.ndarray] | None = None,
+        arrays: Mapping[str, ArrayOf] | None = None,
     ) -> dict[str, np.ndarray] | None:
         """A unit that is there; None where it is missing, damaged, or was made under other conditions.
 
         Args:
             unit: its name.
             under: numbers on which the unit depends besides the request; compared up to rounding.
+            arrays: what its arrays must be; a unit of others counts as damaged.
         """
-        file = read_arrays_or_none(self.unit_path(unit))
+        file = read_arrays_or_none(self.unit_path(unit), arrays=arrays)
         if file is None:
             return None
         for name, wanted in (under or {}).items():
@@ -151,6 +183,25 @@ class RunFolder:
         files = sorted((self.path / folder).glob("*.npz"))
         return [file.relative_to(self.path).with_suffix("").as_posix() for file in files]
 
+    def _checked_request(self, may_differ: tuple[str, ...]) -> dict[str, Any] | None:
+        """The request that the folder holds, which is this one; None in a new or empty folder."""
+        found = self._request_or_free()
+        if found is not None:
+            self._check(found, may_differ)
+        return found
+
+    def _request_or_free(self) -> dict[str, Any] | None:
+        """The request that the folder holds; None in a new or empty folder."""
+        found = self._found_request()
+        if found is None and self.path.exists() and (not self.path.is_dir() or any(_content(self.path))):
+            found = self._found_request()  # a run that begins now has written it in between
+            if found is None:
+                raise InputError(
+                    f"{self.path}: expected a new or empty folder, or one of a run of {self.kind} to resume; give "
+                    "another folder"
+                )
+        return found
+
     def _found_request(self) -> dict[str, Any] | None:
         """The request that the folder holds; None where it holds none."""
         for name in (REQUEST_FILE, _EARLIER_REQUEST_FILE):
@@ -158,11 +209,11 @@ class RunFolder:
             if not path.is_file():
                 continue
             try:
-                content = json.loads(path.read_text())
+                content = read_json(path, expected=f"the request of a run of {self.kind}")
                 if name == _EARLIER_REQUEST_FILE:
                     return {key: value for key, value in content.items() if key != "format"}
                 kind, version, request = content["kind"], content["format"], dict(content["request"])
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 raise InputError(f"{path}: damaged: {error}; give another folder") from error
             if kind != self.kind:
                 raise InputError(
@@ -185,14 +236,15 @@ class RunFolder:
                     f"found {_shortened(held)}; give another folder"
                 )
 
-    def _write_request(self) -> None:
+    def _write_request(self, *, replace: bool) -> None:
         content = {
             "kind": self.kind,
             "format": _FORMAT,
             "jaxedit": __version__,
             "request": self.request,
         }
-        write_atomically(self.path / REQUEST_FILE, (json.dumps(content, indent=2) + "\n").encode())
+        text = json.dumps(content, indent=2) + "\n"
+        write_atomically(self.path / REQUEST_FILE, text.encode(), replace=replace)
 
 
 def is_near(found: np.ndarray, wanted: np.ndarray) -> bool:
@@ -218,7 +270,7 @@ def _as_json(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _content(folder: Path) -> list[Path]:
     """What a folder holds, files aside that an interrupted write left."""
-    return [path for path in folder.iterdir() if not path.name.endswith(".partial")]
+    return [path for path in folder.iterdir() if not is_temporary(path.name) and path.name not in HARMLESS]
 
 
 def _shortened(value: Any) -> str:

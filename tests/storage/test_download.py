@@ -98,6 +98,30 @@ def test_a_failed_fetch_keeps_the_old_file_and_quotes_the_client(home, npm):
     assert left_over(home) == [SMALL.filename]
 
 
+@pytest.mark.parametrize("words", ["npm error code ENOSPC", "OSError: [Errno 28] No space left on device"])
+def test_a_full_disk_is_not_called_a_network(home, npm, words):
+    npm(f"echo '{words}' >&2; exit 1")
+    with pytest.raises(
+        OutputError, match=r"npm could not write \((ENOSPC|No space.*)\): in .*sources"
+    ) as error:
+        fetch(SMALL)
+    assert "network" not in str(error.value)
+    assert left_over(home) == []
+
+
+def test_a_disk_with_too_little_space_is_refused_before(home, npm):
+    npm("exit 1")
+    with pytest.raises(OutputError, match=r"the disk is full: expected 1000000000\.0 MB free, found"):
+        fetch(dataclasses.replace(SMALL, megabytes=1e9))
+
+
+def test_what_a_killed_fetch_left_is_removed(home, npm):
+    npm(f"printf '{CONTENT.decode()}' > small-1.0.0.tgz")
+    (home / "sources" / f".{SMALL.filename}.abcd_123.partial").mkdir(parents=True)
+    fetch(SMALL)
+    assert left_over(home) == [SMALL.filename]
+
+
 def test_missing_npm_is_named(home, monkeypatch):
     monkeypatch.setattr(download.shutil, "which", lambda name: None)
     with pytest.raises(DownloadError, match="npm is needed"):

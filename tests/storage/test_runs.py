@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import InputError
+from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.runs import REQUEST_FILE, RunFolder
 
 REQUEST = {"seed": 1, "names": ("a", "b"), "count": 4}
@@ -97,5 +98,54 @@ def test_other_folders_are_refused(tmp_path):
 
 
 def test_files_of_interrupted_writes_are_ignored(tmp_path):
-    (tmp_path / ".run.json.abc.partial").write_text("{")
+    (tmp_path / ".run.json.abcd_123.partial").write_text("{")
     RunFolder.open(tmp_path, kind="toys", request=REQUEST)
+    assert [path.name for path in tmp_path.iterdir()] == [REQUEST_FILE]
+
+
+def test_of_two_runs_that_begin_together_one_has_the_folder(tmp_path, monkeypatch):
+    write = RunFolder._write_request
+
+    def second(run, *, replace):
+        monkeypatch.setattr(RunFolder, "_write_request", write)
+        RunFolder.open(tmp_path / "run", kind="toys", request=REQUEST | {"seed": 2})
+        write(run, replace=replace)
+
+    monkeypatch.setattr(RunFolder, "_write_request", second)
+    with pytest.raises(InputError, match="with another seed: expected 1, found 2"):
+        RunFolder.open(tmp_path / "run", kind="toys", request=REQUEST)
+    assert RunFolder.load(tmp_path / "run", kind="toys").request["seed"] == 2
+
+
+def test_a_unit_of_other_arrays_is_damaged(tmp_path):
+    run = RunFolder.open(tmp_path, kind="toys", request=REQUEST)
+    run.write("one", {"x": np.ones((3, 2), np.float32), "n": np.arange(3)})
+    whole = {"x": ArrayOf("f", ("rows", 2), is_finite=True), "n": ArrayOf("i", ("rows",))}
+    assert run.read("one", arrays=whole) is not None
+    for other in (
+        {"x": ArrayOf("f", (3, 3))},
+        {"x": ArrayOf("i")},
+        {"y": ArrayOf("f")},
+        {"x": ArrayOf("f", ("n", "n"))},
+    ):
+        assert run.read("one", arrays=other) is None
+
+
+def test_a_run_is_removed_without_foreign_files(tmp_path):
+    for name in ("clean", "mixed"):
+        run = RunFolder.open(tmp_path / name, kind="toys", request=REQUEST)
+        run.write("deep/one", {"x": np.ones(2)})
+        if name == "mixed":
+            np.savez(tmp_path / name / "deep" / "mine.npz", x=np.ones(2))
+            (tmp_path / name / "notes.txt").write_text("mine")
+        run.remove()
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(left) == ["mixed/deep/mine.npz", "mixed/notes.txt"]
+
+
+def test_a_target_is_checked_before(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        RunFolder.check_target(tmp_path, kind="toys")
+    RunFolder.check_target(tmp_path / "new", kind="toys")
+    assert not (tmp_path / "new").exists()

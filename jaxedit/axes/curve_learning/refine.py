@@ -31,6 +31,9 @@ from jaxedit.latents.seed_stream import sample_w, sample_z
 from jaxedit.parallel import check_batch, processes_of
 from jaxedit.storage.runs import RunFolder
 
+RUN_KIND = "refinement"
+"""Kind of the run folder."""
+
 _PREVIEW_LATENTS = 48
 _TRUNCATION = 0.7
 _MAPPED_AT_ONCE = 4096
@@ -87,7 +90,7 @@ def refine_axes(
         request = _request(generator, axes, classifier, networks, config)
         run = RunFolder.open(
             temporary if out is None else out,
-            kind="refinement",
+            kind=RUN_KIND,
             request=request,
             may_differ=("batch_size", "gradient_batch_size"),
         )

@@ -38,6 +38,9 @@ from jaxedit.latents.pca import PCA
 from jaxedit.nn.chunked_loop import CheckpointKeeper, ChunkedLoop, History, run_chunks
 from jaxedit.parallel import Tree, batch_sharding, check_batch, data_mesh, processes_of, replicate, to_local
 
+TRAINING_KIND = "axes-training"
+"""Kind of the checkpoint of an unfinished training."""
+
 
 def learn_axes(
     dataset: LabelledLatents,
@@ -115,9 +118,7 @@ def learn_axes(
     )
     keeper = None
     if checkpoint_dir is not None:
-        kept = CheckpointKeeper(
-            checkpoint_dir, kind="axes-training", identity=_identity(dataset, pca, config)
-        )
+        kept = CheckpointKeeper(checkpoint_dir, kind=TRAINING_KIND, identity=_identity(dataset, pca, config))
         keeper = FirstProcessKeeper(kept, "axes", processes, place)
     state, history = run_chunks(chunk, place(state), loop, keeper)
     if mesh is not None:

@@ -126,7 +126,9 @@ def test_a_generator_saved_whole(write, tmp_path):
     path = tmp_path / "model_ABC_face.pt"
     path.write_bytes(write(module))
     found = read_generator(path)
-    assert found.description == "file of torch.save with a whole generator of StyleGAN2 or StyleGAN3 for PyTorch"
+    assert (
+        found.description == "file of torch.save with a whole generator of StyleGAN2 or StyleGAN3 for PyTorch"
+    )
     assert found.config["conv_clamp"] == 256.0
     assert_same(convert({"G_ema": module, "D": None}).params, found.params)
     assert_same(convert_official(path)[1], found.params)
