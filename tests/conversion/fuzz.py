@@ -26,12 +26,14 @@ import numpy as np
 from tqdm import tqdm
 
 from tests.conversion.foreign_mobile import mobile_checkpoint
+from tests.conversion.foreign_stylegan3 import stylegan3_module
 from tests.conversion.foreign_torch import official_module, write_archive, write_pickle, write_stream
 from tests.conversion.small_files import SMALL_FILES
-from tests.conversion.small_generators import small_official, small_rosinality
+from tests.conversion.small_generators import small_official, small_rosinality, small_stylegan3
 from weights_conversion.errors import ConversionError
 from weights_conversion.models.conversion import Options
 from weights_conversion.models.families import check_generator
+from weights_conversion.models.official_pickle import convert_official_pickle
 from weights_conversion.models.stylegan2.official import convert_official
 from weights_conversion.models.stylegan2.rosinality import convert_rosinality
 from weights_conversion.models.torch_checkpoint import convert_torch_checkpoint
@@ -55,6 +57,10 @@ def _official() -> bytes:
     params, options = small_official()
     module = official_module(params, options | {"conv_clamp": 256}, source="raise SystemExit(1)\n")
     return write_pickle({"G": None, "G_ema": module})
+
+
+def _stylegan3() -> bytes:
+    return write_pickle({"G_ema": stylegan3_module(small_stylegan3())})
 
 
 def _pickle_of_archive() -> bytes:
@@ -89,6 +95,7 @@ def _read_with_arrays_of(value: Any) -> Callable[[bytes], tuple[dict[str, Any], 
 
 FORMATS: dict[str, Format] = {
     "official": Format(_official, convert_official),
+    "official-stylegan3": Format(_stylegan3, convert_official_pickle),
     "torch-archive": Format(lambda: write_archive(small_rosinality()), convert_rosinality),
     "torch-archive-pickle": Format(_pickle_of_archive, _read_pickle_of_archive),
     "torch-whole": Format(_whole, _read_checkpoint),

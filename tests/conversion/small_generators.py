@@ -24,6 +24,31 @@ def small_official() -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return {name: _small(array) for name, array in params.items() if _OFFICIAL.match(name)}, options | sizes
 
 
+def small_stylegan3() -> dict[str, np.ndarray]:
+    """Parameters of a StyleGAN3 of 32 × 32 pixels with two layers, by their official names."""
+    with np.load(FIXTURES / "stylegan3_t_32.npz") as file:
+        params = {key.removeprefix("param."): file[key] for key in file.files if key.startswith("param.")}
+    # The second and third layers double the resolution: they become those of a shorter generator.
+    names = {"L0_36_12": "L0_36_12", "L4_32_8": "L1_32_12", "L5_32_3": "L2_32_3"}
+    kept = {}
+    for key, array in params.items():
+        layer = key.split(".")[1] if key.startswith("synthesis.L") else None
+        if layer is None:
+            kept[key] = array
+        elif layer in names:
+            kept[key.replace(layer, names[layer])] = array
+    first, last = "synthesis.L1_32_12", "synthesis.L2_32_3"
+    for key in ("weight", "bias", "affine.weight", "affine.bias"):
+        kept[f"{first}.{key}"] = params[f"synthesis.L1_36_12.{key}"]
+    kept[f"{first}.up_filter"] = params["synthesis.L2_52_12.up_filter"]
+    for key in ("weight", "affine.weight", "affine.bias"):
+        array = kept[f"{last}.{key}"]
+        kept[f"{last}.{key}"] = np.concatenate([array, array], axis=1 if key == "weight" else 0)[
+            (slice(None), slice(12)) if key == "weight" else slice(12)
+        ]
+    return kept
+
+
 def rosinality_checkpoint() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The reference of stylegan2-pytorch: its checkpoint, and everything that is stored of it."""
     with np.load(FIXTURES / "stylegan2_rosinality_32.npz") as file:
