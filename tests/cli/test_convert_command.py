@@ -8,6 +8,7 @@ from jaxedit.nn.parameters import module_params
 from jaxedit.storage.checkpoints import load_checkpoint
 from tests.conversion.foreign_h5 import flaxmodels_arrays, write_h5
 from tests.conversion.foreign_tensorflow import network, tensorflow_variables, write_pickle
+from tests.conversion.foreign_torch import write_archive
 from tests.conversion.official_fixtures import assert_same, converted_fixture, fixture_params
 from weights_conversion.safetensors_folder import read_folder, write_folder
 
@@ -108,6 +109,32 @@ def test_a_pickle_that_asks_for_more_is_refused(run, tmp_path):
     assert "os.system" in err
     assert err.count("\n") == 1
     assert not trace.exists()
+
+
+def test_a_state_dict_needs_what_it_does_not_hold(run, tmp_path):
+    foreign, out = tmp_path / "state.pt", tmp_path / "out"
+    foreign.write_bytes(write_archive(fixture_params(FIXTURE)[0]))
+    code, _, err = run("convert", foreign, "--out", out)
+    assert code == 2
+    assert err.startswith(
+        f"jaxedit: error: {foreign}: expected the option --conv-clamp, because a state dict"
+    )
+    for wrong in (
+        ["--conv-clamp", "much"],
+        ["--conv-clamp", "-1"],
+        ["--conv-clamp", "1", "--lr-multiplier", "nan"],
+    ):
+        code, _, err = run("convert", foreign, "--out", out, *wrong)
+        assert (code, err.count("\n")) == (2, 1)
+    assert not out.exists()
+    code, printed, err = run("convert", foreign, "--out", out, "--conv-clamp", "none")
+    assert (code, err) == (0, "")
+    assert printed.splitlines()[1].startswith("note: A state dict does not hold the lr_multiplier")
+    config, arrays = load_checkpoint(out, kind="generator")
+    assert config == converted_fixture(FIXTURE)[0]
+    assert_same(arrays, converted_fixture(FIXTURE)[1])
+    assert run("convert", foreign, "--out", out, "--conv-clamp", "256")[0] == 0
+    assert load_checkpoint(out, kind="generator")[0]["conv_clamp"] == 256.0
 
 
 @pytest.mark.parametrize("format_", ["checkpoint", "safetensors"])

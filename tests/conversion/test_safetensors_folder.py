@@ -1,9 +1,11 @@
 import json
+import os
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.conversion.official_fixtures import converted_fixture
 from weights_conversion.errors import ConversionError, ExportError
 from weights_conversion.models.mobile_stylegan import CONFIG as MOBILE_CONFIG
 from weights_conversion.models.stylegan2.layout import check_params, target_shapes
@@ -240,3 +242,36 @@ def test_arrays_of_another_family(folder, change, message):
 def test_others_may_read_it(tmp_path, params):
     folder = write_folder(tmp_path / "open", CONFIG, params)
     assert [path.stat().st_mode & 0o444 for path in sorted(folder.iterdir())] == [0o444, 0o444]
+
+
+def test_a_file_of_the_user_inside_an_export_stays(tmp_path):
+    folder = write_folder(tmp_path / "export", *converted_fixture("stylegan2_ada_cond_32"))
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(
+        ExportError, match=r"notes\.txt"
+    ):
+        write_folder(folder, *converted_fixture("stylegan2_ada_64"))
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert read_folder(folder)[0]["resolution"] == 32
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_in_an_export_is_not_waited_for(tmp_path, name):
+    folder = write_folder(tmp_path / "export", *converted_fixture("stylegan2_ada_cond_32"))
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(ConversionError, match=rf"{name}: could not read it: expected a file, found a pipe"):
+        read_folder(folder)
+
+
+def test_a_config_with_deep_lists_is_refused(tmp_path):
+    folder = write_folder(tmp_path / "export", *converted_fixture("stylegan2_ada_cond_32"))
+    for key in ("channels", "family", "conv_clamp", "z_dim", "constant_size"):
+        described = json.loads((folder / "config.json").read_text())
+        described["config"][key] = "DEEP"
+        text = json.dumps(described).replace('"DEEP"', "[" * 900 + "]" * 900)
+        (tmp_path / key).mkdir()
+        (tmp_path / key / "config.json").write_text(text)
+        (tmp_path / key / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+        with pytest.raises(ConversionError, match=r"model\.safetensors: expected|config\.json: "):
+            read_folder(tmp_path / key)
