@@ -173,10 +173,10 @@ def test_arrays_that_no_export_holds(folder, arrays, message):
         (lambda d: d.update(config=[]), "damaged: format_version or config"),
         (
             lambda d: d["config"].pop("family"),
-            "expected a family of stylegan2, mobile-stylegan, found None",
+            r"expected a family of stylegan2, .*mobile-stylegan, found None",
         ),
         (lambda d: d["config"].update(family=[]), "expected a family of"),
-        (lambda d: d["config"].update(family="stylegan3"), "expected a family of .* found 'stylegan3'"),
+        (lambda d: d["config"].update(family="stylegan4"), "expected a family of .* found 'stylegan4'"),
         (lambda d: d["config"].update(family="mobile-stylegan"), "expected a config of .* differs"),
         (lambda d: d["config"].pop("z_dim"), "expected a config of .*; 'z_dim' differs"),
         (lambda d: d["config"].update(size=1), "expected a config of .*; 'size' differs"),

@@ -18,7 +18,11 @@ from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.conversion import export_generator
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.pretrained.registry import AttributeAxes, load_axes, load_generator, save_generator
+from tests.conversion.foreign_stylegan3 import stylegan3_module
+from tests.conversion.foreign_torch import write_pickle
+from tests.generators.stylegan3.references import from_config, read_reference
 from weights_conversion.models.mobile_stylegan import mobile_shapes
+from weights_conversion.models.official_pickle import convert_official_pickle
 from weights_conversion.models.stylegan2.layout import target_shapes
 from weights_conversion.table import nest
 
@@ -33,6 +37,7 @@ GENERATORS = {
     "gray with alpha": {"image_channels": 2},
     "RGBA": {"image_channels": 4},
     "not square": {"constant_size": (2, 4)},
+    "stylegan3": None,
     "mobile-stylegan": None,
 }
 
@@ -45,7 +50,11 @@ def drawn(shapes):
 
 
 def make(kind):
-    if GENERATORS[kind] is None:
+    if kind == "stylegan3":
+        return from_config(
+            *convert_official_pickle(write_pickle(stylegan3_module(read_reference("stylegan3_t_32")[1])))
+        )
+    if kind == "mobile-stylegan":
         config = MobileStyleGANConfig(resolution=16, channels=(8, 4), **SIZES)
         return MobileStyleGAN(config, drawn(mobile_shapes(dataclasses.asdict(config))))
     config = StyleGAN2Config(resolution=8, channels=(4, 3), **SIZES, **GENERATORS[kind])
