@@ -247,9 +247,7 @@ def test_others_may_read_it(tmp_path, params):
 def test_a_file_of_the_user_inside_an_export_stays(tmp_path):
     folder = write_folder(tmp_path / "export", *converted_fixture("stylegan2_ada_cond_32"))
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(
-        ExportError, match=r"notes\.txt"
-    ):
+    with pytest.raises(ExportError, match=r"notes\.txt"):
         write_folder(folder, *converted_fixture("stylegan2_ada_64"))
     assert (folder / "notes.txt").read_text() == "mine"
     assert read_folder(folder)[0]["resolution"] == 32
