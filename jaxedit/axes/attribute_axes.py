@@ -14,11 +14,12 @@ from jaxtyping import Array, Float
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.checkpoint import from_checkpoint, to_checkpoint
 from jaxedit.axes.config import AxesConfig
-from jaxedit.axes.editing import Edit, Layers, Units, apply_edit
+from jaxedit.axes.editing import Edit, Layers, Units, apply_edit, check_raw_amounts
 from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.axes.paths import CurvePath, DecoderPath, EditPath, Mode, PivotPath
 from jaxedit.axes.report import AxesReport
 from jaxedit.errors import CheckpointError, InputError
+from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.labels.quantile_transform import QuantileTransform
 from jaxedit.latents.pca import PCA
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
@@ -27,7 +28,7 @@ from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["pca", "quantile_transform", "autoencoder", "report", "history", "curves"],
-    meta_fields=["attribute_names", "attribute_units", "config"],
+    meta_fields=["attribute_names", "attribute_units", "config", "generator_fingerprint"],
 )
 @dataclasses.dataclass(frozen=True)
 class AttributeAxes:
@@ -45,6 +46,8 @@ class AttributeAxes:
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and
             "held_out_reconstruction" [num_chunks] between chunks.
         curves: of each layer of W+, for axes refined through images; None for axes that move all layers alike.
+        generator_fingerprint: `weights_fingerprint` of the generator on whose latents they were learned; None if that
+            is unknown.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -59,11 +62,41 @@ class AttributeAxes:
     report: AxesReport
     history: dict[str, Array | np.ndarray]
     curves: LayerCurves | None = None
+    generator_fingerprint: str | None = None
 
     @property
     def num_attributes(self) -> int:
         """Number of axes that are attributes."""
         return len(self.attribute_names)
+
+    def check_generator(self, generator: Generator, *, name: str = "axes") -> None:
+        """Refuse a generator with which these axes do not belong.
+
+        Axes without a fingerprint fit every generator of their shape. A distilled or fine-tuned generator may share its
+        W with the one of the axes: `load_axes(…, check=False)` gives axes for it.
+
+        Args:
+            generator: makes images of the latents.
+            name: of the axes, for the error.
+
+        Raises:
+            InputError: if the width of W, the number of layers of the curves, or the fingerprint differs.
+        """
+        if self.pca.w_dim != generator.w_dim:
+            raise InputError(
+                f"{name}: expected axes of latents of width {generator.w_dim}, as the generator's, got {self.pca.w_dim}"
+            )
+        if self.curves is not None and self.curves.num_ws != generator.num_ws:
+            raise InputError(
+                f"{name}: expected curves of {generator.num_ws} layers, as the generator's, got {self.curves.num_ws}"
+            )
+        own = self.generator_fingerprint
+        if own is not None and own != (found := weights_fingerprint(generator)):
+            raise InputError(
+                f"{name}: expected axes of this generator (weights {found[:8]}), got axes of another generator or "
+                f"class (weights {own[:8]}), whose edits would do something else. `jaxedit label` and `jaxedit learn` "
+                "make axes of this one; --force (check=False) takes these, for a generator that shares their W"
+            )
 
     def path(
         self, space: Literal["w", "w_plus"] | None = None, mode: Mode = "difference"
@@ -207,6 +240,8 @@ class AttributeAxes:
         w = self._checked(w)
         path = self._from_pivot(self.path(space, mode), pivot, w)
         num_ws = w.shape[1] if w.ndim == 3 else path.num_ws
+        if units == "raw":
+            check_raw_amounts(edits, self.attribute_names, self.quantile_transform)
         edit = Edit.of(
             edits,
             self.attribute_names,

@@ -34,6 +34,7 @@ def to_checkpoint(axes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "num_components": axes.pca.num_components,
         "config": dataclasses.asdict(axes.config),
         "layer_curves": axes.curves is not None,
+        "generator_fingerprint": axes.generator_fingerprint,
     }
     autoencoder: dict[str, Any] = {
         part: _layers(getattr(axes.autoencoder, part)) for part in ("encoder", "decoder")
@@ -71,9 +72,18 @@ def from_checkpoint(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> dic
             "report": AxesReport(**arrays["report"]),
             "history": arrays["history"],
             "curves": _curves(config, arrays),
+            "generator_fingerprint": _fingerprint(config),
         }
     except (KeyError, TypeError, InputError) as error:
         raise CheckpointError(f"does not fit this version's axes: {error}") from error
+
+
+def _fingerprint(config: Mapping[str, Any]) -> str | None:
+    """The fingerprint of the generator. Earlier versions kept none."""
+    found = config.get("generator_fingerprint")
+    if not (found is None or isinstance(found, str)):
+        raise InputError(f"generator_fingerprint: expected text or none, found {type(found).__name__}")
+    return found
 
 
 def _fields(pytree: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.axes.attribute_axes import AttributeAxes
-from jaxedit.axes.editing import Edit, Units, apply_edit
+from jaxedit.axes.editing import Edit, Units, apply_edit, check_raw_amounts
 from jaxedit.axes.paths import EditPath
 from jaxedit.errors import InputError
 from jaxedit.labels.quantile_transform import QuantileTransform
@@ -47,6 +47,8 @@ def edit_with_readings(
     w = axes._checked(w)
     if not np.isfinite(np.asarray(w)).all():
         raise InputError("latents: expected finite numbers, got NaN or infinity")
+    if units == "raw":
+        check_raw_amounts(edits, axes.attribute_names, axes.quantile_transform)
     edit = Edit.of(edits, axes.attribute_names, batch=len(w), absolute=absolute, units=units)
     return _edit_and_read(axes._from_pivot(axes.path(), pivot, w), axes.quantile_transform, edit, w)
 

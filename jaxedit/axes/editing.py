@@ -24,6 +24,8 @@ from jaxedit.errors import InputError
 from jaxedit.labels.quantile_transform import QuantileTransform
 
 Units = Literal["std", "raw"]
+_MOST_DEVIATIONS = 100.0
+"""Amounts beyond are slips: ±5 standard deviations hold all images."""
 Layers = range | slice | Sequence[int]
 
 
@@ -96,6 +98,8 @@ class Edit:
             if name not in attribute_names:
                 raise InputError(f"edits: unknown attribute '{name}'; known: {', '.join(attribute_names)}")
             values = _checked_amount(name, amount, batch)
+            if units == "std":
+                _check_size(name, values, "standard deviations", _MOST_DEVIATIONS)
             if values.ndim and len(amounts) != batch:
                 amounts = amounts.repeat(batch, axis=0)
             index = attribute_names.index(name)
@@ -190,3 +194,23 @@ def _checked_amount(name: str, amount: Any, batch: int) -> Array | np.ndarray:
             f"amount of '{name}': expected a finite number, or {batch} (one for each latent), got {amount!r}"
         )
     return values
+
+
+def check_raw_amounts(
+    edits: Mapping[str, Any], attribute_names: Sequence[str], quantile_transform: QuantileTransform
+) -> None:
+    """Raise `InputError` if an amount in the unit of its attribute is far beyond all values; not under `jax.jit`."""
+    knots = quantile_transform.values
+    if isinstance(knots, jax.core.Tracer):
+        return
+    for name, amount in edits.items():
+        if name in attribute_names and not isinstance(amount, jax.core.Tracer):
+            own = np.asarray(knots[attribute_names.index(name)], np.float64)
+            most = np.abs(own).max() + _MOST_DEVIATIONS * np.ptp(own)
+            _check_size(name, np.asarray(amount, np.float64), "the attribute's unit", float(most))
+
+
+def _check_size(name: str, values: Array | np.ndarray, unit: str, most: float) -> None:
+    if isinstance(values, np.ndarray) and (np.abs(values) > most).any():
+        got = float(values.ravel()[np.abs(values).argmax()])
+        raise InputError(f"amount of '{name}': expected −{most:.3g}…{most:.3g} in {unit}, got {got:.3g}")

@@ -81,10 +81,19 @@ def _device_problem() -> str | None:
     return None
 
 
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise `InputError` if an argument is empty: as a path it would be the current folder."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.strip() or (argument.startswith("--") and argument.endswith("=")):
+            where = argument.rstrip("= ") or (before if before.startswith("-") else "an argument")
+            raise InputError(f"{where}: expected a value, got an empty text")
+
+
 def main() -> None:
     """Run the command. Errors that users can cause become one line and an exit code."""
     keep_compiled_programs()
     try:
+        _check_arguments(sys.argv[1:])
         code = app(standalone_mode=False)
     except JaxeditError as error:
         print(f"jaxedit: error: {' '.join(str(error).split())}", file=sys.stderr)

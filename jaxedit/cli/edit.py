@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption, NumStepsOption, Preset, PresetOption
-from jaxedit.cli.parsing import parse_edits
+from jaxedit.cli.options import (
+    DEFAULT_GENERATOR,
+    ForceOption,
+    GeneratorOption,
+    NumStepsOption,
+    Preset,
+    PresetOption,
+)
+from jaxedit.cli.parsing import axes_name, check_class, parse_edits
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,14 +30,25 @@ def edit(
         list[str], typer.Argument(metavar="ATTRIBUTE=AMOUNT...", help="Edits, such as age=+1.5")
     ],
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Seed of the face to edit.")] = None,
+    nvidia_seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of NVIDIA's generate.py, instead of a seed of this library: with the same weights and "
+            "truncation it gives the same face."
+        ),
+    ] = None,
     latent: Annotated[
         Path | None,
         typer.Option(
             "--latent",
             "--w",
-            help="Latent of the face, instead of a seed: a folder of `jaxedit project`, its latent.npz, or a .npy of "
-            "W [512] or W+ [16, 512].",
+            help="Latent of the face, instead of a seed: a folder of `jaxedit project`, its latent.npz, or a .npy, "
+            ".npz, .pt or .pkl of another library, of W [512] or W+ [16, 512].",
         ),
+    ] = None,
+    index: Annotated[
+        str | None,
+        typer.Option(help="With --latent: which latent of a file with several, by number from 0 or by name."),
     ] = None,
     photo: Annotated[
         Path | None,
@@ -59,12 +77,16 @@ def edit(
         ),
     ] = False,
     truncation_psi: Annotated[
-        float,
-        typer.Option(help="Truncation of --seed: 1 for all faces, less for more usual ones, 0 for the mean."),
-    ] = 0.7,
+        float | None,
+        typer.Option(
+            help="Truncation of the seed: 1 for all faces, less for more usual ones, 0 for the mean. Default: 0.7, or "
+            "1 with --nvidia-seed, as in generate.py."
+        ),
+    ] = None,
     axes: Annotated[
         str | None, typer.Option(help="Folder of `jaxedit learn`. Default: the generator's own axes.")
     ] = None,
+    force: ForceOption = False,
     preset: PresetOption = None,
     num_steps: NumStepsOption = None,
     no_delta: Annotated[
@@ -86,13 +108,25 @@ def edit(
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
       jaxedit edit --photo portrait.jpg smile=+1 --out smile.png
       jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
-      jaxedit edit --latent latent.npy glasses=+2
+      jaxedit edit --latent latents.pt --index 3 glasses=+2      the fourth latent of encoder4editing
+      jaxedit edit -g ffhq --axes axes --nvidia-seed 85 smile=+1
     """
     amounts = parse_edits(edits)
-    sources = {"--seed": seed, "--latent": latent, "--photo": photo}
+    sources = {"--seed": seed, "--nvidia-seed": nvidia_seed, "--latent": latent, "--photo": photo}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
-        raise InputError(f"expected one of --seed, --latent and --photo, got {' and '.join(given) or 'none'}")
+        known = ", ".join(list(sources)[:-1])
+        raise InputError(f"expected one of {known} and --photo, got {' and '.join(given) or 'none'}")
+    _check_options(
+        given[0],
+        {
+            "--truncation-psi": (truncation_psi is not None, ("--seed", "--nvidia-seed")),
+            "--index": (index is not None, ("--latent",)),
+            "--no-delta": (no_delta, ("--latent",)),
+            "--preset": (preset is not None, ("--photo",)),
+            "--num-steps": (num_steps is not None, ("--photo",)),
+        },
+    )
     if out.suffix.lower() not in _IMAGE_ENDINGS:
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
 
@@ -102,18 +136,22 @@ def edit(
     from jaxedit.generators.render import render
     from jaxedit.images import save_image
     from jaxedit.latents.latent_files import load_latent_file
-    from jaxedit.latents.seed_stream import w_of_seed
+    from jaxedit.latents.seed_stream import check_truncation_psi, w_of_seed
     from jaxedit.pretrained.registry import load_axes, load_generator
 
-    saved = None if latent is None else load_latent_file(latent)
+    psi = (1.0 if seed is None else 0.7) if truncation_psi is None else truncation_psi
+    check_truncation_psi(psi)
+    saved = None if latent is None else load_latent_file(latent, index)
     if saved is not None and saved.generator is not None and generator == DEFAULT_GENERATOR:
         generator = saved.generator  # that the latent names
     model: Any = load_generator(generator)
-    chosen = load_axes(generator if axes is None else axes)
-    Edit.of(amounts, chosen.attribute_names)  # an unknown name is found before a projection
+    check_class(model, generator)
+    chosen = load_axes(axes_name(axes, generator), model, check=not force)
+    units: Literal["raw", "std"] = "raw" if raw else "std"
+    Edit.of(amounts, chosen.attribute_names, units=units)  # an unknown name is found before a projection
     crop = noise = pivot = None
-    if seed is not None:
-        w = w_of_seed(model, seed, truncation_psi=truncation_psi)
+    if (number := nvidia_seed if seed is None else seed) is not None:
+        w = w_of_seed(model, number, truncation_psi=psi, nvidia=seed is None)
     else:
         if photo is not None:
             saved, crop = _projected(photo, model, generator, preset, num_steps)
@@ -122,7 +160,6 @@ def edit(
         pivot = w if w.ndim == 3 else None
         if not no_delta and saved.delta is not None:
             model, noise = _tuned(model, saved), None  # it was tuned with the generator's own noise images
-    units: Literal["raw", "std"] = "raw" if raw else "std"
     result = edit_with_readings(chosen, w, amounts, absolute=absolute, units=units, pivot=pivot)
     # One image after the other: the same compiled program renders both. The empty edit brings the original to W+.
     latents = [chosen.edit(w, {}), result.w] if compare else [result.w]
@@ -133,6 +170,18 @@ def edit(
         i = chosen.attribute_names.index(name)
         print(f"{name}: {before[i]:.3g} → {after[i]:.3g} {chosen.attribute_units[i]}".replace("-", "−"))
     print(out)
+
+
+def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]) -> None:
+    """Raise `InputError` if an option is given that means nothing for this source of the latent.
+
+    Args:
+        source: the option that gives the latent.
+        options: whether each option is given, and the sources that it goes with.
+    """
+    for name, (is_given, goes_with) in options.items():
+        if is_given and source not in goes_with:
+            raise InputError(f"{name}: expected with {' or '.join(goes_with)} only, got it with {source}")
 
 
 def _projected(

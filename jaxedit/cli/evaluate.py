@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption
-from jaxedit.cli.parsing import named_paths, parse_names, parse_renames
+from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption
+from jaxedit.cli.parsing import axes_name, check_class, named_paths, parse_names, parse_renames
 from jaxedit.errors import InputError
 
 
@@ -21,8 +21,8 @@ def evaluate(
     directions: Annotated[
         list[str] | None,
         typer.Option(
-            help="Directions: a .npz of one direction in W [512] or W+ [16, 512] for each attribute. NAME=FILE gives "
-            "them a name. May be repeated."
+            help="Directions in W [512] or W+ [16, 512]: a .npz of one for each attribute, a .npy boundary, a .pt "
+            "direction, components of GANSpace, or a folder of these. NAME=FILE gives them a name. May be repeated."
         ),
     ] = None,
     rename: Annotated[
@@ -36,7 +36,10 @@ def evaluate(
         typer.Option(help="Target attributes, separated by commas. Default: age, gender, smile and yaw."),
     ] = None,
     faces: Annotated[int, typer.Option(help="Number of faces.")] = 400,
-    pilot: Annotated[int, typer.Option(help="Number of faces that are also edited step by step.")] = 48,
+    pilot: Annotated[
+        int | None,
+        typer.Option(help="Number of faces that are also edited step by step. Default: 48, or all of fewer."),
+    ] = None,
     change: Annotated[float, typer.Option(help="Mean change of the target, in standard deviations.")] = 1.0,
     independent: Annotated[
         bool,
@@ -61,6 +64,7 @@ def evaluate(
         float, typer.Option(help="Truncation: 1 for all faces, less for more usual ones.")
     ] = 1.0,
     batch_size: Annotated[int, typer.Option(help="Faces in a batch: 4 suits a CPU, 32 an accelerator.")] = 4,
+    force: ForceOption = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the result, new or unfinished.")] = Path(
         "evaluation"
@@ -90,22 +94,25 @@ def evaluate(
         IndependentIdentity,
     )
     from jaxedit.evaluation.config import TARGETS
-    from jaxedit.evaluation.methods import load_direction_files
+    from jaxedit.evaluation.methods import check_methods, load_direction_files
     from jaxedit.evaluation.readings import KIND
     from jaxedit.evaluation.report.comparison_page import write_page
     from jaxedit.inversion.lpips import LPIPS, MIN_SIZE
     from jaxedit.labels.labels_file import load_labels
-    from jaxedit.latents.seed_stream import sample_z
+    from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
     from jaxedit.storage.runs import RunFolder
 
     if faces < 2:
         raise InputError(f"faces: expected 2 or more, got {faces}")
+    if pilot is not None and pilot > faces:
+        raise InputError(f"pilot: expected at most the number of faces, {faces}, got {pilot}")
+    check_truncation_psi(truncation_psi)
     config = evaluation.EvaluationConfig(
         targets=TARGETS if attributes is None else parse_names(attributes),
         change=change,
-        pilot=pilot,
+        pilot=min(48, faces) if pilot is None else pilot,
         batch_size=batch_size,
         generator_name=generator,
     )
@@ -115,18 +122,29 @@ def evaluate(
     methods: list[evaluation.EditingMethod] = [
         *load_direction_files(files, rename=parse_renames(rename or []))
     ]
-    methods = [*(evaluation.AxesMethod(n, load_axes(path)) for n, path in chosen.items()), *methods]
+    reference = (
+        None
+        if independent_labels is None
+        else load_labels(
+            independent_labels / "labels.npz" if independent_labels.is_dir() else independent_labels
+        )
+    )
+    if reference is not None:
+        reference = reference.select(tuple(INDEPENDENT_COLUMNS))
+    # All that comes from files is checked before a network is fetched.
     model = load_generator(generator)
+    check_class(model, generator)
+    own = {
+        name: load_axes(axes_name(path, generator), model, check=not force) for name, path in chosen.items()
+    }
+    methods = [*(evaluation.AxesMethod(name, found) for name, found in own.items()), *methods]
+    check_methods(model, methods)
     identity: dict[str, Any] = {"face-api": FaceIdentity()}
     networks = {}
     if independent:
         classifier = IndependentAttributes(INDEPENDENT_COLUMNS)
-        reference = None
-        if independent_labels is not None:
-            folder = independent_labels
-            labels = load_labels(folder / "labels.npz" if folder.is_dir() else folder)
-            reference = labels.select(classifier.names).values
-        networks["independent networks"] = evaluation.IndependentNetworks(classifier, reference=reference)
+        values = None if reference is None else reference.values
+        networks["independent networks"] = evaluation.IndependentNetworks(classifier, reference=values)
         identity["mobileface"] = IndependentIdentity("mobileface")
     z = jnp.asarray(sample_z(seed, faces, model.z_dim))
     result = evaluation.evaluate(

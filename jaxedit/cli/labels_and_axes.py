@@ -1,13 +1,14 @@
 """Commands from images to axes: label, learn."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from jaxedit.cli.options import DEFAULT_GENERATOR, DevicesOption, GeneratorOption, SeedOption
-from jaxedit.cli.parsing import parse_names
+from jaxedit.cli.parsing import check_class, parse_names
 
 
 def label(
@@ -58,9 +59,11 @@ def label(
         parallel.initialize()
     config = LabelingConfig(num_samples, seed, batch_size, shard_size)
     RunFolder.check_target(out, kind=labeling.RUN_KIND)
+    model = load_generator(generator)
+    check_class(model, generator)
     mesh = parallel.fitting_mesh(batch_size, devices)
     labels = labeling.label(
-        load_generator(generator),
+        model,
         FaceAttributes() if classifier is None else load_classifier(classifier),
         out,
         config,
@@ -88,6 +91,10 @@ def learn(
         int | None, typer.Option(help="Number of principal components that go through the axes.")
     ] = None,
     num_steps: Annotated[int | None, typer.Option(help="Number of training steps.")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Latents in a batch. Default: 256, or fewer where there are fewer labels."),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
     attribute_weight: Annotated[float | None, typer.Option(help="Weight of the attribute loss.")] = None,
     decorrelation_weight: Annotated[
@@ -111,6 +118,7 @@ def learn(
 
     from jaxedit.axes.config import AxesConfig
     from jaxedit.axes.learning.learn import TRAINING_KIND, learn_axes
+    from jaxedit.axes.learning.split import largest_batch
     from jaxedit.latents.pca import fit_pca
     from jaxedit.pretrained.inspection import describe_axes
     from jaxedit.pretrained.registry import AXES_KIND, load_generator, load_labelled_latents
@@ -120,6 +128,7 @@ def learn(
     check_checkpoint_target(out, kind=AXES_KIND)
     check_checkpoint_target(unfinished, kind=TRAINING_KIND)
     changes: dict[str, Any] = {
+        "batch_size": batch_size,
         "learning_rate": learning_rate,
         "attribute_weight": attribute_weight,
         "decorrelation_weight": decorrelation_weight,
@@ -135,6 +144,10 @@ def learn(
         # Without --generator it is the generator that the labels name.
         model = None if generator == DEFAULT_GENERATOR else load_generator(generator)
         dataset = load_labelled_latents(labels, model)
+    most = largest_batch(len(dataset), config)
+    if batch_size is None and 2 <= most < config.batch_size:
+        print(f"jaxedit: batches of {most} latents, since there are {len(dataset)} labels", file=sys.stderr)
+        config = dataclasses.replace(config, batch_size=most)
     if attributes is not None:
         dataset = dataset.select(parse_names(attributes))
     if num_components is None:

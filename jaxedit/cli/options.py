@@ -11,6 +11,13 @@ DEFAULT_GENERATOR = "mobile-stylegan-ffhq"
 GeneratorOption = Annotated[
     str, typer.Option("--generator", "-g", help="Known generator, or folder of a converted checkpoint.")
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Take axes of another generator: for a distilled or fine-tuned one, which shares its W with theirs.",
+    ),
+]
 SeedOption = Annotated[
     int, typer.Option("--seed", "-s", help="Seed, 0 … 4294967295. The same seed gives the same result.")
 ]

@@ -1,8 +1,12 @@
 """Command-line arguments as names, numbers and paths."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxedit.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxedit.generators.protocol import Generator
 
 
 def parse_edits(arguments: list[str]) -> dict[str, float]:
@@ -61,3 +65,32 @@ def parse_renames(arguments: list[str]) -> dict[str, str]:
         if len(pair) != 2 or not pair[0] or not pair[1].removeprefix("-"):
             raise InputError(f"--rename: expected OLD=NEW such as pose=yaw, got '{argument}'")
     return {pair[0]: pair[1] for pair in pairs}
+
+
+def axes_name(axes: str | None, generator: str) -> str:
+    """The axes to load: those given, or the shipped axes of a known generator.
+
+    Raises:
+        InputError: if there are none.
+    """
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+
+    if axes is None and generator not in KNOWN_GENERATORS:
+        raise InputError(
+            f"--axes: expected the folder of axes of {generator}, got none; `jaxedit label` and `jaxedit learn` make it"
+        )
+    return generator if axes is None else axes
+
+
+def check_class(model: "Generator", generator: str) -> None:
+    """Raise `InputError` if a generator has classes and none is chosen.
+
+    Args:
+        model: the generator.
+        generator: its name, for the error.
+    """
+    if model.c_dim:
+        raise InputError(
+            f"--generator: {generator} has {model.c_dim} classes: expected one of {generator}#0 … "
+            f"{generator}#{model.c_dim - 1}, got none"
+        )

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, DevicesOption, GeneratorOption
-from jaxedit.cli.parsing import parse_names
+from jaxedit.cli.options import DEFAULT_GENERATOR, DevicesOption, ForceOption, GeneratorOption
+from jaxedit.cli.parsing import axes_name, check_class, parse_names
 
 
 class Method(enum.StrEnum):
@@ -64,6 +64,7 @@ def refine(
         typer.Option(help="Images whose gradients are taken at once: 1 suits a CPU, 8 an accelerator."),
     ] = None,
     devices: DevicesOption = None,
+    force: ForceOption = False,
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Seed of the latents and amounts.")] = None,
     curves: Annotated[
         Path | None,
@@ -103,13 +104,12 @@ def refine(
     check_checkpoint_target(out, kind=AXES_KIND)
     RunFolder.check_target(unfinished, kind=RUN_KIND)
     is_known = has_refinement(generator)
-    if axes is None and not is_known:
-        raise InputError(
-            f"--axes: expected the folder of axes of {generator}, got none; `jaxedit learn` makes it"
-        )
+    axes_name(axes, generator)
     if classifier is None and not is_known:
         raise InputError(f"--classifier: expected FILE.py:NAME for {generator}, got none")
-    model, old = load_generator(generator), load_axes(generator if axes is None else axes)
+    model = load_generator(generator)
+    check_class(model, generator)
+    old = load_axes(axes_name(axes, generator), model, check=not force)
     if classifier is None:
         known = load_refinement(generator, old.attribute_names)
         settings, reader, networks = known.config, known.classifier, known.networks

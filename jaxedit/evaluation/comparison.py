@@ -22,7 +22,7 @@ from jaxedit.errors import InputError
 from jaxedit.evaluation.config import EvaluationConfig, EvaluationRequest
 from jaxedit.evaluation.evaluators import Evaluators
 from jaxedit.evaluation.measurement import Measurement
-from jaxedit.evaluation.methods import EditingMethod
+from jaxedit.evaluation.methods import EditingMethod, check_methods
 from jaxedit.evaluation.protocol import EqualChangeProtocol
 from jaxedit.evaluation.readings import KIND, UNEDITED, refuse_earlier_version
 from jaxedit.evaluation.results import Evaluation
@@ -74,6 +74,11 @@ def evaluate(
         )
     if not np.isfinite(w).all():
         raise InputError("w: expected finite numbers, got NaN or infinity")
+    if w.shape[1] != generator.w_dim:
+        raise InputError(
+            f"w: expected latents of width {generator.w_dim}, as the generator's, got {w.shape[1]}"
+        )
+    check_methods(generator, methods)
     request = EvaluationRequest.resolve(config, methods, evaluators, len(w))
     run = _open(Path(out), request, w)
     by_name = {method.name: method for method in methods}

@@ -1,7 +1,7 @@
 """Editing methods under evaluation: anything that maps (w, attribute, amount) to an edited latent."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
-from jaxedit.storage.arrays import read_arrays
+from jaxedit.generators.protocol import Generator
+from jaxedit.latents.direction_files import read_direction_file
 
 
 @runtime_checkable
@@ -127,8 +128,37 @@ class LinearDirections:
             raise InputError(
                 f"attribute {attribute!r}: expected one of {', '.join(self.attribute_names)} ({self.name})"
             )
+        if w.ndim != 2 or self.directions.shape[-1] != w.shape[1]:
+            raise InputError(
+                f"{self.name}: expected latents [batch, {self.directions.shape[-1]}], as the directions', got shape "
+                f"{list(w.shape)}"
+            )
         direction = jnp.asarray(self.directions)[self.attribute_names.index(attribute)]
         return _add(jnp.asarray(w), direction, jnp.asarray(amounts))
+
+
+def check_methods(generator: Generator, methods: Sequence[EditingMethod]) -> None:
+    """Refuse axes and directions that do not belong to a generator, before anything is rendered.
+
+    Args:
+        generator: makes images of the edited latents.
+        methods: those to check; only axes and linear directions are looked at.
+
+    Raises:
+        InputError: if a shape does not fit, or axes carry the fingerprint of another generator.
+    """
+    width, layers = generator.w_dim, generator.num_ws
+    for method in methods:
+        if isinstance(method, AxesMethod):
+            method.axes.check_generator(generator, name=f"axes {method.name!r}")
+        elif isinstance(method, LinearDirections) and method.directions.shape[1:] not in (
+            (width,),
+            (layers, width),
+        ):
+            raise InputError(
+                f"directions {method.name!r}: expected directions of shape [{width}] or [{layers}, {width}], as this "
+                f"generator's latents, got {list(method.directions.shape[1:])}"
+            )
 
 
 @jax.jit
@@ -144,7 +174,9 @@ def load_directions(
     """Directions from a file, as they are published.
 
     Args:
-        path: an `.npz` of one array for each attribute, [w_dim] in W or [num_ws, w_dim] in W+.
+        path: an `.npz` of one array for each attribute, [w_dim] in W or [num_ws, w_dim] in W+; or another file that
+            `jaxedit.latents.direction_files` lists (boundaries of InterfaceGAN, directions of encoder4editing,
+            components of GANSpace), or a folder of them.
         name: for tables and plots.
         rename: names of attributes by the names in the file; other directions keep theirs. A minus before the
             attribute reverses the direction: {"pose": "-yaw"}.
@@ -157,17 +189,14 @@ def load_directions(
         InputError: if the file cannot be read, an array is no direction, the directions differ in shape, a name to
             rename is not in the file, or two directions get one name.
     """
-    rename, arrays = dict(rename or {}), _arrays(path)
+    rename, arrays = dict(rename or {}), read_direction_file(path)
     unknown = [key for key in rename if key not in arrays]
     if unknown:
         raise InputError(f"{path}: expected {unknown[0]!r} among its directions: {', '.join(arrays)}")
     shapes = sorted({array.shape for array in arrays.values()})
-    if len(shapes) != 1 or len(shapes[0]) not in (1, 2):
+    if len(shapes) != 1:
         raise InputError(f"{path}: expected directions [w_dim] or [num_ws, w_dim] of one shape, got {shapes}")
     lengths = {key: np.linalg.norm(array, axis=-1).mean() for key, array in arrays.items()}
-    bad = [key for key, length in lengths.items() if not (np.isfinite(length) and length > 0)]
-    if bad:
-        raise InputError(f"{path}: expected finite directions of some length, {bad[0]!r} is not")
     names = tuple(rename.get(key, key).removeprefix("-") for key in arrays)
     if len(set(names)) != len(names):
         raise InputError(f"{path}: expected a direction for each attribute, got {', '.join(names)}")
@@ -190,7 +219,7 @@ def load_direction_files(
         InputError: as `load_directions`, or if a name to rename is in no file.
     """
     rename = dict(rename or {})
-    keys = {name: set(_arrays(path)) for name, path in paths.items()}
+    keys = {name: set(read_direction_file(path)) for name, path in paths.items()}
     unused = [key for key in rename if not any(key in some for some in keys.values())]
     if unused:
         raise InputError(f"rename: expected the name of a direction in a file, {unused[0]!r} is in none")
@@ -198,12 +227,3 @@ def load_direction_files(
         load_directions(path, name=name, rename={k: v for k, v in rename.items() if k in keys[name]})
         for name, path in paths.items()
     ]
-
-
-def _arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a file of directions, as float32."""
-    arrays = read_arrays(path, expected="an .npz file of directions").arrays
-    try:
-        return {key: np.asarray(array, np.float32) for key, array in arrays.items()}
-    except ValueError as error:
-        raise InputError(f"{path}: expected an .npz file of directions: {error}") from error

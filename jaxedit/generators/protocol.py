@@ -82,10 +82,14 @@ def has_explicit_sharding(x: Array) -> bool:
 
 
 def weights_fingerprint(model: Any) -> str:
-    """SHA-256 of all arrays of a generator or another pytree: long work notices by it that a folder was overwritten."""
+    """SHA-256 of all arrays of a generator or another pytree.
+
+    Long work notices by it that a folder was overwritten, and axes that they meet another generator. A generator with
+    its class chosen has another fingerprint for each class.
+    """
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(model):
         array = np.ascontiguousarray(leaf)
         digest.update(f"{array.shape} {array.dtype}".encode())
-        digest.update(array.tobytes())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

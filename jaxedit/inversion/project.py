@@ -128,10 +128,7 @@ def project(
     """
     config = config or preset(None)
     target = checked_images(images)
-    if config.optimize_noise and not isinstance(generator, StyleGAN2):
-        raise InputError(
-            f"optimize_noise: expected a generator with noise inputs, got {type(generator).__name__}, which has none"
-        )
+    check_noise_inputs(generator, config)
     if masks is not None and masks.shape[0] != len(target):
         raise InputError(f"masks: expected one for each of {len(target)} images, got {masks.shape[0]}")
     if mesh is not None:
@@ -153,6 +150,15 @@ def project(
 @jax.jit
 def _images(generator: Any, parameters: Parameters) -> Array:
     return render(generator, *parameters, is_cheap=False)
+
+
+def check_noise_inputs(generator: Generator, config: ProjectionConfig) -> None:
+    """Raise `InputError` if the settings search noise images and the generator takes none."""
+    if config.optimize_noise and not isinstance(generator, StyleGAN2):
+        raise InputError(
+            f"optimize_noise (preset official): expected a generator with noise inputs, got "
+            f"{type(generator).__name__}, which has none"
+        )
 
 
 def _run(

@@ -22,7 +22,7 @@ from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.loss_plot import draw_losses
 from jaxedit.inversion.photo import load_photo
-from jaxedit.inversion.project import ProjectionResult
+from jaxedit.inversion.project import ProjectionResult, check_noise_inputs
 from jaxedit.inversion.reconstruction_quality import compare
 from jaxedit.inversion.records import current_names, read_record, write_record
 from jaxedit.inversion.tuning import GeneratorDelta, tune
@@ -67,7 +67,12 @@ class ProjectionSettings:
         config: ProjectionConfig,
         tuning: TuningConfig | None = None,
     ) -> "ProjectionSettings":
-        """The settings, with the fingerprint of the generator."""
+        """The settings, with the fingerprint of the generator.
+
+        Raises:
+            InputError: if the generator lacks the noise images that the settings ask for.
+        """
+        check_noise_inputs(generator, config)
         return cls(generator, generator_name, config, tuning, weights_fingerprint(generator))
 
     def describe(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class LabelledLatents:
         values: raw attribute values in each attribute's own unit, float32, one column for each name.
         attribute_names: names of the columns.
         attribute_units: units of the columns ("years", "degrees", "logit", …).
+        generator_fingerprint: `weights_fingerprint` of the generator, which the axes take over; None if unknown.
 
     Raises:
         InputError: if shapes and names disagree, or a number is not finite.
@@ -36,6 +37,7 @@ class LabelledLatents:
     values: Float[jax.Array | np.ndarray, "num_samples num_attributes"]
     attribute_names: tuple[str, ...]
     attribute_units: tuple[str, ...]
+    generator_fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         if self.w.ndim != 2 or self.values.ndim != 2 or len(self.w) != len(self.values):

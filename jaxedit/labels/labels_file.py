@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
 from jaxedit.storage.arrays import ArrayOf, read_arrays, write_arrays
@@ -85,7 +85,11 @@ class Labels:
                     f"{wrong} of {len(stored)} have another fingerprint than those that were labeled"
                 )
         return LabelledLatents(
-            jax.numpy.asarray(w), jax.numpy.asarray(self.values), self.attribute_names, self.attribute_units
+            jax.numpy.asarray(w),
+            jax.numpy.asarray(self.values),
+            self.attribute_names,
+            self.attribute_units,
+            weights_fingerprint(generator),
         )
 
 

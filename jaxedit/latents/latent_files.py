@@ -10,7 +10,9 @@ from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
-from jaxedit.storage.arrays import ArrayFile, read_array, read_arrays, write_arrays
+from jaxedit.latents.latent_entries import LATENT_KEYS, choose_entry, find_entries
+from jaxedit.storage.arrays import write_arrays
+from jaxedit.storage.foreign_arrays import read_any_arrays
 from jaxedit.storage.regular_files import parse_json
 
 LATENT_FILE = "latent.npz"
@@ -20,9 +22,7 @@ _KIND = "latent"
 _FORMER_METADATA = "about"
 """Where files of earlier versions have their metadata."""
 _NOISE = "noise."
-_EXPECTED = "a latent (a .npy, a .npz, or a folder of `jaxedit project`)"
-_NPY = b"\x93NUMPY"
-"""How a .npy begins."""
+_EXPECTED = "a latent (a .npy, .npz, .pt or .pkl, or a folder of `jaxedit project`)"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,15 +57,22 @@ class SavedLatent:
         """The latent as an array for a generator.
 
         Raises:
-            InputError: if its shape is not that of the generator's latents.
+            InputError: if its shape is not that of the generator's latents. A latent of W that is repeated for another
+                number of layers fits.
         """
-        width, layers = generator.w_dim, generator.num_ws
-        if self.w.shape[1:] not in ((width,), (layers, width)):
-            raise InputError(
-                f"{self.path}: expected numbers of shape [{width}] or [{layers}, {width}], found "
-                f"{list(self.w.shape[1:])}"
-            )
-        return jnp.asarray(self.w)
+        width, layers, shape = generator.w_dim, generator.num_ws, self.w.shape[1:]
+        if shape in ((width,), (layers, width)):
+            return jnp.asarray(self.w)
+        if len(shape) == 2 and shape[1] == width and (self.w == self.w[:, :1]).all():
+            return jnp.asarray(self.w[:, 0])  # W, repeated for the layers of another generator
+        hint = (
+            f" (W+ of a generator with {shape[0]} layers; or latents of W, of which --index chooses one)"
+            if len(shape) == 2 and shape[1] == width
+            else ""
+        )
+        raise InputError(
+            f"{self.path}: expected numbers of shape [{width}] or [{layers}, {width}], found {list(shape)}{hint}"
+        )
 
     def noise_of(self, generator: Generator) -> dict[str, Array] | None:
         """The noise images as arrays for a generator; None without any.
@@ -77,10 +84,14 @@ class SavedLatent:
             return None
         own = generator.const_noise() if hasattr(generator, "const_noise") else {}
         expected = {name: tuple(image.shape) for name, image in own.items()}
-        found = {name: image.shape[1:] for name, image in self.noise.items()}
-        if expected != found:
+        images = self.noise
+        if len(images) == len(own) and set(images) == {str(number) for number in range(len(own))}:
+            images = {
+                name: images[str(number)] for number, name in enumerate(own)
+            }  # in the order of the layers
+        if expected != {name: image.shape[1:] for name, image in images.items()}:
             raise InputError(f"{self.path}: expected noise images of this generator, found those of another")
-        return {name: jnp.asarray(image) for name, image in self.noise.items()}
+        return {name: jnp.asarray(image) for name, image in images.items()}
 
 
 def save_latent_file(
@@ -108,16 +119,19 @@ def save_latent_file(
     return write_arrays(path, arrays, about, kind=_KIND)
 
 
-def load_latent_file(path: str | Path) -> SavedLatent:
+def load_latent_file(path: str | Path, index: int | str | None = None) -> SavedLatent:
     """One latent from a file: W [w_dim] or [1, w_dim], W+ [num_ws, w_dim] or [1, num_ws, w_dim].
 
+    The files of encoder4editing, PTI, ReStyle, HyperStyle, stylegan2-pytorch and NVIDIA's projectors are read as well
+    (`jaxedit.latents.latent_entries` lists them). They are read as data, without PyTorch.
+
     Args:
-        path: a `.npy` with the numbers; an `.npz` with them as `w_plus` or `w` (as the official projector writes them);
-            or a folder of `jaxedit project`, of which `latent.npz` is read.
+        path: a `.npy`, `.npz`, `.pt` or `.pkl`; or a folder of `jaxedit project`, of which `latent.npz` is read.
+        index: which latent of a file with several: its number, from 0, or its name.
 
     Raises:
-        InputError: if the file is missing, damaged or no latent, holds more than one, or its numbers have another
-            shape or are not finite.
+        InputError: if the file is missing, damaged or no latent, holds more than one and no index is given, there is
+            none of this index, or its numbers have another shape or are not finite.
 
     Examples:
         >>> import tempfile, numpy as np
@@ -126,16 +140,24 @@ def load_latent_file(path: str | Path) -> SavedLatent:
         ...     np.savez(f"{folder}/projected_w.npz", w=np.zeros((1, 16, 512)))
         ...     load_latent_file(f"{folder}/projected_w.npz").w.shape
         (1, 16, 512)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/latents.npy", np.zeros((4, 18, 512)))
+        ...     load_latent_file(f"{folder}/latents.npy", 2).w.shape
+        (1, 18, 512)
     """
     path = Path(path)
     if path.is_dir():
         path = path / LATENT_FILE
-    arrays, about = _read(path)
-    w = arrays.get("w_plus", arrays.get("w"))
-    if w is None:
-        raise InputError(f"{path}: expected {_EXPECTED}, found an archive without w_plus or w")
-    noise = {name.removeprefix(_NOISE): array for name, array in arrays.items() if name.startswith(_NOISE)}
-    for name, array, dims in [("w", w, (1, 2, 3)), *((name, image, (2,)) for name, image in noise.items())]:
+    tree, about = _read(path, index)
+    own_noise = {}
+    if isinstance(tree, dict):
+        own_noise = {name: array for name, array in tree.items() if name.startswith(_NOISE)}
+        tree = {name: part for name, part in tree.items() if name not in own_noise}
+    entry = choose_entry(find_entries(tree), index, where=str(path))
+    w = entry.array
+    noise = {name.removeprefix(_NOISE): array for name, array in own_noise.items()}
+    noise = noise or {str(number): image for number, image in enumerate(entry.noise)}
+    for name, array, dims in [("w", w, (1, 2)), *((name, image, (2,)) for name, image in noise.items())]:
         if array.ndim not in dims or array.dtype.kind not in "fiu" or not array.size:
             raise InputError(
                 f"{path}: {name}: expected numbers of shape [w_dim] or [num_ws, w_dim] (noise: [height, width]), "
@@ -145,27 +167,26 @@ def load_latent_file(path: str | Path) -> SavedLatent:
             is_finite = np.isfinite(array.astype(np.float32)).all()
         if not is_finite:
             raise InputError(f"{path}: {name}: expected finite numbers, found NaN or infinity")
-    if w.ndim == 3 and len(w) != 1:
-        raise InputError(f"{path}: expected one latent, found {len(w)}")
-    if w.ndim < 3 and not (w.ndim == 2 and len(w) == 1):
-        w = w[None]
     return SavedLatent(
         path,
-        w.astype(np.float32),
+        w[None].astype(np.float32),
         {name: image[None].astype(np.float32) for name, image in noise.items()} or None,
         about,
     )
 
 
-def _read(path: Path) -> ArrayFile:
-    """Arrays and metadata of a file; the array of a `.npy` is called w."""
-    array = read_array(path, expected=_EXPECTED)
-    if array is not None:
-        return ArrayFile({"w": array}, {})
-    arrays, metadata = read_arrays(path, kind=_KIND, expected=_EXPECTED)
+def _read(path: Path, index: int | str | None) -> tuple[Any, dict[str, Any]]:
+    """The arrays of a file, and the metadata if it is one of this library."""
+    arrays, metadata = read_any_arrays(path, kind=_KIND, expected=_EXPECTED)
+    if path.suffix != ".npz" or not isinstance(arrays, dict):
+        return arrays, metadata
     if _FORMER_METADATA in arrays:
         metadata = _former_metadata(path, arrays.pop(_FORMER_METADATA))
-    return ArrayFile(arrays, metadata)
+    if index is None and not any(name.lower() in LATENT_KEYS for name in arrays):
+        raise InputError(
+            f"{path}: expected {_EXPECTED}, found an archive without w_plus or w; it holds {', '.join(arrays)}"
+        )
+    return arrays, metadata
 
 
 def _former_metadata(path: Path, text: np.ndarray) -> dict[str, Any]:

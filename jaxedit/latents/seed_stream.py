@@ -5,6 +5,7 @@ that are kept by their seed alone therefore come from `RandomState` of NumPy, wh
 stream have generators of their own, so that any part can be drawn without the parts before it.
 """
 
+import math
 from collections.abc import Iterator
 
 import jax
@@ -16,6 +17,7 @@ from jaxedit.generators.protocol import Generator
 
 _BLOCK = 1024
 _MAX_SEED = 2**32 - 1
+_MAX_PSI = 2.0
 
 
 def sample_z(
@@ -55,20 +57,51 @@ def sample_z(
     return z
 
 
+def sample_nvidia_z(seed: int, z_dim: int) -> Float[np.ndarray, "1 z_dim"]:
+    """The input latent of a seed in NVIDIA's `generate.py` (StyleGAN2-ADA and StyleGAN3 for PyTorch), float32.
+
+    Args:
+        seed: 0 … 2³² − 1.
+        z_dim: width of the latent.
+
+    Raises:
+        InputError: if the seed is out of range.
+
+    Examples:
+        >>> from jaxedit.latents.seed_stream import sample_nvidia_z
+        >>> round(float(sample_nvidia_z(85, 512)[0, 0]), 4)
+        0.1769
+    """
+    if not 0 <= seed <= _MAX_SEED:
+        raise InputError(f"seed: expected 0…{_MAX_SEED}, got {seed}")
+    return np.random.RandomState(seed).randn(1, z_dim).astype(np.float32)
+
+
+def check_truncation_psi(psi: float) -> None:
+    """Raise `InputError` unless ψ of the truncation trick is one that makes images: −2 … 2."""
+    if not (math.isfinite(psi) and abs(psi) <= _MAX_PSI):
+        raise InputError(
+            f"truncation_psi: expected a number in -2…2 (1 for none, 0 for the mean of W), got {psi}"
+        )
+
+
 def w_of_seed(
-    generator: Generator, seed: int, *, truncation_psi: float = 1.0
+    generator: Generator, seed: int, *, truncation_psi: float = 1.0, nvidia: bool = False
 ) -> Float[jax.Array, "1 w_dim"] | Float[jax.Array, "1 num_ws w_dim"]:
     """The latent of W of the first image of a seed.
 
     Args:
         generator: a generator of this library (a pytree).
         seed: 0 … 2³² − 1.
-        truncation_psi: 1 for none, 0 for the mean of W.
+        truncation_psi: 1 for none, 0 for the mean of W; −2 … 2.
+        nvidia: whether the seed is one of NVIDIA's `generate.py`, which draws other latents.
 
     Raises:
-        InputError: if the seed is out of range.
+        InputError: if the seed or the truncation is out of range.
     """
-    return _truncated(generator, sample_z(seed, 1, generator.z_dim), truncation_psi)
+    check_truncation_psi(truncation_psi)
+    z = sample_nvidia_z(seed, generator.z_dim) if nvidia else sample_z(seed, 1, generator.z_dim)
+    return _truncated(generator, z, truncation_psi)
 
 
 @jax.jit

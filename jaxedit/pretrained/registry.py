@@ -25,7 +25,7 @@ from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.storage.array_trees import read_array_tree
 from jaxedit.storage.atomic import recover
 from jaxedit.storage.cache import cached_checkpoint
-from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
+from jaxedit.storage.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from jaxedit.storage.download import fetch
 from weights_conversion.safetensors_folder import CONFIG_FILE, read_folder
 
@@ -132,15 +132,18 @@ def save_generator(generator: AnyGenerator, folder: str | Path) -> Path:
     return save_checkpoint(folder, kind=KIND, config=generator.describe(), arrays=module_params(generator))
 
 
-def load_axes(name: str | Path) -> AttributeAxes:
+def load_axes(name: str | Path, generator: Generator | None = None, *, check: bool = True) -> AttributeAxes:
     """Load attribute axes.
 
     Args:
         name: a known generator, whose axes ship with the package; or a folder of `AttributeAxes.save`. The shipped
             axes are in half precision: their edits agree to 1e-3 with those of axes that are learned again.
+        generator: whose latents they shall edit; with it the axes are checked against its weights and shape.
+        check: False for axes that forget their generator, and edit the latents of any other that shares its W (a
+            distilled or fine-tuned one). Only the shape is checked then.
 
     Raises:
-        InputError: if the name is neither known nor a folder.
+        InputError: if the name is neither known nor a folder of axes, or the axes are of another generator or class.
         CheckpointError: if the folder is damaged, foreign or newer.
 
     Examples:
@@ -149,6 +152,15 @@ def load_axes(name: str | Path) -> AttributeAxes:
         >>> axes.attribute_names[:3], axes.attribute_units[0]
         (('age', 'gender', 'smile'), 'years')
     """
+    axes = _load_axes(name)
+    if not check:
+        axes = dataclasses.replace(axes, generator_fingerprint=None)
+    if generator is not None:
+        axes.check_generator(generator, name=f"axes {str(name)!r}")
+    return axes
+
+
+def _load_axes(name: str | Path) -> AttributeAxes:
     if str(name) in KNOWN_GENERATORS:
         path = data_path(KNOWN_GENERATORS[str(name)].axes)
         config, arrays = read_array_tree(path, kind=AXES_KIND, expected="the axes of the package")
@@ -161,6 +173,9 @@ def load_axes(name: str | Path) -> AttributeAxes:
         raise InputError(
             f"axes {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of axes"
         )
+    if Path(name).is_dir() and (kind := read_metadata(name)["kind"]) != AXES_KIND:
+        hint = "; `jaxedit label` and `jaxedit learn` make axes of it" if kind == KIND else ""
+        raise CheckpointError(f"{name}: expected a folder of axes, found one of kind {kind!r}{hint}")
     return AttributeAxes.load(name)
 
 

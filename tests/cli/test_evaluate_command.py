@@ -26,10 +26,11 @@ class Independent:
 def run(monkeypatch, capsys, toy, toy_axes, classifier):
     """Runs `jaxedit evaluate --generator toy` in this process; gives exit code, stdout, stderr."""
     monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", lambda name: toy)
-    monkeypatch.setattr("jaxedit.pretrained.registry.load_axes", lambda name: toy_axes)
+    monkeypatch.setattr("jaxedit.pretrained.registry.load_axes", lambda name, generator, *, check: toy_axes)
     monkeypatch.setattr(face_attributes, "FaceAttributes", lambda: classifier)
     monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
     monkeypatch.setattr(classifiers, "IndependentAttributes", lambda columns: Independent())
+    monkeypatch.setattr(classifiers, "INDEPENDENT_COLUMNS", Independent.names)
     monkeypatch.setattr(
         classifiers, "IndependentIdentity", lambda network: lambda images: images.mean((1, 2))
     )
@@ -111,6 +112,22 @@ def test_wrong_input_is_two_and_one_line(run, tmp_path, arguments, message):
     assert message in err
     assert not out
     assert not (tmp_path / "evaluation").exists()
+
+
+@pytest.mark.parametrize("shape", [(1,), (16, 1), (5,), (9, 6)])
+def test_directions_of_another_generator_are_refused_before_a_network_is_loaded(
+    run, monkeypatch, tmp_path, shape
+):
+    def fetched(*arguments):
+        raise AssertionError("a network was loaded")
+
+    monkeypatch.setattr(face_attributes, "FaceIdentity", fetched)
+    np.save(tmp_path / "red.npy", np.arange(np.prod(shape)).reshape(shape) + 1.0)
+    code, _, err = run("--directions", tmp_path / "red.npy", "--attributes", "red", "--out", tmp_path / "out")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "expected a direction" in err or "expected directions of shape [6]" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_has_examples(run):

@@ -73,9 +73,15 @@ def test_several_files_share_the_new_names(published, tmp_path):
     [
         ({}, "one shape"),
         ({"a": np.ones(3), "b": np.ones(4)}, "one shape"),
-        ({"a": np.ones((2, 3, 4))}, "one shape"),
-        ({"a": np.ones(3), "b": np.zeros(3)}, "'b' is not"),
-        ({"a": np.full(3, np.nan)}, "'a' is not"),
+        (
+            {"a": np.ones((2, 3, 4))},
+            r"a: expected a direction \[w_dim\] or \[num_ws, w_dim\], got shape \[2, 3, 4\]",
+        ),
+        ({"a": np.ones(3), "b": np.zeros(3)}, "b: expected a finite direction of some length"),
+        ({"a": np.full(3, np.nan)}, "a: expected a finite direction"),
+        ({"a": np.ones(1)}, r"a: expected a direction .* got shape \[1\]"),
+        ({"a": np.ones((16, 1))}, r"a: expected a direction .* got shape \[16, 1\]"),
+        ({"a": np.asarray("text")}, "a: expected a direction .* of <U4"),
     ],
 )
 def test_arrays_that_are_no_directions(tmp_path, arrays, message):
@@ -86,8 +92,8 @@ def test_arrays_that_are_no_directions(tmp_path, arrays, message):
 
 def test_files_that_are_no_directions(published, tmp_path):
     (tmp_path / "text.npz").write_text("directions")
-    np.save(tmp_path / "single.npy", np.ones(3))
-    for name in ("text.npz", "single.npy", "absent.npz"):
+    np.save(tmp_path / "text.npy", np.asarray("directions"))
+    for name in ("text.npz", "text.npy", "absent.npz"):
         with pytest.raises(InputError, match=name):
             load_directions(tmp_path / name, name="d")
     with pytest.raises(InputError, match=r"'nose'.*age, pose"):

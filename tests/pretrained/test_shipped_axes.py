@@ -8,6 +8,7 @@ import pytest
 from jaxedit.axes import AxesConfig, fit_pca, learn_axes
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
+from jaxedit.generators.protocol import weights_fingerprint
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.pretrained import make_axes, registry
@@ -94,3 +95,8 @@ def test_the_command_makes_the_shipped_axes(shipped, tmp_path, monkeypatch, w):
 def test_unknown_names():
     with pytest.raises(InputError, match=r"cats.*mobile-stylegan-ffhq"):
         load_axes("cats")
+
+
+def test_the_shipped_axes_carry_the_fingerprint_of_their_generator(generator):
+    axes = load_axes(NAME, generator)
+    assert axes.generator_fingerprint == weights_fingerprint(generator)

@@ -174,6 +174,19 @@ def test_two_processes_fetch_once(home, npm):
     assert len(calls.read_text().splitlines()) == 1
 
 
+def test_a_server_that_says_nothing_is_waited_for_with_a_word_and_a_limit(home, npm, monkeypatch, capfd):
+    npm("exec sleep 60")
+    monkeypatch.setattr(download, "_NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr(download, "_LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(download, "_LIMIT_SECONDS_A_MEGABYTE", 0.0)
+    with pytest.raises(
+        DownloadError, match=r"small-1\.0\.0\.tgz: npm did not finish in 0 s: the server does not"
+    ):
+        fetch(SMALL)
+    assert "jaxedit: still waiting for small-1.0.0.tgz" in capfd.readouterr().err
+    assert left_over(home) == []
+
+
 def test_sources_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SMALL.version = "2"  # type: ignore[misc]

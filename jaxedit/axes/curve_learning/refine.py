@@ -110,7 +110,8 @@ def refine_axes(
             progress=progress,
         )
         calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
-    return dataclasses.replace(axes, curves=_curves(refinement, calibrated))
+    curves = _curves(refinement, calibrated)
+    return dataclasses.replace(axes, curves=curves, generator_fingerprint=request["generator"])
 
 
 def _learn(refinement: Refinement) -> dict[str, Curve]:
@@ -140,14 +141,7 @@ def _checked(
     generator: Generator, axes: AttributeAxes, config: RefinementConfig, mesh: Mesh | None
 ) -> tuple[int, ...]:
     """The groups of layers; raises unless everything fits together."""
-    if axes.pca.w_dim != generator.w_dim:
-        raise InputError(
-            f"axes: expected those of latents of width {generator.w_dim}, as the generator's, got {axes.pca.w_dim}"
-        )
-    if axes.curves is not None and axes.curves.num_ws != generator.num_ws:
-        raise InputError(
-            f"axes: expected curves of {generator.num_ws} layers, as the generator's, got {axes.curves.num_ws}"
-        )
+    axes.check_generator(generator)
     unknown = sorted(config.names() - set(axes.attribute_names))
     if unknown:
         raise InputError(

@@ -231,6 +231,7 @@ def _axes(
         config=config,
         report=_report(program, state, split, pca),
         history={**history, "held_out_step": np.asarray(ends, np.int32)},
+        generator_fingerprint=dataset.generator_fingerprint,
     )
 
 

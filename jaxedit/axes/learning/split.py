@@ -34,6 +34,16 @@ class DatasetSplit:
     held_out_w_pca: Float[Array, "num_held_out w_dim"]
 
 
+def largest_batch(num_samples: int, config: AxesConfig) -> int:
+    """The largest batch size that so many samples allow; 0 for too few samples to hold any out."""
+    num_training = _num_training(num_samples, config)
+    return num_training if num_samples - num_training >= 2 else 0
+
+
+def _num_training(num_samples: int, config: AxesConfig) -> int:
+    return num_samples - round(config.held_out_fraction * num_samples)
+
+
 def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> DatasetSplit:
     """Split a dataset at random, and prepare both splits for training.
 
@@ -54,12 +64,12 @@ def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> Dat
         raise InputError(
             f"dataset: expected 1…{k} attributes (there are {k} axes: num_components of the PCA), got {num_attributes}"
         )
-    num_held_out = round(config.held_out_fraction * len(dataset))
-    num_training = len(dataset) - num_held_out
+    num_training = _num_training(len(dataset), config)
+    num_held_out = len(dataset) - num_training
     if num_held_out < 2 or num_training < config.batch_size:
         raise InputError(
             f"dataset: expected enough samples for batches of {config.batch_size} and two held out, got {len(dataset)} "
-            f"({num_training} for training, {num_held_out} held out)"
+            f"({num_training} for training, {num_held_out} held out); a smaller batch_size, or more labels"
         )
     order = jax.random.permutation(jax.random.key(config.split_seed % 2**32), len(dataset))
     training, held_out = order[:num_training], order[num_training:]
