@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, check_square_rgb
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.loss_images import render
@@ -153,7 +153,8 @@ def _images(generator: Any, parameters: Parameters) -> Array:
 
 
 def check_noise_inputs(generator: Generator, config: ProjectionConfig) -> None:
-    """Raise `InputError` if the settings search noise images and the generator takes none."""
+    """Raise `InputError` if the settings search noise that the generator does not take, or it makes no square RGB."""
+    check_square_rgb(generator, use="projection")
     if config.optimize_noise and not isinstance(generator, StyleGAN2):
         raise InputError(
             f"optimize_noise (preset official): expected a generator with noise inputs, got "

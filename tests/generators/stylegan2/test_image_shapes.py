@@ -14,6 +14,7 @@ from jaxedit.generators.render import render
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.images import save_image
+from jaxedit.inversion.project import project
 from jaxedit.labels import LabelingConfig, label
 
 SHAPES = [(1, (4, 4)), (2, (2, 4)), (4, (5, 3))]
@@ -98,5 +99,9 @@ def test_what_needs_square_rgb_says_so():
     for generator in (gray, wide):
         with pytest.raises(InputError, match=r"expected \[batch, side, side, 3\] \(square RGB\)"):
             crop_faces(jnp.zeros((1, *generator.config.image_size, generator.config.image_channels)))
+        with pytest.raises(
+            InputError, match="generator: projection needs one of square RGB images, got one of"
+        ):
+            project(generator, np.zeros((64, 64, 3), np.float32), progress=False)
         with pytest.raises(InputError, match="expected one of square RGB images, got one of shape"):
             render_thumbnails(generator, w, 4)
