@@ -139,6 +139,7 @@ def test_files_that_pages_name_are_there():
         "speed.axis_learning",
         "speed.latents",
         "speed.projection",
+        "speed.synthesis_stylegan3",
         "speed.gpu_parts",
         "speed.gpu_suite",
         "quality.image_effects",
