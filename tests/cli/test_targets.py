@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxedit.axes.curve_learning.config import RefinementConfig
 from jaxedit.cli import main
+from jaxedit.errors import InputError
+from jaxedit.evaluation.report.published import load_numbers
 from jaxedit.storage.checkpoints import save_checkpoint
 
 
@@ -60,6 +63,14 @@ def test_a_wrong_seed_leaves_nothing(tmp_path, monkeypatch, capsys):
     message = refused(monkeypatch, capsys, "label", "--out", str(tmp_path / "labels"), "-s", "-1")
     assert "seed: expected 0" in message
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_of_settings_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="expected a JSON file of a refinement config, found a pipe"):
+        RefinementConfig.load(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="expected the numbers of an evaluation, found a pipe"):
+        load_numbers(tmp_path / "pipe.json")
 
 
 def test_a_device_that_fails_is_named_in_one_line(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxedit.axes.curve_learning.loss import ImageLossConfig
 from jaxedit.errors import InputError
+from jaxedit.storage.regular_files import read_json
 
 _LEAST = {
     "num_latents": 2,
@@ -164,12 +165,7 @@ class RefinementConfig:
         Raises:
             InputError: if the file cannot be read, or as `from_dict`.
         """
-        try:
-            values = json.loads(Path(path).read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: expected a JSON file of a refinement config: {error}") from error
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: expected a JSON object, got {type(values).__name__}")
+        values = read_json(path, expected="a JSON file of a refinement config")
         try:
             return cls.from_dict(values)
         except InputError as error:

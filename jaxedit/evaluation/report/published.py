@@ -9,6 +9,7 @@ from jaxedit.errors import InputError
 from jaxedit.evaluation.report.page import Table
 from jaxedit.evaluation.results import Evaluation
 from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.regular_files import read_json
 
 _FORMAT = 2
 
@@ -69,7 +70,7 @@ def load_numbers(path: str | Path) -> dict[str, Any]:
         InputError: if the file is missing, damaged or newer.
     """
     try:
-        numbers = json.loads(Path(path).read_text())
+        numbers = read_json(path, expected="the numbers of an evaluation")
         if numbers["format"] > _FORMAT:
             raise InputError(
                 f"{path}: written in format {numbers['format']}, this version reads up to {_FORMAT}"

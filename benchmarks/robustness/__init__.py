@@ -1,0 +1,1 @@
+"""Robustness: kills, small disks, damaged and hostile files, wrong command lines."""
