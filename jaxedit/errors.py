@@ -24,6 +24,10 @@ class OutputError(JaxeditError):
     """A file or folder could not be written."""
 
 
+class LeftOutWarning(UserWarning):
+    """A part of the work is left out because the data do not suffice; the message says which, and why."""
+
+
 @contextmanager
 def conversion_errors() -> Iterator[None]:
     """Within it, errors of `weights_conversion` become errors of this library, with the same message.

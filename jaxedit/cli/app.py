@@ -4,14 +4,15 @@ Exit codes: 0 success, 1 failure (a download, a file that cannot be written), 2 
 """
 
 import sys
+import warnings
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jaxedit._version import __version__
 from jaxedit.cli import demos, edit, evaluate, generators, info, labels_and_axes, photos, refine
-from jaxedit.errors import CheckpointError, InputError, JaxeditError
+from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
 
 app = typer.Typer(
@@ -89,9 +90,21 @@ def _check_arguments(arguments: list[str]) -> None:
             raise InputError(f"{where}: expected a value, got an empty text")
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *others: Any, **more: Any) -> None:
+    """A note of this library is one line; other libraries' warnings speak to developers."""
+    if issubclass(category, LeftOutWarning):
+        print(f"jaxedit: note: {message}", file=sys.stderr)
+    else:
+        _show_warning_of_python(message, category, *others, **more)
+
+
+_show_warning_of_python = warnings.showwarning
+
+
 def main() -> None:
     """Run the command. Errors that users can cause become one line and an exit code."""
     keep_compiled_programs()
+    warnings.showwarning = _show_warning
     try:
         _check_arguments(sys.argv[1:])
         code = app(standalone_mode=False)

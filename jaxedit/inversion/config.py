@@ -27,7 +27,7 @@ class ProjectionConfig:
         latent_noise_ramp: share of the steps after which that noise is gone.
         num_w_samples: number of latents that mean, standard deviation and PCA of W are measured with.
         lpips: network of the perceptual loss.
-        lpips_size: pixels a side at which LPIPS compares.
+        lpips_size: pixels a side at which LPIPS compares; fewer where the crop or the generator's image is smaller.
         lpips_weight: weight of LPIPS.
         face_weight: weight of LPIPS on the middle of the image, which is the face in an FFHQ image, at twice the
             resolution.
@@ -152,8 +152,8 @@ class TuningConfig:
         num_steps: number of Adam steps.
         learning_rate: its highest value, from which it falls along a cosine; relative to the root mean square of each
             array of weights.
-        lpips_size: pixels a side at which LPIPS compares. The middle of the image, the face, counts at twice the
-            resolution too.
+        lpips_size: pixels a side at which LPIPS compares; fewer where the crop or the generator's image is smaller. The
+            middle of the image, the face, counts at twice the resolution too.
         pixel_weight: weight of the mean squared difference.
         identity_weight: weight of the squared distance of face descriptors, for faces aligned as FFHQ is.
         locality_weight: weight of the same losses between the tuned and the untuned generator near the pivot.

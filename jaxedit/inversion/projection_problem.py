@@ -16,7 +16,7 @@ from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, broadcast_w, weights_fingerprint
 from jaxedit.images import from_pixels
 from jaxedit.inversion.config import ProjectionConfig
-from jaxedit.inversion.loss_images import face_part
+from jaxedit.inversion.loss_images import LossSizes, face_part, rendered_side
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.latents.pca import PCA, fit_pca
 from jaxedit.nn.resize import shrink
@@ -58,7 +58,7 @@ class LatentPrior:
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=[*_SHARED, *_PER_IMAGE], meta_fields=["lpips_size"]
+    jax.tree_util.register_dataclass, data_fields=[*_SHARED, *_PER_IMAGE], meta_fields=["sizes"]
 )
 @dataclasses.dataclass(frozen=True)
 class ProjectionProblem:
@@ -79,7 +79,7 @@ class ProjectionProblem:
         keys: key data of the random numbers of each image.
         targets: what the losses compare with: "pixels" and, where used, "features", "face", "identity", "mask"; the
             batch comes first in each array.
-        lpips_size: pixels a side at which LPIPS compares.
+        sizes: pixels a side at which losses compare.
     """
 
     __no_type_check__ = True
@@ -94,13 +94,13 @@ class ProjectionProblem:
     start: Float[Array, "batch num_ws w_dim"]
     keys: Array
     targets: dict[str, Any]
-    lpips_size: int
+    sizes: LossSizes
 
     def on(self, mesh: Mesh) -> "ProjectionProblem":
         """The problem on the devices of a mesh: models on every device, each image on one."""
         shared = {name: replicate(getattr(self, name), mesh) for name in _SHARED}
         per_image = {name: shard_batch(getattr(self, name), mesh) for name in _PER_IMAGE}
-        return ProjectionProblem(**shared, **per_image, lpips_size=self.lpips_size)
+        return ProjectionProblem(**shared, **per_image, sizes=self.sizes)
 
     def identity_of_run(self, config: ProjectionConfig) -> dict[str, Any]:
         """Everything that the result depends on, JSON-serializable: settings, and hashes of generator and images."""
@@ -165,6 +165,11 @@ def prepare_problem(
         InputError: if the prior has another shape than the generator's latents.
         DownloadError, OutputError: if a network cannot be fetched.
     """
+    rendering, target = rendered_side(generator, is_cheap=True), images.shape[1]
+    sizes = LossSizes.of(rendering, target, config.lpips_size)
+    sizes.warn_of_left_out(
+        rendering, target, face=config.face_weight > 0, identity=config.identity_weight > 0
+    )
     prior = prior or LatentPrior()
     random = np.random.RandomState(_W_SEED)
     z = random.randn(config.num_w_samples, generator.z_dim).astype(np.float32)
@@ -175,12 +180,12 @@ def prepare_problem(
     if pca.w_dim != generator.w_dim:
         raise InputError(f"pca: expected one of width {generator.w_dim}, got {pca.w_dim}")
     lpips = LPIPS.from_pretrained(config.lpips, dtype=config.dtype)
-    identity = FaceIdentity() if config.identity_weight > 0 else None
-    weights = _term_weights(config)
+    weights = _term_weights(config, sizes)
+    identity = FaceIdentity() if "identity" in weights else None
     # Every image has the same key, so that its place in a batch does not matter; as numbers, which a mesh can divide.
     key = jax.random.key_data(jax.random.key(config.seed))
-    targets: dict[str, Any] = {"pixels": shrink(images, config.lpips_size)}
-    targets |= _features(lpips, identity, images, config.lpips_size, tuple(weights))
+    targets: dict[str, Any] = {"pixels": shrink(images, sizes.whole)}
+    targets |= _features(lpips, identity, images, sizes, tuple(weights))
     if masks is not None:
         targets["mask"] = jnp.asarray(masks, jnp.float32)
     return ProjectionProblem(
@@ -194,16 +199,17 @@ def prepare_problem(
         start=_start(generator, mean, len(images), prior),
         keys=jnp.broadcast_to(key, (len(images), *key.shape)),
         targets=targets,
-        lpips_size=config.lpips_size,
+        sizes=sizes,
     )
 
 
-def _term_weights(config: ProjectionConfig) -> dict[str, float]:
-    """Weights of the terms that are computed. A term with a network is left out at weight 0; spread and prior cost
-    next to nothing and are always reported."""
+def _term_weights(config: ProjectionConfig, sizes: LossSizes) -> dict[str, float]:
+    """Weights of the terms that are computed. A term with a network is left out at weight 0 and where there are too few
+    pixels; spread and prior cost next to nothing and are always reported."""
     weights: dict[str, float] = {name: getattr(config, f"{name}_weight") for name in TERMS[1:]}
     if not config.optimize_noise:
         del weights["noise"]
+    weights |= {name: 0.0 for name in ("face", "identity") if not getattr(sizes, name)}
     return {name: value for name, value in weights.items() if value > 0 or name in ("spread", "prior")}
 
 
@@ -218,16 +224,16 @@ def _start(
     return broadcast_w(jnp.asarray(prior.initial, jnp.float32), generator.num_ws)
 
 
-@functools.partial(jax.jit, static_argnames=("size", "terms"))
+@functools.partial(jax.jit, static_argnames=("sizes", "terms"))
 def _features(
-    lpips: LPIPS, identity: FaceIdentity | None, images: Array, size: int, terms: tuple[str, ...]
+    lpips: LPIPS, identity: FaceIdentity | None, images: Array, sizes: LossSizes, terms: tuple[str, ...]
 ) -> dict[str, Any]:
     """What the networks see in the targets, computed once."""
     seen: dict[str, Any] = {}
     if "lpips" in terms:
-        seen["features"] = lpips.features(shrink(images, size))
+        seen["features"] = lpips.features(shrink(images, sizes.whole))
     if "face" in terms:
-        seen["face"] = lpips.features(face_part(images, size))
+        seen["face"] = lpips.features(face_part(images, sizes.face))
     if identity is not None:
-        seen["identity"] = identity(shrink(images, 2 * size))
+        seen["identity"] = identity(shrink(images, sizes.identity))
     return seen

@@ -61,7 +61,8 @@ def initial_state(problem: ProjectionProblem, config: ProjectionConfig) -> Proje
             )
             for i, (name, image) in enumerate(problem.generator.const_noise().items())
         }
-    parameters = Parameters(problem.start, noise)
+    # A copy: the steps use up the buffers of their state, and the start may be an array of the caller.
+    parameters = Parameters(jnp.array(problem.start), noise)
     adam = _ADAM.init(parameters)
     return ProjectionState(
         parameters=parameters,
@@ -173,19 +174,19 @@ def _loss(
     """The sum over the batch, whose gradient is that of each image by itself; and the terms by image."""
     w_plus, noise = parameters
     images = clip_softly(render(problem.generator, w_plus + jitter, noise, is_cheap=True))
-    small = shrink(images, problem.lpips_size)
+    small = shrink(images, problem.sizes.whole)
     targets, mask = problem.targets, problem.targets.get("mask")
     zero = jnp.zeros(len(w_plus))
     terms = dict.fromkeys(TERMS, zero)
     if "lpips" in problem.weights:
         terms["lpips"] = problem.lpips.distance(problem.lpips.features(small), targets["features"], mask)
     if "face" in problem.weights:
-        part = face_part(images, problem.lpips_size)
+        part = face_part(images, problem.sizes.face)
         terms["face"] = problem.lpips.distance(problem.lpips.features(part), targets["face"])
     if "pixel" in problem.weights:
         terms["pixel"] = _pixel_loss(small, targets["pixels"], mask)
     if problem.identity is not None:
-        seen = problem.identity(shrink(images, 2 * problem.lpips_size))
+        seen = problem.identity(shrink(images, problem.sizes.identity))
         terms["identity"] = jnp.square(seen - targets["identity"]).sum(1)
     terms["spread"] = spread(w_plus, problem.w_std)
     terms["prior"] = prior(w_plus, problem.pca)

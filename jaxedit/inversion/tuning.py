@@ -22,7 +22,7 @@ from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.config import TuningConfig
-from jaxedit.inversion.loss_images import clip_softly, face_part
+from jaxedit.inversion.loss_images import LossSizes, clip_softly, face_part, rendered_side
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.projection_problem import checked_images
 from jaxedit.nn.chunked_loop import ChunkedLoop, run_chunks
@@ -119,7 +119,7 @@ class TuningState(NamedTuple):
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["weights", "rest", "lpips", "identity", "w_plus", "small", "face", "descriptor", "key"],
-    meta_fields=["graph"],
+    meta_fields=["graph", "sizes"],
 )
 @dataclasses.dataclass(frozen=True)
 class TuningProblem:
@@ -133,9 +133,10 @@ class TuningProblem:
         identity: the face descriptor; None without an identity loss.
         w_plus: the pivot.
         small: the target at the size at which LPIPS compares.
-        face: the middle of the target, likewise.
+        face: the middle of the target, likewise; None where there are too few pixels.
         descriptor: face descriptor of the target.
         key: key data of the random latents near the pivot.
+        sizes: pixels a side at which losses compare.
     """
 
     __no_type_check__ = True
@@ -147,9 +148,10 @@ class TuningProblem:
     identity: FaceIdentity | None
     w_plus: Float[Array, "1 num_ws w_dim"]
     small: Float[Array, "1 side side 3"]
-    face: Float[Array, "1 face_side face_side 3"]
+    face: Float[Array, "1 face_side face_side 3"] | None
     descriptor: Float[Array, "1 features"] | None
     key: Array
+    sizes: LossSizes
 
 
 def tune(
@@ -200,10 +202,12 @@ def tune(
         raise InputError(
             f"w_plus: expected finite numbers [{generator.num_ws}, {generator.w_dim}], got shape {list(w_plus.shape)}"
         )
-    identity = FaceIdentity() if config.identity_weight > 0 else None
+    rendering, side = rendered_side(generator, is_cheap=False), target.shape[1]
+    sizes = LossSizes.of(rendering, side, config.lpips_size)
+    sizes.warn_of_left_out(rendering, side, face=True, identity=config.identity_weight > 0)
+    identity = FaceIdentity() if config.identity_weight > 0 and sizes.identity else None
     graph, *states = nnx.split(generator, _is_tuned, ...)
     weights, rest = states
-    size = config.lpips_size
     problem = TuningProblem(
         graph=graph,
         weights=weights,
@@ -211,10 +215,11 @@ def tune(
         lpips=LPIPS.from_pretrained("alex"),
         identity=identity,
         w_plus=jnp.asarray(w_plus, jnp.float32)[None],
-        small=shrink(target, size),
-        face=face_part(target, size),
-        descriptor=None if identity is None else identity(shrink(target, 2 * size)),
+        small=shrink(target, sizes.whole),
+        face=face_part(target, sizes.face) if sizes.face else None,
+        descriptor=None if identity is None else identity(shrink(target, sizes.identity)),
         key=jax.random.key_data(jax.random.key(config.seed)),
+        sizes=sizes,
     )
     tuned = _run(problem, config, progress).weights
     difference = jax.tree.map(lambda new, old: new - old, tuned, weights)
@@ -255,11 +260,13 @@ def _adam(config: TuningConfig) -> optax.GradientTransformation:
 
 
 def _distance(
-    problem: TuningProblem, images: Array, small: Array, face: Array, config: TuningConfig
+    problem: TuningProblem, images: Array, small: Array, face: Array | None, config: TuningConfig
 ) -> Float[Array, ""]:
     """Perceptual and pixel distance of images to targets, which are given at the size at which they are compared."""
-    seen, seen_face = shrink(images, config.lpips_size), face_part(images, config.lpips_size)
-    total = problem.lpips(seen, small) + 0.5 * problem.lpips(seen_face, face)
+    seen = shrink(images, problem.sizes.whole)
+    total = problem.lpips(seen, small)
+    if face is not None:
+        total += 0.5 * problem.lpips(face_part(images, problem.sizes.face), face)
     return (total + config.pixel_weight * jnp.square(seen - small).mean((1, 2, 3))).sum()
 
 
@@ -270,7 +277,7 @@ def _loss(weights: Any, problem: TuningProblem, step: Array, config: TuningConfi
     shown = images(weights, problem.w_plus)
     loss = _distance(problem, shown, problem.small, problem.face, config)
     if problem.identity is not None and problem.descriptor is not None:
-        seen = problem.identity(shrink(shown, 2 * config.lpips_size))
+        seen = problem.identity(shrink(shown, problem.sizes.identity))
         loss = loss + config.identity_weight * jnp.square(seen - problem.descriptor).sum()
 
     def locality(weights: Any) -> Array:
@@ -281,7 +288,8 @@ def _loss(weights: Any, problem: TuningProblem, step: Array, config: TuningConfi
         length = jnp.sqrt(jnp.square(away).sum(2, keepdims=True) + 1e-12)
         near = problem.w_plus + config.locality_distance * away / length
         untuned = jax.lax.stop_gradient(clip_softly(generator.synthesis(near)))
-        small, face = shrink(untuned, config.lpips_size), face_part(untuned, config.lpips_size)
+        small = shrink(untuned, problem.sizes.whole)
+        face = face_part(untuned, problem.sizes.face) if problem.sizes.face else None
         return _distance(problem, images(weights, near), small, face, config)
 
     if config.locality_weight > 0:
