@@ -12,12 +12,38 @@ from PIL import Image
 
 from jaxedit.errors import InputError, OutputError
 from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.paths import as_path
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 92},
     # A sixth of the time of PNG's usual level 6, for files that are a tenth larger.
     "PNG": {"compress_level": 2},
 }
+
+_MOST_OVERSHOOT = 10.0  # generators overshoot [-1, 1] by less
+
+
+def check_range(values: np.ndarray, name: str, *, is_photo: bool = True) -> None:
+    """Check that floats are colors in [-1, 1], or overshoot as a generator's images do.
+
+    Args:
+        values: colors.
+        name: of the argument in errors.
+        is_photo: whether they are a photograph, which has some color below the middle: one without is in 0…1.
+
+    Raises:
+        InputError: if they are not finite, or in another range such as 0…255 or 0…1.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
+    hint = None
+    if (low >= 0 and high > 2) or max(-low, high) > _MOST_OVERSHOOT:
+        hint = "if they are in 0…255, give uint8, or x / 127.5 - 1"
+    elif is_photo and 0 <= low < high <= 1:
+        hint = "if they are in 0…1, give 2 * x - 1"
+    if hint is not None:
+        raise InputError(f"{name}: expected floats in [-1, 1], got {low:.4g} … {high:.4g}: {hint}")
 
 
 @jax.jit
@@ -55,7 +81,7 @@ def save_image(
         path: of the file; its ending (`.png`, `.jpg`, …) chooses the format.
 
     Raises:
-        InputError: if the image has other than 1 to 4 channels.
+        InputError: if the image has other than 1 to 4 channels, or is neither bytes nor floats in [-1, 1].
         OutputError: if the format is unknown, has no alpha where the image has it, or the file cannot be written.
 
     Examples:
@@ -65,8 +91,16 @@ def save_image(
         ...     save_image(jnp.zeros((4, 6, 3)), f"{folder}/gray.png").name
         'gray.png'
     """
-    path = Path(path)
-    pixels = np.asarray(image if image.dtype == np.uint8 else to_uint8(jnp.asarray(image)))
+    path = as_path(path)
+    pixels = np.asarray(image)
+    if pixels.ndim != 3 or not pixels.size:
+        hint = ": save one at a time" if pixels.ndim == 4 else ""
+        raise InputError(f"image: expected [height, width, channels], got {list(pixels.shape)}{hint}")
+    if pixels.dtype != np.uint8:
+        if not jnp.issubdtype(pixels.dtype, jnp.floating):
+            raise InputError(f"image: expected uint8, or floats in [-1, 1], got {pixels.dtype}")
+        check_range(pixels, "image", is_photo=False)
+        pixels = np.asarray(to_uint8(jnp.asarray(pixels)))
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format is None:
         raise OutputError(f"{path}: expected a file name that ends in an image format such as .png or .jpg")

@@ -2,10 +2,10 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.errors import InputError
+from jaxedit.storage.paths import as_path
 
 
 def load_classifier(where: str) -> AttributeClassifier:
@@ -19,7 +19,7 @@ def load_classifier(where: str) -> AttributeClassifier:
         InputError: if the file or the name is missing, the file fails, or the object is no classifier.
     """
     file, mark, name = where.rpartition(":")
-    path = Path(file)
+    path = as_path(file)
     if not mark or path.suffix != ".py" or not path.is_file():
         raise InputError(f"classifier: expected FILE.py:NAME of a file that exists, got '{where}'")
     spec = importlib.util.spec_from_file_location(path.stem, path)

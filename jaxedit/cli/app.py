@@ -3,9 +3,11 @@
 Exit codes: 0 success, 1 failure (a download, a file that cannot be written), 2 wrong input, 130 interrupted.
 """
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from jaxedit._version import __version__
 from jaxedit.cli import demos, edit, evaluate, generators, info, labels_and_axes, photos, refine
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
+from jaxedit.storage.paths import as_path
 
 app = typer.Typer(
     name="jaxedit",
@@ -65,8 +68,26 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demos.demo,
     "demo-photo": demos.demo_photo,
 }
+
+
+def _with_home(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with `~` in its paths expanded: the shell leaves `--out=~/x` as it is."""
+
+    @functools.wraps(command)
+    def run(**arguments: Any) -> None:
+        command(**{name: _expanded(value) for name, value in arguments.items()})
+
+    return run
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(one) for one in value]
+    return as_path(value) if isinstance(value, Path) else value
+
+
 for _name, _command in _COMMANDS.items():
-    app.command(name=_name)(_command)
+    app.command(name=_name)(_with_home(_command))
 
 
 def _device_problem() -> str | None:

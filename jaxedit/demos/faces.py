@@ -56,6 +56,7 @@ from jaxedit.pretrained.registry import (
 )
 from jaxedit.storage.atomic import write_atomically
 from jaxedit.storage.download import cache_dir
+from jaxedit.storage.paths import as_path
 
 FIRST_FACE = 7
 """Seed of the first face, the one of the examples; the others follow it."""
@@ -111,7 +112,7 @@ def run_demo(
         DownloadError: if the weights cannot be fetched.
         OutputError: if a folder cannot be written.
     """
-    out = Path(out)
+    out = as_path(out)
     if not 1 <= faces <= 1000:
         raise InputError(f"faces: expected 1…1000, got {faces}")
     if not 0 <= seed < 2**32:

@@ -19,6 +19,7 @@ from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, Ph
 from jaxedit.inversion.reconstruction_quality import metrics_text
 from jaxedit.latents.latent_files import load_latent_file
 from jaxedit.pretrained.registry import load_axes, load_generator
+from jaxedit.storage.paths import as_path
 
 EDITS = (
     ("age", -1.5),
@@ -59,7 +60,7 @@ def run_demo_photo(
         DownloadError: if weights cannot be fetched.
         OutputError: if the folder cannot be written.
     """
-    out = Path(out)
+    out = as_path(out)
     photo = save_image(_astronaut(), out / "astronaut.png")
     generator, axes = load_generator(generator_name), load_axes(generator_name)
     summary = project_photos(

@@ -29,6 +29,7 @@ from jaxedit.evaluation.results import Evaluation
 from jaxedit.evaluation.scales import save_scales, scales_of
 from jaxedit.generators.protocol import Generator
 from jaxedit.latents.seed_stream import fingerprint
+from jaxedit.storage.paths import as_path
 from jaxedit.storage.runs import RunFolder, is_near
 
 _MUST_AGREE = ("generator", "evaluators", "num_faces")
@@ -80,7 +81,7 @@ def evaluate(
         )
     check_methods(generator, methods)
     request = EvaluationRequest.resolve(config, methods, evaluators, len(w))
-    run = _open(Path(out), request, w)
+    run = _open(as_path(out), request, w)
     by_name = {method.name: method for method in methods}
     tasks = [(by_name[name], target) for name, targets in request.methods.items() for target in targets]
     with tqdm(desc="evaluation", unit="image", disable=not progress, smoothing=0.02) as bar:

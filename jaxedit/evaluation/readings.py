@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxedit.errors import InputError
+from jaxedit.storage.paths import as_path
 from jaxedit.storage.runs import RunFolder
 
 KIND = "evaluation"
@@ -52,7 +53,7 @@ def load_folder(path: str | Path) -> RunFolder:
     Raises:
         InputError: if there is none, it is damaged, or an earlier version wrote it.
     """
-    refuse_earlier_version(Path(path))
+    refuse_earlier_version(as_path(path))
     return RunFolder.load(path, kind=KIND)
 
 

@@ -60,6 +60,8 @@ class Generator(Protocol):
 
 def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws: int | None = None) -> None:
     """Raise `InputError` unless `latents` is [batch, width] or, given `num_ws`, [batch, num_ws, width]."""
+    if not hasattr(latents, "ndim"):
+        raise InputError(f"{name}: expected an array, got {type(latents).__name__}")
     expected = f"[batch, {width}]" + (f" or [batch, {num_ws}, {width}]" if num_ws is not None else "")
     is_flat = latents.ndim == 2 and latents.shape[1] == width
     is_layered = num_ws is not None and latents.ndim == 3 and latents.shape[1:] == (num_ws, width)
@@ -83,6 +85,38 @@ def check_square_rgb(generator: Any, *, use: str) -> None:
         raise InputError(
             f"generator: {use} needs one of square RGB images, got one of {width} × {height} with {channels} channels"
         )
+
+
+def as_w_plus(
+    name: str, latents: Any, generator: Generator, *, batch: int
+) -> Float[Array, "batch num_ws w_dim"]:
+    """Latents that a caller gives, as a batch of W+: of one latent without the axis of the batch too.
+
+    Args:
+        name: of the argument in errors.
+        latents: [batch, w_dim] or [batch, num_ws, w_dim]; of a batch of one also [w_dim] or [num_ws, w_dim].
+        generator: whose latents they are.
+        batch: how many are expected.
+
+    Raises:
+        InputError: if they have another shape, or are not finite floating-point numbers.
+    """
+    array = np.asarray(latents)
+    num_ws, width = generator.num_ws, generator.w_dim
+    shapes: tuple[tuple[int, ...], ...] = ((batch, width), (batch, num_ws, width))
+    if batch == 1:
+        shapes = (*shapes, (num_ws, width), (width,))
+    if array.shape not in shapes or not jnp.issubdtype(array.dtype, jnp.floating):
+        expected = " or ".join(str(list(shape)) for shape in shapes)
+        raise InputError(
+            f"{name}: expected floats of shape {expected}, got {list(array.shape)} of {array.dtype}"
+        )
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
+    if batch == 1 and array.shape in ((num_ws, width), (width,)) and array.shape != (batch, width):
+        array = array[None]
+    return broadcast_w(jnp.asarray(array), num_ws)
 
 
 def broadcast_w(

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 
 from jaxedit.inversion.face_detection import Box, detect_faces
 from jaxedit.inversion.ffhq_crop import check_size, cut_quad, ffhq_quad
+from jaxedit.inversion.image_arguments import ImageLike, as_pixels
 from jaxedit.inversion.photo import Photo
 
 
@@ -33,7 +34,7 @@ class AlignedFace:
 
 
 def align(
-    photo: str | Path | Photo | UInt8[np.ndarray, "height width 3"],
+    photo: str | Path | Photo | ImageLike,
     size: int = 1024,
     *,
     largest_only: bool = False,
@@ -44,7 +45,8 @@ def align(
     appendix A: eyes and mouth come to fixed places, and parts beyond the edge of the photograph are mirrored.
 
     Args:
-        photo: a file in any format of `jaxedit.inversion.load_photo`, or RGB pixels.
+        photo: a file in any format of `jaxedit.inversion.load_photo`; an image of Pillow; or pixels:
+            [height, width, 3], or gray or RGBA (laid over white), uint8 or floats in [-1, 1].
         size: pixels a side of the crops, 64 … 4096.
         largest_only: return the largest face alone.
 
@@ -61,11 +63,12 @@ def align(
         ((256, 256, 3), (68, 2))
     """
     check_size(size)
-    if isinstance(photo, np.ndarray):
-        pixels, name = photo, "photo"
-    else:
-        photo = photo if isinstance(photo, Photo) else Photo(photo)
+    if isinstance(photo, str | Path):
+        photo = Photo(photo)
+    if isinstance(photo, Photo):
         pixels, name = photo.pixels, str(photo.path)
+    else:
+        pixels, name = as_pixels(photo, "photo"), "photo"
     aligned = []
     for face in detect_faces(pixels, name=name)[: 1 if largest_only else None]:
         quad = ffhq_quad(face.landmarks)

@@ -14,6 +14,7 @@ from jaxedit.inversion.align import AlignedFace, align
 from jaxedit.inversion.ffhq_crop import check_size
 from jaxedit.inversion.photo import Photo, list_photos
 from jaxedit.inversion.records import read_record, write_record
+from jaxedit.storage.paths import as_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ def align_photos(
         OutputError: if the folder cannot be written.
         DownloadError: if the face networks cannot be fetched.
     """
-    out = Path(out)
+    out = as_path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: expected a folder, found a file")
     check_size(size)

@@ -26,6 +26,7 @@ from jaxedit.attributes.faces.networks import FaceNetworks, LandmarkNet
 from jaxedit.errors import InputError
 from jaxedit.images import from_pixels
 from jaxedit.inversion.ffhq_crop import cut_quad, ffhq_quad
+from jaxedit.inversion.image_arguments import ImageLike, as_pixels
 from jaxedit.inversion.photo import MIN_SIDE
 
 Box = tuple[float, float, float, float]
@@ -61,17 +62,18 @@ class Face:
     landmarks: Float[np.ndarray, "68 2"]
 
 
-def detect_faces(photo: UInt8[np.ndarray, "height width 3"], *, name: str = "photo") -> list[Face]:
+def detect_faces(photo: ImageLike, *, name: str = "photo") -> list[Face]:
     """Detect the faces of a photograph, the largest first.
 
     Args:
-        photo: RGB.
+        photo: as `align` takes its pixels.
         name: name of the photograph in errors.
 
     Raises:
         InputError: if the photograph is smaller than 64 pixels a side or shows no face.
         DownloadError, OutputError: if the face networks cannot be fetched or stored.
     """
+    photo = as_pixels(photo, name)
     if min(photo.shape[:2]) < MIN_SIDE:
         raise InputError(f"{name}: expected {MIN_SIDE} pixels a side or more, got {photo.shape}")
     faces: list[Face] = []

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 
 from jaxedit.errors import InputError
+from jaxedit.inversion.image_arguments import ImageLike, as_pixels
 
 MIN_SIZE, MAX_SIZE = 64, 4096
 """Smallest and largest crop, in pixels a side."""
@@ -31,6 +32,8 @@ def ffhq_quad(landmarks: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "4 2"]:
     Raises:
         InputError: if the landmarks are not finite or span no face.
     """
+    if landmarks.shape != (68, 2):
+        raise InputError(f"landmarks: expected [68, 2], got {list(landmarks.shape)}")
     if not np.isfinite(landmarks).all():
         raise InputError("landmarks: expected finite numbers, found NaN or infinity")
     landmarks = landmarks.astype(np.float64)
@@ -48,14 +51,14 @@ def ffhq_quad(landmarks: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "4 2"]:
 
 
 def cut_quad(
-    photo: UInt8[np.ndarray, "height width 3"], quad: Float[np.ndarray, "4 2"], size: int
+    photo: ImageLike, quad: Float[np.ndarray, "4 2"], size: int
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """Cut an oriented square out of a photograph.
 
     Parts beyond the edge are mirrored, blurred with the distance from the edge, and faded to the median color.
 
     Args:
-        photo: RGB.
+        photo: RGB bytes, or another image that `align` takes.
         quad: corners from `ffhq_quad`; their center must lie in the photograph.
         size: pixels a side of the result, 64 … 4096.
 
@@ -63,6 +66,9 @@ def cut_quad(
         InputError: if the size is out of range, or the square does not lie about the photograph.
     """
     check_size(size)
+    photo = as_pixels(photo, "photo")
+    if quad.shape != (4, 2):
+        raise InputError(f"quad: expected [4, 2], got {list(quad.shape)}")
     height, width = photo.shape[:2]
     side = np.hypot(*(quad[3] - quad[0]))
     center = quad.mean(0)
@@ -89,17 +95,17 @@ def cut_quad(
 
 
 def align_face(
-    photo: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "68 2"], size: int = 1024
+    photo: ImageLike, landmarks: Float[np.ndarray, "68 2"], size: int = 1024
 ) -> UInt8[np.ndarray, "{size} {size} 3"]:
     """The FFHQ crop of one face.
 
     Args:
-        photo: RGB.
+        photo: as `align` takes its pixels.
         landmarks: (x, y) in pixels of the photograph, of the iBUG scheme.
         size: pixels a side of the result, 64 … 4096.
 
     Raises:
-        InputError: if the landmarks are not finite, span no face or lie outside, or if the size is out of range.
+        InputError: if the landmarks are not finite, span no face or lie outside, or if photo or size are out of range.
     """
     return cut_quad(photo, ffhq_quad(landmarks), size)
 

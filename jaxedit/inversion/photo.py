@@ -3,45 +3,53 @@
 import functools
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from jaxedit.errors import InputError
+from jaxedit.errors import InputError, LeftOutWarning
+from jaxedit.inversion.photo_pixels import orientation_of, rgb_pixels, upright
+from jaxedit.storage.paths import as_path
+from jaxedit.storage.regular_files import check_regular
 
 MIN_SIDE = 64
 """Smallest side of a photograph in pixels."""
 
 MAX_PIXELS = 80_000_000
-"""Largest photograph in pixels: its float copies still fit a small machine. Pillow's own limit holds too."""
+"""Largest photograph in pixels: its copies still fit a small machine. Pillow's own limit holds too."""
 
 MAX_BYTES = 2 * 10**9
 """Largest file: `MAX_PIXELS` of four floats each are 1.3 GB."""
 
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+MAX_SCANS = 64
+"""Most scans of a JPEG. Cameras and programs write up to some ten; each costs the time of the whole image."""
+
+_FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 # Not everything that Pillow reads: for PostScript it runs another program.
 
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation → the transposition that makes the image upright."""
+_OPTIONAL_ENDINGS = {".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"}
+"""Of formats whose reader may be missing: such photographs are named, not passed over."""
+
+_JPEG = b"\xff\xd8\xff"
+_FIRST_BYTES = (_JPEG, b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
+_SCAN = b"\xff\xda"
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # not a stuffed or filled byte, not a restart
+
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def photo_endings() -> set[str]:
-    """Endings of file names, in lower case with the dot, that `load_photo` reads."""
-    return {
-        ending for ending, format_ in Image.registered_extensions().items() if format_ in _known_formats()
+    """Endings of file names, in lower case with the dot, that `load_photo` reads, or names the missing reader of."""
+    Image.init()
+    known = _known_formats()
+    return _OPTIONAL_ENDINGS | {
+        ending for ending, format_ in Image.registered_extensions().items() if format_ in known
     }
 
 
@@ -53,14 +61,14 @@ class Photo:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
 
     @functools.cached_property
     def sha256(self) -> str:
         """SHA-256 of the file, in hexadecimal.
 
         Raises:
-            InputError: if the file is missing, cannot be read or is larger than 2 GB.
+            InputError: if the file is missing, cannot be read, is no regular file or is larger than 2 GB.
         """
         return hashlib.sha256(self._content).hexdigest()
 
@@ -75,15 +83,13 @@ class Photo:
 
     @functools.cached_property
     def _content(self) -> bytes:
+        size = check_regular(self.path, expected="an image").stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(
+                f"{self.path}: expected an image of {MAX_BYTES / 1e9:.0f} GB at most, found {size / 1e9:.1f} GB"
+            )
         try:
-            size = self.path.stat().st_size
-            if size > MAX_BYTES:
-                raise InputError(
-                    f"{self.path}: expected an image of {MAX_BYTES / 1e9:.0f} GB at most, found {size / 1e9:.1f} GB"
-                )
             return self.path.read_bytes()
-        except FileNotFoundError:
-            raise InputError(f"{self.path}: expected an image, found nothing") from None
         except OSError as error:
             raise InputError(f"{self.path}: expected an image that can be read: {error}") from error
 
@@ -96,16 +102,20 @@ def load_photo(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
     lie in 0…1 or in 0…255.
 
     Args:
-        path: AVIF, BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TGA, TIFF or WebP.
+        path: BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TGA, TIFF or WebP; AVIF with Pillow 11.3 or newer; HEIC with the
+            package `pillow-heif`.
 
     Raises:
-        InputError: if the file is missing, damaged or no image, is smaller than 64 pixels a side, is larger than 80
-            million pixels, 2 GB or Pillow's own limit, or holds numbers that are no colors.
+        InputError: if the file is missing, damaged, no image or no regular file, is smaller than 64 pixels a side, is
+            larger than 80 million pixels, 2 GB or Pillow's own limit, is a JPEG of more than 64 scans, or holds numbers
+            that are no colors; if the reader of its format is not installed.
     """
     return Photo(path).pixels
 
 
 def _decoded(content: bytes, path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    _check_reader(content, path)
+    _check_scans(content, path)
     try:
         # Pillow warns at half the size that it calls an attack: an error here too.
         with warnings.catch_warnings():
@@ -113,7 +123,9 @@ def _decoded(content: bytes, path: Path) -> UInt8[np.ndarray, "height width 3"]:
             with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
                 _check_size(image, path)
                 image.load()
-                return np.array(_as_rgb(_upright(image), path))
+                orientation = orientation_of(image)
+                pixels = rgb_pixels(image, str(path))
+        return upright(pixels, orientation)
     except InputError:
         raise
     except UnidentifiedImageError:
@@ -132,6 +144,59 @@ def _known_formats() -> tuple[str, ...]:
     return tuple(format_ for format_ in _FORMATS if format_ in Image.OPEN)  # older Pillows lack some
 
 
+def _check_reader(content: bytes, path: Path) -> None:
+    """Raise if the file is of a format whose reader is not installed, and say how to get it."""
+    brands = _brands(content)
+    if brands & _AVIF_BRANDS:
+        Image.init()
+        if "AVIF" not in Image.OPEN:
+            raise InputError(
+                f"{path}: expected an image, found AVIF, which Pillow reads from 11.3 on: pip install -U pillow, or "
+                "save the photograph as JPEG"
+            )
+    elif brands & _HEIF_BRANDS and not _has_heif_reader():
+        raise InputError(
+            f"{path}: expected an image, found HEIC, whose reader is not installed: pip install pillow-heif, or save "
+            "the photograph as JPEG"
+        )
+    elif content[:2] == b"\xff\x0a" or content[4:8] == b"JXL ":
+        raise InputError(
+            f"{path}: expected an image, found JPEG XL, which is not read: save the photograph as JPEG"
+        )
+
+
+def _brands(content: bytes) -> set[bytes]:
+    """The brands of an ISO media file: what AVIF and HEIC files say that they are; none for other files."""
+    if content[4:8] != b"ftyp":
+        return set()
+    box = content[8 : min(int.from_bytes(content[:4], "big"), 256)]
+    return {box[i : i + 4] for i in range(0, len(box), 4)}
+
+
+def _has_heif_reader() -> bool:
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _check_scans(content: bytes, path: Path) -> None:
+    """Raise if a JPEG has so many scans that it would take minutes."""
+    # The first count may take a thumbnail or an appended film for scans; only then the markers are read one by one.
+    if not content.startswith(_JPEG) or content.count(_SCAN) <= MAX_SCANS:
+        return
+    scans, place = 0, 2
+    while (found := _MARKER.search(content, place)) and (marker := content[found.end() - 1]) != 0xD9:
+        scans += marker == _SCAN[1]
+        place = found.end()
+        if marker not in (0x01, 0xD8):
+            place += int.from_bytes(content[place : place + 2], "big")
+    if scans > MAX_SCANS:
+        raise InputError(f"{path}: expected a JPEG of {MAX_SCANS} scans or fewer, found {scans}")
+
+
 def _check_size(image: Image.Image, path: Path) -> None:
     width, height = image.size
     if min(width, height) < MIN_SIDE:
@@ -142,71 +207,54 @@ def _check_size(image: Image.Image, path: Path) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG)
-    except (
-        Exception
-    ):  # the parser raises nearly anything at damaged EXIF data; the image is readable all the same
-        orientation = None
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
-
-
-def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        image = Image.fromarray(_as_bytes(np.asarray(image), path))
-    if "transparency" in image.info or image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    elif image.mode not in ("RGB", "CMYK"):
-        image = image.convert("RGB")
-    return _in_srgb(image, profile).convert("RGB")
-
-
-def _as_bytes(values: np.ndarray, path: Path) -> UInt8[np.ndarray, "height width"]:
-    """Gray values of more than eight bits, scaled to bytes."""
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}: expected finite gray values, found NaN or infinity")
-    low, high = values.min(), values.max()
-    if values.dtype.kind == "f":
-        most = 1.0 if high <= 1 else 255.0
-        expected = "floating-point gray values in 0…1 or 0…255"
-    else:
-        most, expected = 65535.0, "integer gray values of 16 bits"
-    if low < 0 or high > most:
-        raise InputError(f"{path}: expected {expected}, found {low} … {high}")
-    return np.round(values.astype(np.float64) * (255 / most)).astype(np.uint8)
-
-
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert from the color space of an embedded profile; a damaged or unsuitable profile is ignored."""
-    if not profile:
-        return image
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image
-    return image if converted is None else converted
-
-
 def list_photos(paths: Sequence[str | Path]) -> list[Path]:
     """List photographs: files as they are, folders as the images directly in them, sorted by name; each file once.
 
+    A file in a folder is an image by the ending of its name or by its first bytes. Those that cannot be read are listed
+    too, so that whoever reads them names them. A warning names what is left out: other files, and folders.
+
     Raises:
-        InputError: if a folder holds no images.
+        InputError: if a folder holds no images, or cannot be read.
+
+    Warns:
+        LeftOutWarning: if a folder holds anything else than images.
     """
-    endings = photo_endings()
     photos: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file())
-            if not inside:
-                raise InputError(f"{path}: expected a folder with images, found none")
-        for photo in inside:
+    for path in map(as_path, paths):
+        for photo in _photos_in(path) if path.is_dir() else [path]:
             photos.setdefault(photo.absolute(), photo)
     return list(photos.values())
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    endings = photo_endings()
+    try:
+        content = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder that can be read: {error}") from error
+    photos = [
+        path
+        for path in content
+        if not path.is_dir() and (path.suffix.lower() in endings or _looks_like_image(path))
+    ]
+    if not photos:
+        raise InputError(f"{folder}: expected a folder with images, found none")
+    others = [path.name for path in content if path not in photos and not path.name.startswith(".")]
+    if others:
+        named = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        warnings.warn(
+            f"{folder}: left out, because they are no images: {named}", LeftOutWarning, stacklevel=2
+        )
+    return photos
+
+
+def _looks_like_image(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            first = file.read(64)
+    except OSError:
+        return False
+    is_webp = first[:4] == b"RIFF" and first[8:12] == b"WEBP"
+    return is_webp or first.startswith(_FIRST_BYTES) or bool(_brands(first) & (_HEIF_BRANDS | _AVIF_BRANDS))

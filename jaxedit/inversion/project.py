@@ -12,19 +12,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, check_square_rgb
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.image_arguments import ImagesLike, as_batch
 from jaxedit.inversion.loss_images import render
 from jaxedit.inversion.presets import preset
 from jaxedit.inversion.projection_problem import (
+    MAX_SIDE,
+    MIN_SIDE,
     TERMS,
     LatentPrior,
     ProjectionProblem,
-    checked_images,
     prepare_problem,
 )
 from jaxedit.inversion.projection_steps import (
@@ -71,11 +73,10 @@ class ProjectionResult:
 
 def project(
     generator: Generator,
-    images: Float[Array | np.ndarray, "*batch height width channels"]
-    | UInt8[Array | np.ndarray, "*batch height width channels"],
+    images: ImagesLike,
     config: ProjectionConfig | None = None,
     *,
-    masks: Float[Array | np.ndarray, "batch mask_height mask_width"] | None = None,
+    masks: Shaped[Array | np.ndarray, "*batch mask_height mask_width"] | None = None,
     prior: LatentPrior | None = None,
     mesh: Mesh | None = None,
     checkpoint_dir: str | Path | None = None,
@@ -87,10 +88,12 @@ def project(
 
     Args:
         generator: makes the images.
-        images: one image or a batch, square RGB of 64 pixels a side or more, float in [-1, 1] or uint8. Faces must be
-            aligned as FFHQ is: see `jaxedit.align`.
+        images: one image, a list of images of one size, or a batch; square, of 64 to 4096 pixels a side. Each is an
+            array [side, side, 3], uint8 or floats in [-1, 1] (clipped to it), or an image of Pillow; gray and RGBA
+            (over white) are converted. Faces must be aligned as FFHQ is: see `jaxedit.align`.
         config: the settings; None for `ProjectionConfig.fast()` on a CPU and `ProjectionConfig.quality()` elsewhere.
-        masks: weights of the pixels in the perceptual and the pixel loss, at least 0, of any resolution.
+        masks: weights of the pixels in the perceptual and the pixel loss, at least 0, of any resolution: numbers or
+            booleans [batch, height, width], of one image also [height, width].
         prior: what is known of the latents before the search; None for a start at the mean of W.
         mesh: the batch is divided over its devices and must be a multiple of their number.
         checkpoint_dir: folder for the state after each chunk of steps. An interrupted run resumes when it is called
@@ -98,8 +101,8 @@ def project(
         progress: whether to show a bar with the loss.
 
     Raises:
-        InputError: if images, masks or prior have another shape or are not finite; if the config asks for noise images
-            and the generator has none; if the batch does not fit into memory.
+        InputError: if images, masks or prior have another shape, type or range, or are not finite; if the config asks
+            for noise images and the generator has none; if the batch does not fit into memory.
         DownloadError: if the perceptual network or the face descriptor cannot be fetched.
         CheckpointError: if `checkpoint_dir` holds another run, or is damaged.
         OutputError: if `checkpoint_dir` or the cache of the networks cannot be written.
@@ -127,10 +130,8 @@ def project(
         True
     """
     config = config or preset(None)
-    target = checked_images(images)
+    target = as_batch(images, "images", min_side=MIN_SIDE, max_side=MAX_SIDE)
     check_noise_inputs(generator, config)
-    if masks is not None and masks.shape[0] != len(target):
-        raise InputError(f"masks: expected one for each of {len(target)} images, got {masks.shape[0]}")
     if mesh is not None:
         check_batch("images", len(target), mesh)
     problem = prepare_problem(generator, target, config, masks=masks, prior=prior)

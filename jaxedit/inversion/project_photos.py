@@ -20,6 +20,7 @@ from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project import ProjectionResult, project
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
 from jaxedit.parallel import fitting_mesh, local_part
+from jaxedit.storage.paths import as_path
 
 _UNFINISHED = ".unfinished"  # state of a batch, in the folder of its first photograph
 
@@ -92,7 +93,7 @@ def project_photos(
         OutputError: if a folder cannot be written.
         DownloadError: if a network cannot be fetched.
     """
-    out = Path(out)
+    out = as_path(out)
     most_devices = local_part(fitting_mesh(config.batch_size, config.devices)).size
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: expected a folder, found a file")

@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Shaped
 
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator, broadcast_w, weights_fingerprint
-from jaxedit.images import from_pixels
+from jaxedit.generators.protocol import Generator, as_w_plus, weights_fingerprint
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.loss_images import LossSizes, face_part, rendered_side
 from jaxedit.inversion.lpips import LPIPS
@@ -25,8 +24,8 @@ from jaxedit.parallel import replicate, shard_batch
 TERMS = ("total", "lpips", "face", "pixel", "identity", "spread", "prior", "noise")
 """The loss, and its parts before they are weighted."""
 
-MIN_SIDE = 64
-"""Smallest side of a target image, in pixels."""
+MIN_SIDE, MAX_SIDE = 64, 4096
+"""Smallest and largest side of a target image, in pixels."""
 
 _W_SEED = 123  # of the latents that W is measured with: the published projector's
 
@@ -49,11 +48,12 @@ class LatentPrior:
     """What is known of the latents before the search.
 
     Attributes:
-        initial: where to start, [batch, w_dim] of W or [batch, num_ws, w_dim] of W+; None for the mean of W.
+        initial: where to start, [batch, w_dim] of W or [batch, num_ws, w_dim] of W+, of one image also [w_dim] or
+            [num_ws, w_dim]; None for the mean of W.
         pca: PCA of W for the prior loss; None for one that is fitted to `ProjectionConfig.num_w_samples` latents.
     """
 
-    initial: Float[Array | np.ndarray, "batch *num_ws w_dim"] | None = None
+    initial: Shaped[Array | np.ndarray, "*batch w_dim"] | None = None
     pca: PCA | None = None
 
 
@@ -120,43 +120,19 @@ def _hash_of(tree: Any) -> str:
     return digest.hexdigest()
 
 
-def checked_images(
-    images: Float[Array | np.ndarray, "*batch height width channels"]
-    | UInt8[Array | np.ndarray, "*batch height width channels"],
-) -> Float[Array, "batch side side 3"]:
-    """Target images as a batch in [-1, 1].
-
-    Args:
-        images: one image or a batch, RGB, float (clipped to [-1, 1]) or uint8.
-
-    Raises:
-        InputError: if the images are not square RGB of 64 pixels a side or more, or not finite.
-    """
-    if images.ndim == 3:
-        images = images[None]
-    if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2] or not len(images):
-        raise InputError(f"images: expected [batch, side, side, 3] (square RGB), got {list(images.shape)}")
-    if images.shape[1] < MIN_SIDE:
-        raise InputError(f"images: expected {MIN_SIDE} pixels a side or more, got {images.shape[1]}")
-    bad = ~np.isfinite(np.asarray(images)).all((1, 2, 3))
-    if bad.any():
-        raise InputError(f"images: expected finite numbers, got NaN or infinity in image {int(bad.argmax())}")
-    return from_pixels(jnp.asarray(images))
-
-
 def prepare_problem(
     generator: Generator,
     images: Float[Array, "batch side side 3"],
     config: ProjectionConfig,
     *,
-    masks: Float[Array | np.ndarray, "batch mask_height mask_width"] | None = None,
+    masks: Shaped[Array | np.ndarray, "*batch mask_height mask_width"] | None = None,
     prior: LatentPrior | None = None,
 ) -> ProjectionProblem:
     """Measure W, load the networks and compute what the losses compare with.
 
     Args:
         generator: makes the images.
-        images: the targets, from `checked_images`.
+        images: the targets, in [-1, 1].
         config: the settings.
         masks: as for `project`.
         prior: as for `project`.
@@ -171,6 +147,10 @@ def prepare_problem(
         rendering, target, face=config.face_weight > 0, identity=config.identity_weight > 0
     )
     prior = prior or LatentPrior()
+    start = None
+    if prior.initial is not None:
+        start = as_w_plus("initial", prior.initial, generator, batch=len(images))
+    mask = None if masks is None else _checked_masks(masks, len(images))
     random = np.random.RandomState(_W_SEED)
     z = random.randn(config.num_w_samples, generator.z_dim).astype(np.float32)
     w = generator.mapping(jnp.asarray(z))
@@ -186,8 +166,10 @@ def prepare_problem(
     key = jax.random.key_data(jax.random.key(config.seed))
     targets: dict[str, Any] = {"pixels": shrink(images, sizes.whole)}
     targets |= _features(lpips, identity, images, sizes, tuple(weights))
-    if masks is not None:
-        targets["mask"] = jnp.asarray(masks, jnp.float32)
+    if mask is not None:
+        targets["mask"] = jnp.asarray(mask)
+    if start is None:
+        start = jnp.broadcast_to(mean, (len(images), generator.num_ws, generator.w_dim))
     return ProjectionProblem(
         generator=generator,
         lpips=lpips,
@@ -196,11 +178,28 @@ def prepare_problem(
         w_std=w_std,
         schedule={name: jnp.float32(getattr(config, name)) for name in _SCHEDULE},
         weights={name: jnp.float32(value) for name, value in weights.items()},
-        start=_start(generator, mean, len(images), prior),
+        start=start,
         keys=jnp.broadcast_to(key, (len(images), *key.shape)),
         targets=targets,
         sizes=sizes,
     )
+
+
+def _checked_masks(masks: Any, batch: int) -> Float[np.ndarray, "batch mask_height mask_width"]:
+    """Masks as floats. One mask [height, width] is that of one image."""
+    array = np.asarray(masks)
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or not array.size or array.dtype.kind not in "biuf":
+        raise InputError(
+            f"masks: expected numbers [batch, height, width], got {list(array.shape)} of {array.dtype}"
+        )
+    if len(array) != batch:
+        raise InputError(f"masks: expected one for each of {batch} images, got {len(array)}")
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all() or array.min() < 0:
+        raise InputError(f"masks: expected finite weights, 0 or more, got {array.min()} … {array.max()}")
+    return array
 
 
 def _term_weights(config: ProjectionConfig, sizes: LossSizes) -> dict[str, float]:
@@ -211,17 +210,6 @@ def _term_weights(config: ProjectionConfig, sizes: LossSizes) -> dict[str, float
         del weights["noise"]
     weights |= {name: 0.0 for name in ("face", "identity") if not getattr(sizes, name)}
     return {name: value for name, value in weights.items() if value > 0 or name in ("spread", "prior")}
-
-
-def _start(
-    generator: Generator, mean: Float[Array, " w_dim"], batch: int, prior: LatentPrior
-) -> Float[Array, "batch num_ws w_dim"]:
-    if prior.initial is None:
-        return jnp.broadcast_to(mean, (batch, generator.num_ws, generator.w_dim))
-    expected = ((batch, generator.w_dim), (batch, generator.num_ws, generator.w_dim))
-    if prior.initial.shape not in expected:
-        raise InputError(f"initial: expected shape {expected[0]} or {expected[1]}, got {prior.initial.shape}")
-    return broadcast_w(jnp.asarray(prior.initial, jnp.float32), generator.num_ws)
 
 
 @functools.partial(jax.jit, static_argnames=("sizes", "terms"))

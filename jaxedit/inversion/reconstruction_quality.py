@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
-from jaxedit.images import from_pixels
+from jaxedit.inversion.image_arguments import ImageLike, ImagesLike, as_batch
 from jaxedit.inversion.lpips import LPIPS
 from jaxedit.nn.resize import shrink
 
@@ -19,18 +19,19 @@ SIZE = 256
 """Pixels a side at which LPIPS and `psnr_256` compare."""
 
 _MIN_SIDE = 32  # of the perceptual network
+_MAX_SIDE = 4096
 _MIN_IDENTITY_SIDE = 128  # of the face descriptor
 _LEAST_ERROR = 1e-10  # equal images have a PSNR of 106 dB, not an infinite one, which JSON cannot hold
 
 
 def compare(
-    original: Float[Array | np.ndarray, "side side 3"] | UInt8[Array | np.ndarray, "side side 3"],
-    reconstruction: Float[Array | np.ndarray, "size size 3"] | UInt8[Array | np.ndarray, "size size 3"],
+    original: ImageLike,
+    reconstruction: ImageLike,
 ) -> dict[str, float]:
     """Measure the reconstruction quality of one image: the numbers of `compare_batch`.
 
     Args:
-        original: float, clipped to [-1, 1], or uint8; 32 pixels a side or more.
+        original: as `project` takes it; 32 pixels a side or more.
         reconstruction: likewise.
 
     Raises:
@@ -43,21 +44,17 @@ def compare(
         >>> sorted(compare(image, image))
         ['lpips', 'psnr', 'psnr_256']
     """
-    return {
-        name: float(values[0]) for name, values in compare_batch(original[None], reconstruction[None]).items()
-    }
+    return {name: float(values[0]) for name, values in compare_batch(original, reconstruction).items()}
 
 
 def compare_batch(
-    originals: Float[Array | np.ndarray, "batch side side 3"]
-    | UInt8[Array | np.ndarray, "batch side side 3"],
-    reconstructions: Float[Array | np.ndarray, "batch size size 3"]
-    | UInt8[Array | np.ndarray, "batch size size 3"],
+    originals: ImagesLike,
+    reconstructions: ImagesLike,
 ) -> dict[str, Float[np.ndarray, " batch"]]:
     """Measure the reconstruction quality of a batch of images.
 
     Args:
-        originals: float, clipped to [-1, 1], or uint8; 32 pixels a side or more.
+        originals: as `project` takes them; 32 pixels a side or more.
         reconstructions: likewise. The larger of the two are shrunk to the size of the smaller.
 
     Returns:
@@ -69,9 +66,11 @@ def compare_batch(
         InputError: if the images are smaller than 32 pixels a side, or not finite.
         DownloadError, OutputError: if the networks cannot be fetched.
     """
+    originals = as_batch(originals, "originals", min_side=_MIN_SIDE, max_side=_MAX_SIDE)
+    reconstructions = as_batch(reconstructions, "reconstructions", min_side=_MIN_SIDE, max_side=_MAX_SIDE)
+    if len(originals) != len(reconstructions):
+        raise InputError(f"images: expected as many of both, got {len(originals)} and {len(reconstructions)}")
     side = min(originals.shape[1], reconstructions.shape[1])
-    if side < _MIN_SIDE:
-        raise InputError(f"images: expected {_MIN_SIDE} pixels a side or more, got {side}")
     lpips, identity = _models()
     has_identity = side >= _MIN_IDENTITY_SIDE
     measured = _compare(lpips, identity if has_identity else None, originals, reconstructions, side)
@@ -98,7 +97,7 @@ def _models() -> tuple[LPIPS, FaceIdentity]:
 def _compare(
     lpips: LPIPS, identity: FaceIdentity | None, originals: Array, reconstructions: Array, side: int
 ) -> dict[str, Any]:
-    a, b = (shrink(from_pixels(images), side) for images in (originals, reconstructions))
+    a, b = (shrink(images, side) for images in (originals, reconstructions))
     small_a, small_b = shrink(a, SIZE), shrink(b, SIZE)
     with jax.default_matmul_precision("float32"):
         measured = {

@@ -16,15 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, as_w_plus
 from jaxedit.inversion.config import TuningConfig
+from jaxedit.inversion.image_arguments import ImageLike, as_batch
 from jaxedit.inversion.loss_images import LossSizes, clip_softly, face_part, rendered_side
 from jaxedit.inversion.lpips import LPIPS
-from jaxedit.inversion.projection_problem import checked_images
+from jaxedit.inversion.projection_problem import MAX_SIDE, MIN_SIDE
 from jaxedit.nn.chunked_loop import ChunkedLoop, run_chunks
 from jaxedit.nn.resize import shrink
 from jaxedit.storage.arrays import read_arrays, write_arrays
@@ -156,9 +157,8 @@ class TuningProblem:
 
 def tune(
     generator: Generator,
-    image: Float[Array | np.ndarray, "*one height width 3"]
-    | UInt8[Array | np.ndarray, "*one height width 3"],
-    w_plus: Float[Array | np.ndarray, "num_ws w_dim"],
+    image: ImageLike,
+    w_plus: Shaped[Array | np.ndarray, "*one w_dim"],
     config: TuningConfig | None = None,
     *,
     progress: bool = True,
@@ -167,8 +167,9 @@ def tune(
 
     Args:
         generator: the generator, which stays as it is.
-        image: the target, square RGB of 64 pixels a side or more, float in [-1, 1] or uint8.
-        w_plus: the pivot: a projection of the image.
+        image: the target, square, of 64 to 4096 pixels a side, as `project` takes it.
+        w_plus: the pivot, a projection of the image: floats [num_ws, w_dim] or [1, num_ws, w_dim]; of W [w_dim] or
+            [1, w_dim].
         config: the settings; None for `TuningConfig()`.
         progress: whether to show a bar with the loss.
 
@@ -176,7 +177,7 @@ def tune(
         The difference of the weights. A run that does not stay finite ends at the last finite weights.
 
     Raises:
-        InputError: if image or pivot have another shape or are not finite.
+        InputError: if image or pivot have another shape, type or range, or are not finite.
         DownloadError: if the perceptual network or the face descriptor cannot be fetched.
 
     Examples:
@@ -195,13 +196,10 @@ def tune(
         (1, 64, 64, 3)
     """
     config = config or TuningConfig()
-    target = checked_images(image)
+    target = as_batch(image, "image", min_side=MIN_SIDE, max_side=MAX_SIDE)
     if len(target) != 1:
         raise InputError(f"image: expected one, got {len(target)}: each image has weights of its own")
-    if w_plus.shape != (generator.num_ws, generator.w_dim) or not np.isfinite(np.asarray(w_plus)).all():
-        raise InputError(
-            f"w_plus: expected finite numbers [{generator.num_ws}, {generator.w_dim}], got shape {list(w_plus.shape)}"
-        )
+    pivot = as_w_plus("w_plus", w_plus, generator, batch=1)
     rendering, side = rendered_side(generator, is_cheap=False), target.shape[1]
     sizes = LossSizes.of(rendering, side, config.lpips_size)
     sizes.warn_of_left_out(rendering, side, face=True, identity=config.identity_weight > 0)
@@ -214,7 +212,7 @@ def tune(
         rest=rest,
         lpips=LPIPS.from_pretrained("alex"),
         identity=identity,
-        w_plus=jnp.asarray(w_plus, jnp.float32)[None],
+        w_plus=pivot,
         small=shrink(target, sizes.whole),
         face=face_part(target, sizes.face) if sizes.face else None,
         descriptor=None if identity is None else identity(shrink(target, sizes.identity)),

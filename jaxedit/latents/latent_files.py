@@ -13,6 +13,7 @@ from jaxedit.generators.protocol import Generator
 from jaxedit.latents.latent_entries import LATENT_KEYS, choose_entry, find_entries
 from jaxedit.storage.arrays import write_arrays
 from jaxedit.storage.foreign_arrays import read_any_arrays
+from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import parse_json
 
 LATENT_FILE = "latent.npz"
@@ -145,7 +146,7 @@ def load_latent_file(path: str | Path, index: int | str | None = None) -> SavedL
         ...     load_latent_file(f"{folder}/latents.npy", 2).w.shape
         (1, 18, 512)
     """
-    path = Path(path)
+    path = as_path(path)
     if path.is_dir():
         path = path / LATENT_FILE
     tree, about = _read(path, index)

@@ -19,6 +19,7 @@ from jaxedit.parallel import gather
 from jaxedit.storage.atomic import recover
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 from jaxedit.storage.leftovers import sweep
+from jaxedit.storage.paths import as_path
 
 State = TypeVar("State")
 History = dict[str, np.ndarray]
@@ -118,7 +119,7 @@ class CheckpointKeeper:
     """
 
     def __init__(self, folder: str | Path, *, kind: str, identity: Mapping[str, Any]) -> None:
-        self.folder, self.kind, self.identity = Path(folder), kind, dict(identity)
+        self.folder, self.kind, self.identity = as_path(folder), kind, dict(identity)
 
     def load(self, state: Any) -> Snapshot | None:
         """The snapshot in the folder; None if there is no folder. What an interrupted save left is removed."""

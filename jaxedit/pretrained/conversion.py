@@ -11,6 +11,7 @@ from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.registry import KIND, AnyGenerator
 from jaxedit.storage.atomic import check_writable, whole_folder
 from jaxedit.storage.checkpoints import check_checkpoint_target, save_checkpoint
+from jaxedit.storage.paths import as_path
 from weights_conversion.detect import read_generator
 from weights_conversion.errors import ExportError
 from weights_conversion.models.conversion import Options
@@ -58,7 +59,7 @@ def convert_generator(
             raise InputError(f"{option}: expected a positive number, got {number}")
     _check_target(folder, file_format)
     with conversion_errors():
-        found = read_generator(Path(file), Options(conv_clamp, lr_multiplier))
+        found = read_generator(as_path(file), Options(conv_clamp, lr_multiplier))
     config, arrays = found.config, found.params
     if file_format == "safetensors":
         _write_open_files(folder, config, arrays)
@@ -98,7 +99,7 @@ def _check_target(folder: str | Path, file_format: str) -> None:
         return
     with conversion_errors():
         check_target(folder)
-    check_writable(Path(folder).absolute().parent)
+    check_writable(as_path(folder).absolute().parent)
 
 
 def _summary(config: dict[str, Any], arrays: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
 from jaxedit.pretrained.registry import load_axes
 from jaxedit.storage.checkpoints import read_metadata
 from jaxedit.storage.download import cache_dir
+from jaxedit.storage.paths import as_path
 
 
 def describe_installation() -> str:
@@ -44,7 +45,7 @@ def describe(what: str) -> str:
             "",
         ]
         return "\n".join(lines) + describe_axes(load_axes(what))
-    folder = Path(what)
+    folder = as_path(what)
     labels = folder / LABELS_FILE if folder.is_dir() else folder
     if labels.is_file() and labels.suffix == ".npz":
         return _describe_labels(labels)

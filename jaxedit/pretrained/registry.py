@@ -27,6 +27,7 @@ from jaxedit.storage.atomic import recover
 from jaxedit.storage.cache import cached_checkpoint
 from jaxedit.storage.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from jaxedit.storage.download import fetch
+from jaxedit.storage.paths import as_path
 from weights_conversion.safetensors_folder import CONFIG_FILE, read_folder
 
 KIND = "generator"
@@ -69,15 +70,15 @@ def load_generator(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> AnyGe
         raise InputError(f"dtype: expected float32 or bfloat16, got {jnp.dtype(dtype)}")
     folder, mark, class_index = str(name).rpartition("#")
     recover(folder if mark else name)
-    is_class = bool(mark) and class_index.isdecimal() and not Path(name).exists()
+    is_class = bool(mark) and class_index.isdecimal() and not as_path(name).exists()
     if (known := KNOWN_GENERATORS.get(str(name))) is not None:
         config, arrays = cached_checkpoint(
             f"{name}-{known.source.version}-{known.layout}",
             kind=KIND,
             make=lambda: known.convert(fetch(known.source)),
         )
-    elif Path(path := folder if is_class else name).exists():
-        config, arrays = _read(Path(path))
+    elif as_path(path := folder if is_class else name).exists():
+        config, arrays = _read(as_path(path))
     else:
         raise InputError(
             f"generator {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a checkpoint folder"
@@ -169,7 +170,7 @@ def _load_axes(name: str | Path) -> AttributeAxes:
         )
         return with_layer_curves(axes, str(name))
     recover(name)
-    if not Path(name).exists():
+    if not as_path(name).exists():
         raise InputError(
             f"axes {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of axes"
         )
@@ -216,8 +217,8 @@ def load_labelled_latents(name: str | Path, generator: Generator | None = None) 
     """
     if str(name) in KNOWN_GENERATORS:
         path = data_path(KNOWN_GENERATORS[str(name)].labels)
-    elif Path(name).exists():
-        path = Path(name) / _LABELS_FILE if Path(name).is_dir() else Path(name)
+    elif as_path(name).exists():
+        path = as_path(name) / _LABELS_FILE if as_path(name).is_dir() else as_path(name)
     else:
         raise InputError(
             f"labels {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a file or folder of labels"

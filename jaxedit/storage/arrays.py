@@ -18,6 +18,7 @@ from jaxedit.errors import InputError
 from jaxedit.storage import npy_headers
 from jaxedit.storage.atomic import write_atomically
 from jaxedit.storage.npy_headers import NPY, ArrayOf
+from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import check_regular, parse_json
 
 __all__ = [
@@ -149,7 +150,7 @@ def kind_of(path: str | Path) -> str | None:
     """The kind of an array file of this library; None for any other file."""
     try:
         with zipfile.ZipFile(check_regular(path, expected="a file of arrays (.npz)")) as archive:
-            header = npy_headers.read_headers(archive, Path(path).stat().st_size)[_METADATA]
+            header = npy_headers.read_headers(archive, as_path(path).stat().st_size)[_METADATA]
             metadata = parse_json(str(npy_headers.read(archive, header)))
     except (*npy_headers.UNREADABLE, MemoryError):
         return None

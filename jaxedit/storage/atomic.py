@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jaxedit.errors import OutputError
 from jaxedit.storage import leftovers
+from jaxedit.storage.paths import as_path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -31,7 +32,7 @@ def write_atomically(path: str | Path, content: bytes, *, replace: bool = True) 
     Raises:
         OutputError: if that fails; nothing new is left then.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         leftovers.sweep(path)
@@ -62,7 +63,7 @@ def whole_folder(folder: str | Path, *, check: Callable[[Path], None]) -> Iterat
     Raises:
         OutputError: if that fails; nothing new is left then.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     try:
         target = folder.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def whole_folder(folder: str | Path, *, check: Callable[[Path], None]) -> Iterat
 
 def recover(folder: str | Path) -> None:
     """Give an older folder its name again, if a process was killed between its two renames (see `whole_folder`)."""
-    folder = Path(folder)
+    folder = as_path(folder)
     if os.path.lexists(folder):
         return
     for aside in leftovers.find(folder, leftovers.REPLACED):
@@ -101,7 +102,7 @@ def check_writable(folder: str | Path) -> None:
     Raises:
         OutputError: if it is no folder, or cannot be written.
     """
-    place = Path(folder).absolute()
+    place = as_path(folder).absolute()
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not place.is_dir():

@@ -20,6 +20,7 @@ from jaxedit.storage.atomic import HARMLESS, check_writable, recover, whole_fold
 from jaxedit.storage.hashes import describe_files, first_difference, hash_of_json, hashes_of_arrays
 from jaxedit.storage.leftovers import is_temporary
 from jaxedit.storage.orbax_arrays import read_orbax, write_orbax
+from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import read_json
 
 FORMAT_VERSION = 2
@@ -51,8 +52,8 @@ def check_checkpoint_target(folder: str | Path, *, kind: str) -> None:
         OutputError: if it is something else, or cannot be written.
     """
     recover(folder)
-    _check_replaceable(Path(folder), kind=kind)
-    check_writable(Path(folder).absolute().parent)
+    _check_replaceable(as_path(folder), kind=kind)
+    check_writable(as_path(folder).absolute().parent)
 
 
 def save_checkpoint(
@@ -77,7 +78,7 @@ def save_checkpoint(
     Raises:
         OutputError: if the folder cannot be written, or its name belongs to something else, which stays then.
     """
-    folder = Path(folder).absolute()
+    folder = as_path(folder).absolute()
     config = json.loads(json.dumps(config))
     metadata: dict[str, Any] = {
         "format": _FORMAT,
@@ -109,7 +110,7 @@ def read_metadata(folder: str | Path) -> dict[str, Any]:
         CheckpointError: if there is no such folder, it is no jaxedit checkpoint or a damaged one, or a newer version
             wrote it.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     path = folder / _METADATA
     recover(folder)
     if not folder.is_dir():
@@ -161,7 +162,7 @@ def load_checkpoint(folder: str | Path, *, kind: str) -> tuple[dict[str, Any], d
         CheckpointError: if the folder is missing, damaged, foreign, newer, or of another kind.
         JaxeditError: if it could not be read for another reason, such as a device that JAX cannot use.
     """
-    folder = Path(folder).absolute()
+    folder = as_path(folder).absolute()
     metadata = read_metadata(folder)
     found = _RENAMED_KINDS.get(metadata["kind"], metadata["kind"])
     if found != kind:

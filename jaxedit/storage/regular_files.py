@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxedit.errors import InputError
+from jaxedit.storage.paths import as_path
 
 _LARGEST_JSON = 64_000_000
 
@@ -20,7 +21,7 @@ def check_regular(path: str | Path, *, expected: str) -> Path:
     Raises:
         InputError: if there is none, or it is a folder, a pipe, a socket or a device.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

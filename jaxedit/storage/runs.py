@@ -20,6 +20,7 @@ from jaxedit.errors import InputError
 from jaxedit.storage.arrays import ArrayOf, kind_of, read_arrays_or_none, write_arrays
 from jaxedit.storage.atomic import HARMLESS, check_writable, write_atomically
 from jaxedit.storage.leftovers import is_temporary, sweep_within
+from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import read_json
 
 REQUEST_FILE = "run.json"
@@ -42,7 +43,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, *, kind: str, request: Mapping[str, Any]) -> None:
-        self.path, self.kind, self.request = Path(path), kind, _as_json(request)
+        self.path, self.kind, self.request = as_path(path), kind, _as_json(request)
 
     @classmethod
     def open(

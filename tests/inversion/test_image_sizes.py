@@ -100,6 +100,7 @@ def test_targets_smaller_than_the_rendering(of_256):
         assert abs(found.loss_history[name][0, 0]) < 1e-6
 
 
+@pytest.mark.slow
 def test_tuning_compares_at_one_size_too(of_64):
     generator, image, w_plus = of_64
     config = TuningConfig(num_steps=1, locality_weight=0.0, steps_per_chunk=1)

@@ -1,4 +1,5 @@
 import hashlib
+import sys
 import warnings
 
 import numpy as np
@@ -6,10 +7,10 @@ import pytest
 import skimage
 from PIL import Image, ImageCms
 
-from jaxedit.errors import InputError
-from jaxedit.inversion import load_photo
+from jaxedit.errors import InputError, LeftOutWarning
+from jaxedit.inversion import load_photo, photo_pixels
 from jaxedit.inversion import photo as module
-from jaxedit.inversion.photo import Photo, photo_endings
+from jaxedit.inversion.photo import Photo, list_photos, photo_endings
 
 ORIENTATION = 0x0112
 
@@ -258,3 +259,72 @@ def test_nothing_or_a_folder(tmp_path):
         load_photo(tmp_path / "absent.png")
     with pytest.raises(InputError, match="expected an image"):
         load_photo(tmp_path)
+
+
+def test_heic_is_read_where_its_reader_is_there(drawing, tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    for ending in (".heic", ".jpg"):  # known by its content, whatever its name
+        pillow_heif.from_pillow(drawing).save(tmp_path / "x.heic", quality=90)
+        (tmp_path / "x.heic").rename(tmp_path / f"x{ending}")
+        assert_near(tmp_path / f"x{ending}", drawing, mean=5)
+
+
+@pytest.mark.parametrize("brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heix"])
+def test_heic_without_its_reader(tmp_path, monkeypatch, brands):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "x.heic").write_bytes((8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands + bytes(99))
+    with pytest.raises(InputError, match=r"x\.heic: .* HEIC.*pip install pillow-heif, or save .* JPEG"):
+        load_photo(tmp_path / "x.heic")
+
+
+def test_avif_with_and_without_its_reader(drawing, tmp_path, monkeypatch):
+    drawing.save(tmp_path / "x.avif", quality=90)
+    assert_near(tmp_path / "x.avif", drawing, mean=5)
+    monkeypatch.delitem(Image.OPEN, "AVIF")
+    with pytest.raises(InputError, match=r"AVIF, which Pillow reads from 11\.3 on: pip install -U pillow"):
+        load_photo(tmp_path / "x.avif")
+
+
+def test_jpeg_xl(tmp_path):
+    for first in (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"):
+        (tmp_path / "x.jxl").write_bytes(first + bytes(99))
+        with pytest.raises(InputError, match="JPEG XL, which is not read"):
+            load_photo(tmp_path / "x.jxl")
+
+
+def test_jpegs_of_many_scans_are_refused(drawing, tmp_path):
+    drawing.save(tmp_path / "x.jpg", progressive=True)
+    content = (tmp_path / "x.jpg").read_bytes()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    usual = content.count(b"\xff\xda")
+    assert usual > 5
+    (tmp_path / "x.jpg").write_bytes(content[:-2] + last * 200 + content[-2:])
+    with pytest.raises(InputError, match=f"64 scans or fewer, found {200 + usual}"):
+        load_photo(tmp_path / "x.jpg")
+    # What looks like scans within other data, a film behind the image for one, does not count.
+    (tmp_path / "x.jpg").write_bytes(content + b"\xff\xda" * 200)
+    assert_near(tmp_path / "x.jpg", drawing, mean=5)
+
+
+def test_strips_are_not_seen(gray, tmp_path, monkeypatch):
+    rows = np.repeat(gray[..., None], 3, 2)
+    rows[::7] = 255
+    image = Image.fromarray(rows).convert("RGBA")
+    image.putalpha(Image.fromarray(gray))
+    image.save(tmp_path / "x.png")
+    whole = load_photo(tmp_path / "x.png")
+    monkeypatch.setattr(photo_pixels, "_STRIP_PIXELS", 1000)
+    np.testing.assert_array_equal(load_photo(tmp_path / "x.png"), whole)
+
+
+def test_folders_name_what_they_hold_beside_images(drawing, tmp_path):
+    drawing.save(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").rename(tmp_path / "no-ending")
+    drawing.save(tmp_path / "a.PNG")
+    (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    with pytest.warns(LeftOutWarning, match=r"left out, because they are no images: folder, notes\.txt$"):
+        found = list_photos([tmp_path])
+    assert [path.name for path in found] == ["a.PNG", "c.heic", "gone.jpg", "no-ending"]

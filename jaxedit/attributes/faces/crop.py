@@ -5,9 +5,10 @@ places) need no detector: the face lies in one fixed square.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxedit.errors import InputError
+from jaxedit.images import from_pixels
 from jaxedit.nn.resize import average_pool, resample
 
 FACE_LEFT, FACE_TOP, FACE_SIDE = 76 / 512, 110 / 512, 360 / 512
@@ -22,22 +23,26 @@ MIN_SIZE = 128
 _POOLED = 512
 
 
-def prepare_images(images: Float[Array, "batch height width channels"]) -> Float[Array, "batch side side 3"]:
-    """Images clipped to [-1, 1]; 1024², 2048², … are averaged to 512², which is cheap and loses nothing here.
+def prepare_images(images: Shaped[Array, "batch height width channels"]) -> Float[Array, "batch side side 3"]:
+    """Images, uint8 or floats, as floats clipped to [-1, 1].
+
+    1024², 2048², … are averaged to 512², which is cheap and loses nothing here.
 
     Raises:
-        InputError: if the images are not square RGB of 128 pixels or more.
+        InputError: if the images are not square RGB of 128 pixels or more, or neither floats nor uint8.
     """
     if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
         raise InputError(f"images: expected [batch, side, side, 3] (square RGB), got {images.shape}")
     side = images.shape[1]
     if side < MIN_SIZE:
         raise InputError(f"images: expected {MIN_SIZE} pixels a side or more, got {side}")
-    images = jnp.clip(images.astype(jnp.float32), -1, 1)
+    if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(f"images: expected floats in [-1, 1] or uint8, got {images.dtype}")
+    images = from_pixels(images)
     return average_pool(images, side // _POOLED) if side % _POOLED == 0 else images
 
 
-def crop_faces(images: Float[Array, "batch height width channels"]) -> Float[Array, "batch 160 160 3"]:
+def crop_faces(images: Shaped[Array, "batch height width channels"]) -> Float[Array, "batch 160 160 3"]:
     """The face squares of FFHQ-style images in [-1, 1], antialiased, 160 pixels a side.
 
     Raises:

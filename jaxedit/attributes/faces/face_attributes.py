@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from jaxedit.attributes.faces.color import measure_colors, measure_glasses
 from jaxedit.attributes.faces.crop import (
@@ -104,9 +104,9 @@ class FaceAttributes(nnx.Module):
         return tuple(attribute.unit for attribute in FACE_ATTRIBUTES)
 
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Shaped[Array, "batch height width channels"]
     ) -> Float[Array, "batch num_attributes"]:
-        """The attribute values, float32, of square RGB images in [-1, 1] (clipped to it).
+        """The attribute values, float32, of square RGB images, floats in [-1, 1] (clipped to it) or uint8.
 
         Args:
             images: aligned as FFHQ is, 256 pixels a side or more (down to 128 with less precision).
@@ -118,7 +118,7 @@ class FaceAttributes(nnx.Module):
         return jnp.stack([values[name] for name in self.names], 1)
 
     def measure(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Shaped[Array, "batch height width channels"]
     ) -> dict[str, Float[Array, " batch"]]:
         """The attribute values by name."""
         images = prepare_images(images)
@@ -173,7 +173,7 @@ class FaceIdentity(nnx.Module):
         """Use the given network; by default that of `FaceNetworks.from_pretrained()`."""
         self.network = network or FaceNetworks.from_pretrained().identity
 
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> Float[Array, "batch 128"]:
+    def __call__(self, images: Shaped[Array, "batch height width channels"]) -> Float[Array, "batch 128"]:
         """The descriptors of square RGB images in [-1, 1], aligned as FFHQ is.
 
         Compare descriptors by Euclidean distance: below about 0.6 it is the same person.
