@@ -38,7 +38,7 @@ def check_range(values: np.ndarray, name: str, *, is_photo: bool = True) -> None
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
     hint = None
-    if (low >= 0 and high > 2) or max(-low, high) > _MOST_OVERSHOOT:
+    if max(-low, high) > _MOST_OVERSHOOT:
         hint = "if they are in 0…255, give uint8, or x / 127.5 - 1"
     elif is_photo and 0 <= low < high <= 1:
         hint = "if they are in 0…1, give 2 * x - 1"

@@ -1,11 +1,21 @@
-"""A classifier from a user's Python file, for the command line."""
+"""A classifier from a user's Python file, for the command line; and the check of what it returns."""
 
 import importlib.util
 import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.errors import InputError
 from jaxedit.storage.paths import as_path
+from jaxedit.storage.regular_files import check_regular
+
+_LINES = 3  # of a user's own code that an error shows
+_BATCH = 2
 
 
 def load_classifier(where: str) -> AttributeClassifier:
@@ -16,12 +26,16 @@ def load_classifier(where: str) -> AttributeClassifier:
             called without arguments.
 
     Raises:
-        InputError: if the file or the name is missing, the file fails, or the object is no classifier.
+        InputError: if the file or the name is missing, the file is no Python file or fails, or the object is no
+            classifier.
     """
     file, mark, name = where.rpartition(":")
+    if not mark or not file or not name:
+        raise InputError(f"classifier: expected FILE.py:NAME, got '{where}'")
     path = as_path(file)
-    if not mark or path.suffix != ".py" or not path.is_file():
-        raise InputError(f"classifier: expected FILE.py:NAME of a file that exists, got '{where}'")
+    if path.suffix != ".py":
+        raise InputError(f"classifier: expected a Python file that ends in .py, got '{file}'")
+    check_regular(path, expected="a Python file with a classifier")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -34,10 +48,58 @@ def load_classifier(where: str) -> AttributeClassifier:
         classifier = found() if callable(found) and not hasattr(type(found), "names") else found
     except InputError:
         raise
-    except Exception as error:
-        raise InputError(f"classifier: {path} fails: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"classifier: {path} fails: {_own_lines(error, path)}") from error
     finally:
         sys.path.remove(str(path.parent))
     if not callable(classifier) or not hasattr(classifier, "names"):
         raise InputError(f"classifier: expected {name} of {path} to have names and to be callable")
     return classifier
+
+
+def check_classifier(classifier: AttributeClassifier, shape: tuple[int, int, int]) -> None:
+    """Check the names of a classifier, and the shape and type of what it returns, without running it on an image.
+
+    Args:
+        classifier: any object with names that takes images.
+        shape: height, width and channels of the images that it will see.
+
+    Raises:
+        InputError: if it has no names or the same twice, if it fails, or if its result is not floats
+            [batch, number of names].
+    """
+    if type(classifier).__module__.startswith("jaxedit."):
+        return  # those of this library fit, and tracing them takes a second
+    names = classifier.names
+    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names) or not len(names):
+        raise InputError(f"your classifier: expected names, a tuple of texts, got {names!r}")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"your classifier: expected each name once, got {twice!r} twice")
+    images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
+    try:
+        values: Any = jax.eval_shape(classifier, images)
+    except InputError as error:
+        raise InputError(f"your classifier failed on images {[_BATCH, *shape]}: {error}") from error
+    except Exception as error:
+        raise InputError(f"your classifier failed: {_own_lines(error, None)}") from error
+    expected = f"floats [{_BATCH}, {len(names)}], one column for each of its names, of {_BATCH} images"
+    if not hasattr(values, "shape") or not hasattr(values, "dtype"):
+        raise InputError(f"your classifier: expected {expected}, got {type(values).__name__}")
+    if values.shape != (_BATCH, len(names)) or not jnp.issubdtype(values.dtype, jnp.floating):
+        raise InputError(f"your classifier: expected {expected}, got {list(values.shape)} of {values.dtype}")
+
+
+def _own_lines(error: BaseException, path: Path | None) -> str:
+    """What went wrong, and the last lines of the user's own code that led there."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (str(path) == frame.filename if path else "site-packages" not in frame.filename)
+        and not frame.filename.startswith("<")
+        and Path(frame.filename).resolve() != Path(__file__).resolve()
+    ]
+    lines = " → ".join(f"{Path(f.filename).name}:{f.lineno}: {f.line}" for f in frames[-_LINES:])
+    said = str(error).strip().splitlines()
+    what = f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+    return f"{what} (at {lines})" if lines else what

@@ -7,13 +7,14 @@ import typer
 
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
+    FaceOption,
     ForceOption,
     GeneratorOption,
     NumStepsOption,
     Preset,
     PresetOption,
 )
-from jaxedit.cli.parsing import axes_name, check_class, parse_edits
+from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def edit(
             "minutes."
         ),
     ] = None,
+    face: FaceOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the image: .png, .jpg or .webp.")] = Path(
         "edited.png"
     ),
@@ -124,9 +126,11 @@ def edit(
             "--index": (index is not None, ("--latent",)),
             "--no-delta": (no_delta, ("--latent",)),
             "--preset": (preset is not None, ("--photo",)),
+            "--face": (face is not None, ("--photo",)),
             "--num-steps": (num_steps is not None, ("--photo",)),
         },
     )
+    chosen_face = parse_face(face)
     if out.suffix.lower() not in _IMAGE_ENDINGS:
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
 
@@ -154,7 +158,7 @@ def edit(
         w = w_of_seed(model, number, truncation_psi=psi, nvidia=seed is None)
     else:
         if photo is not None:
-            saved, crop = _projected(photo, model, generator, preset, num_steps)
+            saved, crop = _projected(photo, chosen_face, model, generator, preset, num_steps)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)
         pivot = w if w.ndim == 3 else None
@@ -185,15 +189,20 @@ def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]
 
 
 def _projected(
-    photo: Path, model: "Generator", generator: str, preset: Preset | None, num_steps: int | None
+    photo: Path,
+    face: int | tuple[float, float] | None,
+    model: "Generator",
+    generator: str,
+    preset: Preset | None,
+    num_steps: int | None,
 ) -> "tuple[SavedLatent, np.ndarray]":
-    """The latent and the crop of a photograph's largest face."""
+    """The latent and the crop of a photograph's largest or chosen face."""
     from jaxedit.inversion.cached_projection import project_cached
     from jaxedit.inversion.presets import preset as preset_of
     from jaxedit.latents.latent_files import load_latent_file
 
     config = preset_of(preset, num_steps=num_steps)
-    folder = project_cached(photo, model, generator_name=generator, config=config)
+    folder = project_cached(photo, model, generator_name=generator, config=config, face=face)
     return load_latent_file(folder.path), folder.crop()
 
 

@@ -28,6 +28,14 @@ DevicesOption = Annotated[
         "evenly."
     ),
 ]
+FaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--face",
+        metavar="NUMBER|X,Y",
+        help="One face of the photo: its number, 1 for the largest, or a place in it, in pixels from the top left.",
+    ),
+]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of images.")
 ]

@@ -1,5 +1,6 @@
 """Command-line arguments as names, numbers and paths."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,25 @@ def parse_edits(arguments: list[str]) -> dict[str, float]:
             raise InputError(f"expected each attribute once, got '{name}' twice")
         edits[name] = value
     return edits
+
+
+def parse_face(argument: str | None) -> int | tuple[float, float] | None:
+    """`"2"` as the number of a face, `"640,300"` as a place in it.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if argument is None:
+        return None
+    try:
+        numbers = [float(part) for part in argument.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1 and argument.strip().isdecimal() and numbers[0] >= 1:
+        return int(argument)
+    if len(numbers) == 2 and all(map(math.isfinite, numbers)):
+        return (numbers[0], numbers[1])
+    raise InputError(f"--face: expected a number such as 2, or a place X,Y such as 640,300, got '{argument}'")
 
 
 def parse_names(argument: str) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ import typer
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     DevicesOption,
+    FaceOption,
     GeneratorOption,
     NumStepsOption,
     PhotosArgument,
     PresetOption,
     SeedOption,
 )
+from jaxedit.cli.parsing import parse_face
 from jaxedit.errors import InputError
 
 
@@ -24,6 +26,15 @@ def align(
     all_: Annotated[
         bool, typer.Option("--all/--largest", help="All faces of a photo, or only the largest.")
     ] = True,
+    face: FaceOption = None,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Search for small and turned faces in every photo, not only where no face is found. Takes some "
+            "seconds a photo.",
+        ),
+    ] = False,
     size: Annotated[int, typer.Option(help="Height and width of the crops in pixels.")] = 1024,
 ) -> None:
     """Crop the faces of photographs.
@@ -36,11 +47,14 @@ def align(
     Examples:
       jaxedit align party.jpg --out faces                 every face of one photo
       jaxedit align holidays --out faces --largest        one face of each photo in a folder
+      jaxedit align party.jpg --out faces --face 640,300  the face at this place
     """
     from jaxedit.inversion.align_folder import align_photos, find_photos
 
     found = find_photos(photos)
-    summary = align_photos(found, out, size=size, largest_only=not all_)
+    summary = align_photos(
+        found, out, size=size, largest_only=not all_, face=parse_face(face), thorough=thorough
+    )
     if len(found) == 1 and summary.failures:
         raise InputError(summary.failures[found[0]])
     print("\n".join(map(str, summary.crops)))
@@ -60,6 +74,7 @@ def project(
     all_faces: Annotated[
         bool, typer.Option("--all-faces", help="Every face of each photograph, not only the largest.")
     ] = False,
+    face: FaceOption = None,
     aligned: Annotated[
         bool, typer.Option("--aligned", help="The photographs are crops of `jaxedit align` already.")
     ] = False,
@@ -100,6 +115,7 @@ def project(
         devices=devices,
         all_faces=all_faces,
         is_aligned=aligned,
+        face=parse_face(face),
     )
     summary = project_photos(
         list_photos(photos), out, load_generator(generator), config, generator_name=generator

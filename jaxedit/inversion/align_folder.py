@@ -10,11 +10,14 @@ from tqdm.auto import tqdm
 
 from jaxedit.errors import InputError, OutputError
 from jaxedit.images import save_image
-from jaxedit.inversion.align import AlignedFace, align
+from jaxedit.inversion.align import AlignedFace, FaceChoice, align
 from jaxedit.inversion.ffhq_crop import check_size
 from jaxedit.inversion.photo import Photo, list_photos
 from jaxedit.inversion.records import read_record, write_record
 from jaxedit.storage.paths import as_path
+
+_EARLIER_OPTIONS = {"face": None, "thorough": False}
+"""Of records of earlier versions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +60,8 @@ def align_photos(
     *,
     size: int = 1024,
     largest_only: bool = False,
+    face: FaceChoice | None = None,
+    thorough: bool = False,
     progress: bool = True,
 ) -> AlignmentSummary:
     """Write the FFHQ crops of photographs.
@@ -71,6 +76,8 @@ def align_photos(
         out: the folder, new or of an earlier run.
         size: pixels a side of the crops, 64 … 4096.
         largest_only: crop the largest face of each photograph alone.
+        face: crop one face of each photograph alone, as `align` chooses it.
+        thorough: as for `align`.
         progress: whether to show a progress bar.
 
     Raises:
@@ -89,7 +96,8 @@ def align_photos(
     names = {photo.stem.casefold() for photo in photos}
     crops: list[Path] = []
     failures: dict[Path, str] = {}
-    options = {"size": size, "largest_only": largest_only}
+    place = list(face) if isinstance(face, tuple) else face
+    options = {"size": size, "largest_only": largest_only, "face": place, "thorough": thorough}
     for path in tqdm(photos, desc="aligning", unit="photo", disable=not progress, file=sys.stderr):
         photo = Photo(path)
         try:
@@ -106,14 +114,17 @@ def _finished(out: Path, photo: Path, request: dict[str, Any]) -> list[Path] | N
     record = read_record(out / f"{photo.stem}.json") or {}
     try:
         files = [out / Path(face["file"]).name for face in record["faces"]]
-        same = all(record[key] == value for key, value in request.items())
+        same = all({**_EARLIER_OPTIONS, **record}[key] == value for key, value in request.items())
     except (KeyError, TypeError):  # absent or damaged: aligned again
         return None
     return files if same and all(file.is_file() for file in files) else None
 
 
 def _align_one(photo: Photo, out: Path, request: dict[str, Any], names: set[str]) -> list[Path]:
-    faces = align(photo, request["size"], largest_only=request["largest_only"])
+    face = tuple(request["face"]) if isinstance(request["face"], list) else request["face"]
+    faces = align(
+        photo, request["size"], largest_only=request["largest_only"], face=face, thorough=request["thorough"]
+    )
     stem = photo.path.stem
     files = [f"{stem}.png"]
     number = 2

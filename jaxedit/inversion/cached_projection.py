@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
+from jaxedit.inversion.align import FaceChoice
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
@@ -22,9 +23,10 @@ def project_cached(
     *,
     generator_name: str,
     config: ProjectionConfig,
+    face: FaceChoice | None = None,
     progress: bool = True,
 ) -> PhotoFolder:
-    """The projection of the largest face in a photograph, from the cache or made now.
+    """The projection of the largest or the chosen face in a photograph, from the cache or made now.
 
     The cache keeps it under the content of the file, the generator's weights and the settings.
 
@@ -33,6 +35,7 @@ def project_cached(
         generator: makes the images.
         generator_name: its registered name or folder, which the files keep.
         config: the settings.
+        face: another face than the largest, as `jaxedit.align` chooses it.
         progress: whether to show bars.
 
     Raises:
@@ -42,7 +45,7 @@ def project_cached(
     """
     photo = photo if isinstance(photo, Photo) else Photo(photo)
     settings = ProjectionSettings.of(generator, generator_name, config)
-    out = cache_dir() / "projections" / _key(photo, settings)
+    out = cache_dir() / "projections" / _key(photo, settings, face)
     with locked(out):
         for path in out.glob("*"):  # named after the photograph's name at that time
             folder = PhotoFolder(path)
@@ -52,7 +55,7 @@ def project_cached(
             [photo],
             out,
             generator,
-            PhotoProjectionConfig(config),
+            PhotoProjectionConfig(config, face=face),
             generator_name=generator_name,
             progress=progress,
         )
@@ -62,6 +65,8 @@ def project_cached(
     return PhotoFolder(path)
 
 
-def _key(photo: Photo, settings: ProjectionSettings) -> str:
+def _key(photo: Photo, settings: ProjectionSettings, face: FaceChoice | None) -> str:
     depends = [photo.sha256, settings.weights, earlier_names(dataclasses.asdict(settings.config))]
+    if face is not None:
+        depends.append(face)
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:24]

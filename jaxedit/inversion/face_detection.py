@@ -2,10 +2,14 @@
 
 The small detector of face-api proposes boxes, and its landmark network places 68 points in each. The landmarks are then
 refined in the upright crop that they define, and the detector must confirm the face in that crop.
+
+Where this finds nothing, the photograph is turned by a quarter, a half and three quarters, and then searched in tiles,
+for faces down to a hundredth of its width.
 """
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +38,18 @@ Box = tuple[float, float, float, float]
 
 # The second size is face-api's. The others are for faces that fill the photograph or are small in it.
 _DETECTOR_SIZES = (224, 416, 832)
+_TILE, _TILE_OVERLAP = 832, 128
+_TILED_SIDES = (1664, 3328, 4992)
+"""Larger sides to which the photograph is brought and cut into tiles."""
+_LARGEST_GAIN = 2.0  # enlarged by more, a photograph shows no more faces
+
+# One after the other until a face is found: whether in tiles, and the quarter turns.
+_SEARCHES: tuple[tuple[bool, tuple[int, ...]], ...] = (
+    (False, (0,)),
+    (False, (1, 3, 2)),
+    (True, (0,)),
+    (True, (1, 3)),
+)
 _PROPOSAL_THRESHOLD = 0.3  # low: every proposal must be confirmed
 _LANDMARK_CROP = 160
 _REFINED_SIZE = 256  # pixels a side of the crops that landmarks are refined in
@@ -62,12 +78,15 @@ class Face:
     landmarks: Float[np.ndarray, "68 2"]
 
 
-def detect_faces(photo: ImageLike, *, name: str = "photo") -> list[Face]:
+def detect_faces(photo: ImageLike, *, name: str = "photo", thorough: bool = False) -> list[Face]:
     """Detect the faces of a photograph, the largest first.
+
+    Where no face is found, the photograph is searched again, turned and in tiles, which takes some seconds.
 
     Args:
         photo: as `align` takes its pixels.
         name: name of the photograph in errors.
+        thorough: search turned and in tiles also where a face is found, for small faces beside large ones.
 
     Raises:
         InputError: if the photograph is smaller than 64 pixels a side or shows no face.
@@ -77,10 +96,26 @@ def detect_faces(photo: ImageLike, *, name: str = "photo") -> list[Face]:
     if min(photo.shape[:2]) < MIN_SIDE:
         raise InputError(f"{name}: expected {MIN_SIDE} pixels a side or more, got {photo.shape}")
     faces: list[Face] = []
-    taken: list[Box] = []
-    for box, _ in find_boxes(photo):
+    for number, (in_tiles, turns) in enumerate(_SEARCHES):
+        for turn in turns:
+            _add_faces(faces, photo, turn, in_tiles=in_tiles)
+        # A single face of a photograph that lies on its side is sometimes found without turning it, the others are not.
+        if not thorough and any(number > 0 or _is_level(face) for face in faces):
+            break
+    if not faces:
+        raise InputError(f"{name}: no face found")
+    return sorted(faces, key=lambda face: _side(ffhq_quad(face.landmarks)), reverse=True)
+
+
+def _add_faces(
+    faces: list[Face], photo: UInt8[np.ndarray, "height width 3"], turn: int, *, in_tiles: bool
+) -> None:
+    """Add the faces that are found in the photograph turned by so many quarters, in its own coordinates."""
+    turned = np.ascontiguousarray(np.rot90(photo, turn)) if turn else photo
+    taken = [_square_about(ffhq_quad(face.landmarks)) for face in faces]
+    for box, _ in find_boxes_in_tiles(turned) if in_tiles else find_boxes(turned):
         try:
-            landmarks = find_landmarks(photo, box)
+            landmarks = _turned_back(find_landmarks(turned, box), photo, turn)
             if _is_taken(ffhq_quad(landmarks), taken):
                 continue
             landmarks = refine_landmarks(photo, landmarks)
@@ -90,10 +125,64 @@ def detect_faces(photo: ImageLike, *, name: str = "photo") -> list[Face]:
             continue
         if score > SCORE_THRESHOLD and not _is_taken(quad, taken):
             taken.append(_square_about(quad))
-            faces.append(Face(box, score, landmarks))
-    if not faces:
-        raise InputError(f"{name}: no face found")
-    return sorted(faces, key=lambda face: _side(ffhq_quad(face.landmarks)), reverse=True)
+            corners = _turned_back(np.asarray(box, np.float64).reshape(2, 2), photo, turn)
+            upright = (*corners.min(0).tolist(), *corners.max(0).tolist())
+            faces.append(Face(upright if turn else box, score, landmarks))
+
+
+def _is_level(face: Face) -> bool:
+    """Whether the head leans by less than 45°. In a photograph that lies on its side none does."""
+    quad = ffhq_quad(face.landmarks)
+    right = quad[3] - quad[0]
+    return bool(right[0] > abs(right[1]))
+
+
+def _turned_back(
+    points: Float[np.ndarray, "n 2"], photo: UInt8[np.ndarray, "height width 3"], turn: int
+) -> Float[np.ndarray, "n 2"]:
+    """Points (x, y) of a photograph that `np.rot90` has turned, in the photograph as it was."""
+    height, width = photo.shape[:2]
+    x, y = points[:, 0], points[:, 1]
+    return np.stack([(x, y), (width - y, x), (width - x, height - y), (y, height - x)][turn], -1)
+
+
+def find_boxes_in_tiles(photo: UInt8[np.ndarray, "height width 3"]) -> list[tuple[Box, float]]:
+    """Boxes where small faces may be, with the detector's scores, the highest first; some are not faces.
+
+    The photograph is enlarged to each of several sizes and cut into tiles that overlap.
+    """
+    height, width = photo.shape[:2]
+    side = max(height, width)
+    found: list[tuple[Box, float]] = []
+    for size in _TILED_SIDES:
+        if size >= _LARGEST_GAIN * side:
+            break
+        scale = size / side
+        scaled = Image.fromarray(photo).resize(
+            (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
+        )
+        for top in _tile_starts(scaled.height):
+            for left in _tile_starts(scaled.width):
+                tile = Image.new("RGB", (_TILE, _TILE))
+                tile.paste(scaled.crop((left, top, left + _TILE, top + _TILE)))  # black beyond the photograph
+                boxes, scores = jax.tree.map(np.asarray, _detect(_detector(), np.asarray(tile)[None]))
+                likely = scores[0] > _PROPOSAL_THRESHOLD
+                placed = (boxes[0, likely].astype(np.float64) * _TILE + [left, top, left, top]) / scale
+                found += [
+                    (tuple(box), float(s)) for box, s in zip(placed.tolist(), scores[0, likely], strict=True)
+                ]
+    if not found:
+        return []
+    all_boxes, all_scores = np.asarray([box for box, _ in found]), np.asarray([score for _, score in found])
+    return [found[i] for i in choose_boxes(all_boxes, all_scores, score_threshold=_PROPOSAL_THRESHOLD)]
+
+
+def _tile_starts(length: int) -> list[int]:
+    """Where tiles begin, so that they cover the length and overlap by `_TILE_OVERLAP` or more."""
+    count = max(1, math.ceil((length - _TILE_OVERLAP) / (_TILE - _TILE_OVERLAP)))
+    if count == 1:
+        return [0]
+    return [round(i * (length - _TILE) / (count - 1)) for i in range(count)]
 
 
 def find_boxes(photo: UInt8[np.ndarray, "height width 3"]) -> list[tuple[Box, float]]:

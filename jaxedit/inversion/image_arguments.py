@@ -72,7 +72,8 @@ def as_batch(
     height, width = batch.shape[1:3]
     if height != width:
         raise InputError(
-            f"{name}: expected [batch, side, side, 3] (square RGB, as `jaxedit.align` cuts it), got {list(batch.shape)}"
+            f"{name}: expected [batch, side, side, 3] (square RGB), got {list(batch.shape)}: `jaxedit.align` cuts "
+            "squares"
         )
     if not min_side <= height <= max_side:
         bound = (
@@ -107,6 +108,10 @@ def _as_rgb_array(image: Any, name: str) -> np.ndarray:
         raise InputError(f"{name}: expected uint8, or floats in [-1, 1], got {_described(array)}")
     if is_float:
         array = array.astype(np.float32)
+        if array.ndim == 4 and not (is_finite := np.isfinite(array).all((1, 2, 3))).all():
+            raise InputError(
+                f"{name}: expected finite numbers, got NaN or infinity in image {int((~is_finite).argmax())}"
+            )
         check_range(array, name)
     if array.shape[-1] == 4:
         if is_float:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from jaxedit.errors import CheckpointError, InputError, OutputError
 from jaxedit.generators.protocol import Generator
-from jaxedit.inversion.align import AlignedFace, align
+from jaxedit.inversion.align import AlignedFace, FaceChoice, align, check_choice, number_of_face
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project import ProjectionResult, project
@@ -36,6 +36,7 @@ class PhotoProjectionConfig:
         devices: number of this process's devices that a batch is divided over; None for the most that divide it. A
             smaller last batch uses as many of them as divide it.
         all_faces: project every face of each photograph, not the largest alone.
+        face: project another face than the largest, as `align` chooses it.
         is_aligned: the photographs are square crops already, for example from `align_photos`.
     """
 
@@ -45,8 +46,13 @@ class PhotoProjectionConfig:
     devices: int | None = None
     all_faces: bool = False
     is_aligned: bool = False
+    face: FaceChoice | None = None
 
     def __post_init__(self) -> None:
+        if self.face is not None:
+            check_choice(self.face)
+            if self.all_faces or self.is_aligned:
+                raise InputError("face: expected none together with all faces or with aligned crops")
         if self.batch_size < 1:
             raise InputError(f"batch_size: expected 1 or more, got {self.batch_size}")
 
@@ -103,7 +109,7 @@ def project_photos(
     for item in tqdm(photos, desc="aligning", unit="photo", disable=not progress, file=sys.stderr):
         photo = item if isinstance(item, Photo) else Photo(item)
         try:
-            for folder in _crops_of(photo, out, all_faces=config.all_faces, is_aligned=config.is_aligned):
+            for folder in _crops_of(photo, out, config):
                 folders[folder.path] = folder
         except InputError as error:
             failures[photo.path] = str(error)
@@ -127,9 +133,17 @@ def project_photos(
     return ProjectionSummary(metrics, failures)
 
 
-def _crops_of(photo: Photo, out: Path, *, all_faces: bool, is_aligned: bool) -> list[PhotoFolder]:
+def _crops_of(photo: Photo, out: Path, config: PhotoProjectionConfig) -> list[PhotoFolder]:
     """The folders of a photograph's faces with their crops, from an earlier run or made now."""
+    all_faces, is_aligned = config.all_faces, config.is_aligned
     described = {"photo": photo.path.name, "sha256": photo.sha256, "is_aligned": is_aligned}
+    if config.face is not None:
+        faces = align(photo)
+        chosen = number_of_face(faces, config.face, name=str(photo.path))
+        folder = folder_of(photo, out, chosen)
+        if not _is_crop(folder, is_aligned):
+            folder.write_crop(faces[chosen - 1], {**described, "face": chosen, "num_faces": None})
+        return [folder]
     known = folder_of(photo, out).photo()
     if known is not None and known.get("is_aligned") == is_aligned:
         count = known.get("num_faces") if all_faces else 1

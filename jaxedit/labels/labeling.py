@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
 from jaxedit.attributes.classifier import AttributeClassifier, as_argument
+from jaxedit.attributes.user_classifier import check_classifier
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.labels.config import LabelingConfig
@@ -123,6 +124,7 @@ def label(
         >>> labels.values.shape, labels.attribute_names
         ((12, 1), ('brightness',))
     """
+    check_classifier(classifier, (generator.resolution, generator.resolution, 3))
     names = tuple(classifier.names)
     units = tuple(getattr(classifier, "units", ("",) * len(names)))
     processes = processes_of(mesh)

@@ -1,4 +1,5 @@
 import io
+import itertools
 import json
 import tarfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 
 from jaxedit.errors import InputError
 from jaxedit.images import to_uint8
-from jaxedit.inversion import align, align_face, cut_quad, detect_faces, ffhq_quad
+from jaxedit.inversion import align, align_face, cut_quad, detect_faces, face_detection, ffhq_quad
 from jaxedit.inversion.face_detection import find_landmarks
 from jaxedit.storage.download import FACE_API, fetch
 
@@ -226,3 +227,52 @@ def test_an_image_that_is_too_small():
 def test_smallest_and_longest_images_are_looked_at(shape):
     with pytest.raises(InputError, match="no face found"):
         detect_faces(np.full((*shape, 3), 128, np.uint8))
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_photographs_that_lie_on_their_side(astronaut, astronaut_face, turn):
+    turned = np.ascontiguousarray(np.rot90(astronaut, turn))
+    (face,) = align(turned, 256)
+    back = {1: lambda x, y: (512 - y, x), 2: lambda x, y: (512 - x, 512 - y), 3: lambda x, y: (y, 512 - x)}
+    quad = np.stack(back[turn](*face.quad.T), -1)  # the corners in the same order: the crop is upright
+    assert np.abs(quad - astronaut_face.quad).max() < 0.03 * side(quad)
+    assert np.abs(face.image.astype(int) - astronaut_face.image).mean() < 8
+    left, top, right, bottom = face.box
+    assert left < face.landmarks[:, 0].mean() < right and top < face.landmarks[:, 1].mean() < bottom
+
+
+def test_one_chosen_face(astronaut):
+    half = np.asarray(Image.fromarray(astronaut).resize((320, 320), Image.Resampling.LANCZOS))
+    photo = np.zeros((512, 832, 3), np.uint8)
+    photo[:320, :320], photo[:, 320:] = half, astronaut
+    large, small = align(photo, 64)
+    for choice, expected in [(1, large), (2, small), ((140, 60), small), ((320 + 225, 110), large)]:
+        (chosen,) = align(photo, 64, face=choice)
+        np.testing.assert_array_equal(chosen.image, expected.image)
+    with pytest.raises(
+        InputError, match=r"photo: expected face 3, found 1 at \(\d+, \d+\), 2 at \(\d+, \d+\)"
+    ):
+        align(photo, 64, face=3)
+    with pytest.raises(InputError, match=r"expected a face at \(10, 500\), found 1 at"):
+        align(photo, 64, face=(10, 500))
+    for wrong in (0, -1, (float("nan"), 3)):
+        with pytest.raises(InputError, match="face: expected a number, 1 for the largest, or a place"):
+            align(photo, 64, face=wrong)
+
+
+def test_tiles_cover_the_photograph():
+    for length in (1, 100, 832, 833, 1664, 2496, 3328):
+        starts = face_detection._tile_starts(length)
+        assert starts[0] == 0 and starts[-1] + 832 >= length
+        assert all(b - a <= 832 - 128 for a, b in itertools.pairwise(starts))
+
+
+@pytest.mark.slow
+def test_a_face_of_one_hundredth_of_the_width(astronaut):
+    photo = np.asarray(
+        Image.fromarray(skimage.data.coffee()).resize((3300, 2200), Image.Resampling.BICUBIC)
+    ).copy()
+    small = np.asarray(Image.fromarray(astronaut).resize((148, 148), Image.Resampling.LANCZOS))
+    photo[1500:1648, 2000:2148] = small  # the face is 33 pixels wide
+    (face,) = align(photo, 64)
+    assert np.hypot(*(face.landmarks.mean(0) - (2000 + 66, 1500 + 36))) < 8

@@ -82,7 +82,7 @@ def test_batches():
     for wrong, message in [
         ([RGB, RGB[:128, :128]], "images of one size"),
         ([], "images of one size, got none"),
-        (RGB[:128], r"square RGB, as `jaxedit.align` cuts it\), got \[1, 128, 256, 3\]"),
+        (RGB[:128], r"square RGB\), got \[1, 128, 256, 3\]: `jaxedit.align`"),
         (RGB[:60, :60], "64 pixels a side or more, got 60"),
         (np.broadcast_to(np.uint8(0), (4097, 4097, 3)), "4096 pixels a side or fewer, got 4097"),
         ([np.stack([RGB, RGB])], "images of one size"),

@@ -273,7 +273,9 @@ def test_bad_input(small, generator, targets):
         project(generator, targets, ProjectionConfig.official())
     with pytest.raises(InputError, match="masks: expected one for each of 2 images, got 1"):
         project(small, targets, CONFIG, masks=np.ones((1, 8, 8), np.float32))
-    with pytest.raises(InputError, match=r"initial: expected shape \(2, 16\) or \(2, 10, 16\), got"):
+    with pytest.raises(
+        InputError, match=r"initial: expected floats of shape \[2, 16\] or \[2, 10, 16\], got"
+    ):
         project(small, targets, CONFIG, prior=LatentPrior(np.zeros((2, 15), np.float32)))
     for name, value, expected in (
         ("num_steps", 0, "1 or more"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxedit.errors import CheckpointError, InputError, OutputError
+from jaxedit.errors import CheckpointError, InputError, LeftOutWarning, OutputError
 from jaxedit.inversion import project_photos as module
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
@@ -112,8 +112,21 @@ def test_failures_stop_no_other(run, stand_in, tmp_path):
     assert "no face found" in summary.failures[photos[0]]
     assert "expected an image" in summary.failures[photos[1]]
     assert "found nothing" in summary.failures[photos[2]]
-    assert "can be read" in summary.failures[photos[3]]
+    assert "found a folder" in summary.failures[photos[3]]
     assert all(str(path) in message for path, message in summary.failures.items())
+
+
+def test_one_chosen_face(run, stand_in, tmp_path):
+    me = photo(tmp_path / "me.png", 3)
+    assert names(run(me, face=2)) == ["me_2"]
+    assert names(run(me)) == ["me"]
+    assert sorted(names(run(me, all_faces=True))) == ["me", "me_2", "me_3"]
+    for wrong, message in [
+        ({"face": 0}, "1 for the largest"),
+        ({"face": 1, "all_faces": True}, "none together"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            run(me, **wrong)
 
 
 def test_photographs_of_one_name_have_folders_of_their_own(run, stand_in, tmp_path):
@@ -250,12 +263,14 @@ def test_wrong_arguments(run, stand_in, tmp_path):
 def test_photographs_are_listed(tmp_path):
     one, other = photo(tmp_path / "in" / "b.png", 1), photo(tmp_path / "in" / "a.jpg", 1)
     (tmp_path / "in" / "notes.txt").touch()
-    assert list_photos([tmp_path / "in"]) == [other, one]
-    assert list_photos([one, tmp_path / "in", tmp_path / "nowhere.png"]) == [
-        one,
-        other,
-        tmp_path / "nowhere.png",
-    ]
+    with pytest.warns(LeftOutWarning, match=r"in: left out, because they are no images: notes\.txt"):
+        assert list_photos([tmp_path / "in"]) == [other, one]
+    with pytest.warns(LeftOutWarning):
+        assert list_photos([one, tmp_path / "in", tmp_path / "nowhere.png"]) == [
+            one,
+            other,
+            tmp_path / "nowhere.png",
+        ]
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="none: expected a folder with images, found none"):
         list_photos([tmp_path / "none"])

@@ -93,7 +93,7 @@ def test_a_delta_of_an_earlier_version(small, delta, tmp_path):
 def test_bad_input(small, generator, pivot, target, delta, tmp_path):
     with pytest.raises(InputError, match="image: expected one, got 2"):
         tune(small, np.stack([target, target]), pivot, CONFIG)
-    with pytest.raises(InputError, match=r"w_plus: expected finite numbers \[10, 16\], got shape \[9, 16\]"):
+    with pytest.raises(InputError, match=r"w_plus: expected floats of shape .* got \[9, 16\] of"):
         tune(small, target, pivot[1:], CONFIG)
     with pytest.raises(InputError, match="delta: expected that of a generator"):
         delta.apply(generator)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.attributes.user_classifier import check_classifier
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.curve_learning.calibration import DEFAULT_ENDS
 from jaxedit.axes.curve_learning.config import RefinementConfig, default_groups
@@ -85,6 +86,8 @@ def refine_axes(
     config = RefinementConfig() if config is None else config
     networks = RefinementNetworks() if networks is None else networks
     groups = _checked(generator, axes, config, mesh)
+    for network in (classifier, *networks.independent):
+        check_classifier(network, (generator.resolution, generator.resolution, 3))
     reader = ImageReader.of(axes, classifier, networks)
     with tempfile.TemporaryDirectory() as temporary:
         request = _request(generator, axes, classifier, networks, config)
