@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator
 from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import check_regular
 
@@ -57,12 +58,12 @@ def load_classifier(where: str) -> AttributeClassifier:
     return classifier
 
 
-def check_classifier(classifier: AttributeClassifier, shape: tuple[int, int, int]) -> None:
+def check_classifier(classifier: AttributeClassifier, generator: Generator) -> None:
     """Check the names of a classifier, and the shape and type of what it returns, without running it on an image.
 
     Args:
         classifier: any object with names that takes images.
-        shape: height, width and channels of the images that it will see.
+        generator: makes the images that it will see.
 
     Raises:
         InputError: if it has no names or the same twice, if it fails, or if its result is not floats
@@ -76,11 +77,12 @@ def check_classifier(classifier: AttributeClassifier, shape: tuple[int, int, int
     if len(set(names)) != len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise InputError(f"your classifier: expected each name once, got {twice!r} twice")
-    images = jax.ShapeDtypeStruct((_BATCH, *shape), jnp.float32)
+    w = jax.ShapeDtypeStruct((_BATCH, generator.w_dim), jnp.float32)
+    images = jax.eval_shape(generator.synthesis, w)
     try:
         values: Any = jax.eval_shape(classifier, images)
     except InputError as error:
-        raise InputError(f"your classifier failed on images {[_BATCH, *shape]}: {error}") from error
+        raise InputError(f"your classifier failed on images {list(images.shape)}: {error}") from error
     except Exception as error:
         raise InputError(f"your classifier failed: {_own_lines(error, None)}") from error
     expected = f"floats [{_BATCH}, {len(names)}], one column for each of its names, of {_BATCH} images"

@@ -86,7 +86,16 @@ class LossSizes:
 
 
 def rendered_side(generator: Generator, *, is_cheap: bool) -> int:
-    """Pixels a side of the images of `render`."""
+    """Pixels a side of the images of `render`.
+
+    Raises:
+        InputError: if the generator's images are not square RGB, which the losses need.
+    """
+    if not isinstance(generator, MobileStyleGAN):
+        w = jax.ShapeDtypeStruct((1, generator.w_dim), jnp.float32)
+        shape = jax.eval_shape(generator.synthesis, w).shape[1:]
+        if shape[0] != shape[1] or shape[2] != 3:
+            raise InputError(f"generator: expected one of square RGB images, got one of images {list(shape)}")
     return generator.resolution // (2 if is_cheap and isinstance(generator, MobileStyleGAN) else 1)
 
 

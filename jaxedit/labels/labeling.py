@@ -124,7 +124,7 @@ def label(
         >>> labels.values.shape, labels.attribute_names
         ((12, 1), ('brightness',))
     """
-    check_classifier(classifier, (generator.resolution, generator.resolution, 3))
+    check_classifier(classifier, generator)
     names = tuple(classifier.names)
     units = tuple(getattr(classifier, "units", ("",) * len(names)))
     processes = processes_of(mesh)

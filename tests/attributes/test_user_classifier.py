@@ -41,13 +41,13 @@ def file(tmp_path):
 
 def test_a_classifier_that_fits(file):
     classifier = load_classifier(f"{file}:Colors")
-    check_classifier(classifier, (64, 64, 3))
+    check_classifier(classifier, small_generator())
     assert classifier.names == ("light", "contrast")
 
 
 def test_a_classifier_that_fails_shows_its_own_last_lines(file):
     with pytest.raises(InputError, match=r"^your classifier failed: TypeError: ") as error:
-        check_classifier(load_classifier(f"{file}:Broken"), (64, 64, 3))
+        check_classifier(load_classifier(f"{file}:Broken"), small_generator())
     message = str(error.value)
     assert "own.py:11: return helper(images) → own.py:14: return images.mean((1, 2, 3)) @" in message
     assert "\n" not in message and len(message) < 600
@@ -70,7 +70,7 @@ def test_a_classifier_that_fails_shows_its_own_last_lines(file):
 )
 def test_results_that_do_not_fit_the_names(classifier, message, tmp_path):
     with pytest.raises(InputError, match=message):
-        check_classifier(classifier, (64, 64, 3))
+        check_classifier(classifier, small_generator())
     # Before anything is rendered or written.
     with pytest.raises(InputError, match=message):
         jaxedit.label(

@@ -11,7 +11,7 @@ from jaxedit.errors import InputError, LeftOutWarning
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
-from jaxedit.inversion.loss_images import LossSizes, face_part
+from jaxedit.inversion.loss_images import LossSizes, face_part, rendered_side
 from jaxedit.inversion.project import project
 from jaxedit.inversion.projection_problem import LatentPrior
 from jaxedit.inversion.tuning import tune
@@ -116,3 +116,15 @@ def test_images_without_enough_pixels_are_refused():
     assert LossSizes.of(32, 64, 256) == LossSizes(32, 0, 0)
     with pytest.warns(LeftOutWarning, match="loss of the face"):
         LossSizes(32, 0, 0).warn_of_left_out(32, 64, face=True, identity=False)
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 32, 3), (1, 64, 64, 1), (1, 64, 64, 4)])
+def test_generators_of_other_images_are_refused(shape):
+    class Other:
+        w_dim, resolution = 16, 64
+
+        def synthesis(self, w):
+            return jnp.zeros(shape)
+
+    with pytest.raises(InputError, match=f"square RGB images, got one of images \\[{shape[1]}, {shape[2]}"):
+        rendered_side.__wrapped__(Other(), is_cheap=True)

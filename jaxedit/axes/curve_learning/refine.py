@@ -87,7 +87,7 @@ def refine_axes(
     networks = RefinementNetworks() if networks is None else networks
     groups = _checked(generator, axes, config, mesh)
     for network in (classifier, *networks.independent):
-        check_classifier(network, (generator.resolution, generator.resolution, 3))
+        check_classifier(network, generator)
     reader = ImageReader.of(axes, classifier, networks)
     with tempfile.TemporaryDirectory() as temporary:
         request = _request(generator, axes, classifier, networks, config)
