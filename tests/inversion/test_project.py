@@ -268,7 +268,8 @@ def test_bad_input(small, generator, targets):
     with pytest.raises(InputError, match="NaN or infinity in image 1"):
         project(small, spoiled, CONFIG)
     with pytest.raises(
-        InputError, match="optimize_noise: expected a generator with noise inputs, got MobileStyleGAN"
+        InputError,
+        match=r"optimize_noise \(preset official\): expected a generator with noise inputs, got MobileStyleGAN",
     ):
         project(generator, targets, ProjectionConfig.official())
     with pytest.raises(InputError, match="masks: expected one for each of 2 images, got 1"):
