@@ -30,14 +30,17 @@ if TYPE_CHECKING:
     from jaxedit.inversion.project import ProjectionResult, project
     from jaxedit.inversion.projection_problem import LatentPrior
     from jaxedit.inversion.tuning import GeneratorDelta, tune
+    from jaxedit.labels.annotations import Annotations
     from jaxedit.labels.config import LabelingConfig
-    from jaxedit.labels.dataset import LabelledLatents
+    from jaxedit.labels.dataset import LabelledLatents, join_latents
     from jaxedit.labels.labeling import label
     from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
     from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
+    from jaxedit.pretrained.annotations import load_annotations
     from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents, save_generator
 
 _MODULE_OF_NAME = {
+    "Annotations": "labels.annotations",
     "AttributeAxes": "axes.attribute_axes",
     "AttributeClassifier": "attributes.classifier",
     "AxesConfig": "axes.config",
@@ -63,9 +66,11 @@ _MODULE_OF_NAME = {
     "fit_pca": "latents.pca",
     "fit_pca_streamed": "latents.pca",
     "gather": "parallel",
+    "join_latents": "labels.dataset",
     "label": "labels.labeling",
     "learn_axes": "axes.learning.learn",
     "learn_axes_sweep": "axes.learning.learn",
+    "load_annotations": "pretrained.annotations",
     "load_axes": "pretrained.registry",
     "load_generator": "pretrained.registry",
     "load_labelled_latents": "pretrained.registry",
@@ -83,6 +88,7 @@ _SUBMODULES = ("evaluation", "parallel")
 
 __all__ = [
     "PCA",
+    "Annotations",
     "AttributeAxes",
     "AttributeClassifier",
     "AxesConfig",
@@ -108,9 +114,11 @@ __all__ = [
     "fit_pca",
     "fit_pca_streamed",
     "gather",
+    "join_latents",
     "label",
     "learn_axes",
     "learn_axes_sweep",
+    "load_annotations",
     "load_axes",
     "load_generator",
     "load_labelled_latents",

@@ -78,8 +78,13 @@ def prepare(
         config: settings with `held_out_fraction` and `split_seed`, by default `AxesConfig()`.
 
     Raises:
-        InputError: if dataset and settings do not fit together, as in `learn_axes`.
+        InputError: if a value is missing, or dataset and settings do not fit together, as in `learn_axes`.
     """
+    if not dataset.is_complete:
+        raise InputError(
+            "dataset: expected no missing values, since classifiers of the baselines are fitted to all latents; select "
+            "complete attributes"
+        )
     pca = fit_pca(dataset.w, num_components)
     split = split_dataset(dataset, pca, AxesConfig() if config is None else config)
     probes = fit_probes(split.w_pca, split.data.labels, pca.explained_variance)

@@ -63,7 +63,9 @@ class ProjectionMeasurement:
         self.out = out
         self.classifier = FaceAttributes()
         labels = load_labelled_latents(_NAME, generator)
-        self.std = dict(zip(labels.attribute_names, np.asarray(labels.values).std(0).tolist(), strict=True))
+        self.std = dict(
+            zip(labels.attribute_names, np.nanstd(np.asarray(labels.values), 0).tolist(), strict=True)
+        )
         self.independent_identity = IndependentIdentity("mobileface")
         # The modules are arguments, so that tuned weights do not compile anew.
         self.synthesis = jax.jit(lambda generator, w_plus: jnp.clip(generator.synthesis(w_plus), -1, 1))

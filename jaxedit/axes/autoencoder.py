@@ -28,7 +28,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxedit.latents.ridge import ridge
 
@@ -158,12 +158,15 @@ def _gain_and_shift(norm: BatchNorm) -> tuple[Float[Array, " width"], Float[Arra
 
 
 def linear_solution(
-    x: Float[Array, "batch k"], labels: Float[Array, "batch num_attributes"], damping: float
+    x: Float[Array, "batch k"],
+    labels: Float[Array, "batch num_attributes"],
+    damping: float,
+    known: Bool[Array, "batch num_attributes"] | None = None,
 ) -> tuple[Float[Array, "k k"], Float[Array, "k k"]]:
-    """[A, Q] and [P, Q]ᵀ of the module's docstring, from whitened coordinates."""
+    """[A, Q] and [P, Q]ᵀ of the module's docstring, from whitened coordinates, and labels where `known`."""
     with jax.default_matmul_precision("highest"):
         num_attributes = labels.shape[1]
-        B = ridge(x, labels)
+        B = ridge(x, labels, known=known)
         left, singular, right = jnp.linalg.svd(B, full_matrices=True)
         Q = left[:, num_attributes:]
         # P = B (BᵀB + δI)⁻¹ and its dual basis, by the singular values: s / (s² + δ) and the reciprocal.

@@ -87,7 +87,9 @@ def _fingerprint(config: Mapping[str, Any]) -> str | None:
 
 
 def _fields(pytree: Any) -> dict[str, Any]:
-    return {field.name: getattr(pytree, field.name) for field in dataclasses.fields(pytree)}
+    """The fields that are there: older axes lack some."""
+    found = {field.name: getattr(pytree, field.name) for field in dataclasses.fields(pytree)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _on_device(arrays: Mapping[str, Any]) -> dict[str, Array]:

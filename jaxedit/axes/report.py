@@ -15,7 +15,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxedit.axes.autoencoder import AxisAutoencoder
 from jaxedit.axes.correlations import axis_label_correlation, correlation_matrix, mean_off_diagonal
@@ -32,6 +32,7 @@ from jaxedit.latents.ridge import ridge
         "reconstruction_error",
         "effects",
         "leakage",
+        "known_labels",
     ],
     meta_fields=[],
 )
@@ -47,6 +48,8 @@ class AxesReport:
         effects: effect_ij, the change of probe j (in standard deviations of its label) by an edit of axis i by one.
         leakage: leakage_i, the mean magnitude of the effects on other attributes, relative to the effect on the
             attribute itself.
+        known_labels: number of held-out labels of each attribute, over which the correlation with the label is; missing
+            ones do not count. None for axes that an earlier version learned.
     """
 
     # Unflattening a pytree puts JAX's own stand-ins into the fields, so their types are not enforced.
@@ -58,6 +61,7 @@ class AxesReport:
     reconstruction_error: Float[Array, ""]
     effects: Float[Array, "num_attributes num_attributes"]
     leakage: Float[Array, " num_attributes"]
+    known_labels: Int[Array, " num_attributes"] | None = None
 
     def summary(self) -> dict[str, float]:
         """Means of the metrics over the attributes, as plain numbers."""
@@ -74,12 +78,13 @@ def fit_probes(
     w_pca: Float[Array, "num_training w_dim"],
     labels: Float[Array, "num_training num_attributes"],
     explained_variance: Float[Array, " w_dim"],
+    known: Bool[Array, "num_training num_attributes"] | None = None,
 ) -> Float[Array, "w_dim num_attributes"]:
-    """Ridge regressions from all of w, in PCA coordinates, to the quantile-transformed attributes."""
+    """Ridge regressions from all of w, in PCA coordinates, to the quantile-transformed attributes where `known`."""
     # Directions that carry nothing but rounding are left out instead of blown up.
     used = explained_variance > 1e-7 * explained_variance[0]
     whitener = jnp.where(used, 1 / jnp.sqrt(jnp.where(used, explained_variance, 1.0)), 0.0)
-    return whitener[:, None] * ridge(w_pca * whitener, labels)
+    return whitener[:, None] * ridge(w_pca * whitener, labels, known=known)
 
 
 def held_out_report(
@@ -88,6 +93,7 @@ def held_out_report(
     labels: Float[Array, "num_held_out num_attributes"],
     probes: Float[Array, "w_dim num_attributes"],
     k: int,
+    known: Bool[Array, "num_held_out num_attributes"] | None = None,
 ) -> AxesReport:
     """The report on held-out latents, given in PCA coordinates.
 
@@ -97,6 +103,7 @@ def held_out_report(
         labels: their quantile-transformed attributes.
         probes: of `fit_probes`.
         k: how many coordinates go through the axes.
+        known: which labels are known; by default all.
     """
     num_attributes = labels.shape[1]
     head = w_pca[:, :k]
@@ -112,10 +119,11 @@ def held_out_report(
 
     effects = jax.lax.map(effect, jnp.arange(num_attributes))
     return AxesReport(
-        axis_label_correlation=axis_label_correlation(codes, labels),
+        axis_label_correlation=axis_label_correlation(codes, labels, known),
         code_correlation=mean_off_diagonal(correlations),
         attribute_code_correlation=mean_off_diagonal(correlations[:num_attributes, :num_attributes]),
         reconstruction_error=jnp.sum((autoencoder.decode(codes) - head) ** 2) / w_pca.size,
         effects=effects,
         leakage=leakage_of_effects(effects),
+        known_labels=jnp.full(num_attributes, len(labels)) if known is None else known.sum(0),
     )

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from jaxedit._version import __version__
-from jaxedit.cli import demos, edit, evaluate, generators, info, labels_and_axes, photos, refine
+from jaxedit.cli import annotate, demos, edit, evaluate, generators, info, labels_and_axes, photos, refine
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
 from jaxedit.storage.paths import as_path
@@ -68,6 +68,10 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demos.demo,
     "demo-photo": demos.demo_photo,
 }
+# Commands of commands, each group with its help.
+_GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "annotate": (annotate.HELP, {"sheets": annotate.sheets, "check": annotate.check}),
+}
 
 
 def _with_home(command: Callable[..., None]) -> Callable[..., None]:
@@ -88,6 +92,11 @@ def _expanded(value: Any) -> Any:
 
 for _name, _command in _COMMANDS.items():
     app.command(name=_name)(_with_home(_command))
+for _name, (_help, _commands) in _GROUPS.items():
+    _group = typer.Typer(help=_help, no_args_is_help=True, rich_markup_mode=None)
+    for _part, _command in _commands.items():
+        _group.command(name=_part)(_with_home(_command))
+    app.add_typer(_group, name=_name)
 
 
 def _device_problem() -> str | None:

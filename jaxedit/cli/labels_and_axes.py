@@ -80,6 +80,13 @@ def learn(
     labels: Annotated[
         Path | None, typer.Option(help="Folder of `jaxedit label`. Default: the shipped labels.")
     ] = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels read by eye: a known generator (for those that ship), a table, or a folder of "
+            "`jaxedit annotate sheets`. They join the labels; of two attributes with one name, theirs is learned."
+        ),
+    ] = None,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     attributes: Annotated[
         str | None, typer.Option(help="Attributes to learn, separated by commas. Default: all.")
@@ -112,6 +119,7 @@ def learn(
       jaxedit learn --out axes                                   from the shipped labels
       jaxedit learn --labels labels --out axes --num-steps 5000
       jaxedit learn --attributes age,smile,glasses --out three
+      jaxedit learn --annotations read --attributes headwear,age,gender,yaw --out hats
       jaxedit edit --axes axes --seed 7 age=+1.5                 an edit along these axes
     """
     import dataclasses
@@ -121,7 +129,7 @@ def learn(
     from jaxedit.axes.learning.split import largest_batch
     from jaxedit.latents.pca import fit_pca
     from jaxedit.pretrained.inspection import describe_axes
-    from jaxedit.pretrained.registry import AXES_KIND, load_generator, load_labelled_latents
+    from jaxedit.pretrained.registry import AXES_KIND
     from jaxedit.storage.checkpoints import check_checkpoint_target
 
     unfinished = out.with_name(f"{out.name}.training")
@@ -138,12 +146,7 @@ def learn(
     config = dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})
     if num_steps is not None:
         config = dataclasses.replace(config, num_steps=num_steps, num_epochs=None)
-    if labels is None:
-        dataset = load_labelled_latents(generator)
-    else:
-        # Without --generator it is the generator that the labels name.
-        model = None if generator == DEFAULT_GENERATOR else load_generator(generator)
-        dataset = load_labelled_latents(labels, model)
+    dataset = _labels_to_learn(labels, annotations, generator)
     most = largest_batch(len(dataset), config)
     if batch_size is None and 2 <= most < config.batch_size:
         print(f"jaxedit: batches of {most} latents, since there are {len(dataset)} labels", file=sys.stderr)
@@ -159,3 +162,32 @@ def learn(
     shutil.rmtree(unfinished, ignore_errors=True)
     print(describe_axes(axes))
     print(f"axes: {out}")
+
+
+def _labels_to_learn(labels: Path | None, annotations: str | None, generator: str) -> Any:
+    """The labels of a folder, or the shipped ones; with those that were read by eye, if there are any."""
+    from jaxedit.labels.dataset import join_latents
+    from jaxedit.pretrained.annotations import load_annotations
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+    from jaxedit.pretrained.registry import load_generator, load_labelled_latents
+
+    # Without --generator it is the generator that the labels or the annotations name.
+    model = None if generator == DEFAULT_GENERATOR else load_generator(generator)
+    if annotations is None:
+        return load_labelled_latents(generator if labels is None else labels, model)
+    table = load_annotations(annotations)
+    name = generator if table.images is None else table.images.generator
+    model = load_generator(name) if model is None else model
+    read = table.with_latents(model)
+    counts = ", ".join(
+        f"{n} {count}" for n, count in zip(read.attribute_names, read.known_counts, strict=True)
+    )
+    print(f"read by eye: {counts} of {len(read)} images")
+    own = labels if labels is not None else name if name in KNOWN_GENERATORS else None
+    if own is None:
+        return read
+    measured = load_labelled_latents(own, model)
+    both = [attribute for attribute in measured.attribute_names if attribute in read.attribute_names]
+    if both:
+        print(f"{', '.join(both)}: read by eye, instead of measured")
+    return join_latents(measured, read)

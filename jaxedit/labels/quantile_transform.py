@@ -5,7 +5,10 @@ normal score
 
     T(v) = Φ⁻¹( (#{values < v} + #{values ≤ v}) / 2N ),
 
-so tied values share the score of their mean rank. T is kept as a table of about a hundred knots (v_j, t_j) with
+so tied values (the levels of an ordinal, yes and no) share the score of their mean rank, by their frequencies. Missing
+values (NaN) do not count, and stay missing.
+
+T is kept as a table of about a hundred knots (v_j, t_j) with
 slopes d_j > 0, joined by the rational quadratic splines of Gregory and Delbourgo (1982; as in Durkan et al.,
 *Neural Spline Flows*, 2019, eq. 4 to 8): increasing, continuously differentiable, and inverted in closed form.
 Outside the knots T is linear, so that positions beyond every fitted value exist and can be inverted.
@@ -21,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.special import ndtr, ndtri
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxedit.errors import InputError
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
@@ -50,7 +53,7 @@ class QuantileTransform:
     def transform(
         self, values: Float[Array | np.ndarray, "*batch num_attributes"]
     ) -> Float[Array, "*batch num_attributes"]:
-        """Positions on the normal axes, T(v), of raw values.
+        """Positions on the normal axes, T(v), of raw values; NaN of NaN.
 
         Raises:
             InputError: if the last dimension is not the number of attributes.
@@ -100,13 +103,14 @@ def fit_quantile_transform(
     """Fit the monotone map of each attribute.
 
     Args:
-        values: raw values, in each attribute's own unit.
+        values: raw values, in each attribute's own unit; NaN where a value is missing.
         attribute_names: for error messages.
         num_knots: size of the table. The knots are evenly spaced in position between the lowest and the highest
             normal score, about ±4 for 20,000 samples.
 
     Raises:
-        InputError: if an attribute has NaN, infinity or one value only, or there are fewer than two samples.
+        InputError: if an attribute has infinity or fewer than two known values, one value in all samples but a few, or
+            there are fewer than two samples.
 
     Examples:
         The middle value of a skewed attribute becomes 0, and its distribution N(0, 1):
@@ -127,30 +131,55 @@ def fit_quantile_transform(
     names = attribute_names if attribute_names is not None else [f"#{i}" for i in range(values.shape[1])]
     if len(names) != values.shape[1]:
         raise InputError(f"attribute_names: expected {values.shape[1]}, got {len(names)}")
-    quantile_transform, finite, varies = _fit(jnp.asarray(values, jnp.float32), num_knots)
-    for name, is_finite, does_vary in zip(names, np.asarray(finite), np.asarray(varies), strict=True):
-        if not is_finite:
-            raise InputError(f"values of attribute '{name}': expected finite numbers, got NaN or infinity")
-        if not does_vary:
+    values = np.asarray(values, np.float32)
+    known = (~np.isnan(values)).sum(0)
+    for name, column, count in zip(names, values.T, known, strict=True):
+        if np.isinf(column).any():
+            raise InputError(f"values of attribute '{name}': expected finite numbers or NaN, got infinity")
+        if count < 2:
             raise InputError(
-                f"values of attribute '{name}': expected a variance, got one value in all samples"
+                f"values of attribute '{name}': expected two known values or more, got {count} and "
+                f"{len(column) - count} missing"
             )
+    highest = np.asarray([_highest(int(count)) for count in known], np.float32)
+    quantile_transform, varies = _fit(jnp.asarray(values), known.astype(np.int32), highest, num_knots)
+    for name, column, does_vary in zip(names, values.T, np.asarray(varies), strict=True):
+        if not does_vary:
+            raise InputError(_one_value(name, column[~np.isnan(column)]))
     return quantile_transform
+
+
+def _highest(count: int) -> float:
+    """Share of the samples beyond the table on either side. The outermost scores rest on single samples: the table ends
+    where about ten are left beyond it."""
+    return min(max(count / 20, 0.5), 10.0) / count
+
+
+def _one_value(name: str, column: Float[np.ndarray, " num_known"]) -> str:
+    found, counts = np.unique(column, return_counts=True)
+    if len(found) == 1:
+        return f"values of attribute '{name}': expected a variance, got one value in all samples"
+    least = int(_highest(len(column)) * len(column)) + 1
+    return (
+        f"values of attribute '{name}': expected a variance, got {found[counts.argmax()]:g} in {counts.max()} of "
+        f"{len(column)} samples; another value is needed in {least} samples or more"
+    )
 
 
 @functools.partial(jax.jit, static_argnames="num_knots")
 def _fit(
-    values: Float[Array, "num_samples num_attributes"], num_knots: int
-) -> tuple[QuantileTransform, Array, Array]:
-    """The tables; whether each attribute is finite; whether it varies."""
-    n = len(values)
-    # The outermost scores rest on single samples: the table ends where about ten are left beyond it.
-    highest = -ndtri(jnp.float32(min(max(n / 20, 0.5), 10.0) / n))
-    ranks = n * ndtr(jnp.linspace(-highest, highest, num_knots)) - 0.5
-    indices = jnp.clip(jnp.round(ranks).astype(int), 0, n - 1)
+    values: Float[Array, "num_samples num_attributes"],
+    known: Int[Array, " num_attributes"],
+    shares: Float[Array, " num_attributes"],
+    num_knots: int,
+) -> tuple[QuantileTransform, Array]:
+    """The tables, from the number of known values and the share beyond the table; whether each attribute varies."""
 
-    def fit_one(column: Float[Array, " num_samples"]) -> tuple[Array, Array, Array]:
-        ordered = jnp.sort(column)
+    def fit_one(column: Float[Array, " num_samples"], n: Array, share: Array) -> tuple[Array, Array, Array]:
+        highest = -ndtri(share)
+        ranks = n * ndtr(jnp.linspace(-highest, highest, num_knots)) - 0.5
+        indices = jnp.clip(jnp.round(ranks).astype(int), 0, n - 1)
+        ordered = jnp.sort(column)  # NaN comes last
         knots = ordered[indices]
         below = jnp.searchsorted(ordered, knots, side="left")
         up_to = jnp.searchsorted(ordered, knots, side="right")
@@ -159,12 +188,8 @@ def _fit(
         positions = jnp.where(below + up_to > n, -score, score)
         return knots, positions, _slopes(knots, positions)
 
-    knots, positions, slopes = jax.vmap(fit_one)(values.T)
-    return (
-        QuantileTransform(knots, positions, slopes),
-        jnp.isfinite(values).all(0),
-        knots[:, 0] < knots[:, -1],
-    )
+    knots, positions, slopes = jax.vmap(fit_one)(values.T, known, shares)
+    return QuantileTransform(knots, positions, slopes), knots[:, 0] < knots[:, -1]
 
 
 def _slopes(

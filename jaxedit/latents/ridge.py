@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def ridge(
@@ -12,6 +12,7 @@ def ridge(
     *,
     penalty: float | Float[Array, ""] | None = None,
     weights: Float[Array, " num_samples"] | None = None,
+    known: Bool[Array, "num_samples num_targets"] | None = None,
 ) -> Float[Array, "k num_targets"]:
     """Coefficients B = (XᵀX/n + αI)⁻¹ XᵀY/n of centered y on centered x, the minimum of ‖XB − Y‖²/n + α‖B‖².
 
@@ -21,6 +22,8 @@ def ridge(
         penalty: α; by default k/n, the Bayesian choice for whitened x where signal and noise have the same variance
             and the signal is spread evenly over the k directions.
         weights: 1 for samples that count, 0 for those that do not; by default all count.
+        known: which targets are known; by default all. The regression of each target is over the samples whose target
+            is known, and n is their number.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -29,6 +32,16 @@ def ridge(
         >>> ridge(x, 3 * x, penalty=0.5).round(3).tolist()
         [[2.0]]
     """
+    if known is not None:
+
+        def one(target_and_known: tuple[Array, Array]) -> Array:
+            target, is_known = target_and_known
+            counts = is_known.astype(x.dtype) * (1 if weights is None else weights)
+            target = jnp.where(is_known, target, 0.0)
+            return ridge(x, target[:, None], penalty=penalty, weights=counts)[:, 0]
+
+        # One after another: together, the weighted copies of x would fill the memory.
+        return lax.map(one, (y.T, known.T)).T
     k = x.shape[1]
     if weights is None:
         n: Array | int = len(x)

@@ -75,11 +75,19 @@ def describe_axes(axes: AttributeAxes) -> str:
 
 
 def describe_attributes(names: Sequence[str], units: Sequence[str], report: AxesReport) -> list[str]:
-    """A table: each attribute with its unit, the correlation of its axis with its label, and the leakage."""
+    """A table: each attribute with its unit, the correlation of its axis with its label, and the leakage; where labels
+    are missing, also the number of held-out labels that are known."""
     lines = [f"  {'attribute':24}{'unit':14}{'correlation':>11}{'leakage':>9}"]
     correlations, leakages = np.asarray(report.axis_label_correlation), np.asarray(report.leakage)
     for name, unit, correlation, leakage in zip(names, units, correlations, leakages, strict=True):
         lines.append(f"  {name:24}{unit:14}{correlation:11.2f}{leakage:9.2f}")
+    known = None if report.known_labels is None else np.asarray(report.known_labels)
+    if (
+        known is not None and (known < known.max()).any()
+    ):  # the correlations are over unlike numbers of labels
+        lines = [
+            f"{line}{text:>14}" for line, text in zip(lines, ("known labels", *map(str, known)), strict=True)
+        ]
     return lines
 
 
@@ -87,9 +95,14 @@ def _describe_labels(path: Path) -> str:
     labels = load_labels(path)
     lines = [f"labels of {len(labels.values)} faces of {labels.generator}, seed {labels.seed}:", ""]
     lines += [f"  {'attribute':24}{'unit':14}{'5 %':>9}{'median':>9}{'95 %':>9}"]
-    quantiles = np.quantile(labels.values, (0.05, 0.5, 0.95), axis=0).T
-    for name, unit, row in zip(labels.attribute_names, labels.attribute_units, quantiles, strict=True):
-        lines.append(f"  {name:24}{unit:14}" + "".join(f"{value:9.2f}" for value in row))
+    missing = np.isnan(labels.values).sum(0)
+    if missing.any():
+        lines[-1] += f"{'missing':>9}"
+    for i, (name, unit) in enumerate(zip(labels.attribute_names, labels.attribute_units, strict=True)):
+        known = labels.values[~np.isnan(labels.values[:, i]), i]
+        row = np.quantile(known, (0.05, 0.5, 0.95)) if len(known) else np.full(3, np.nan)
+        line = f"  {name:24}{unit:14}" + "".join(f"{value:9.2f}" for value in row)
+        lines.append(line + (f"{missing[i]:9d}" if missing.any() else ""))
     return "\n".join(lines)
 
 

@@ -21,6 +21,8 @@ class KnownGenerator(NamedTuple):
     """Part of the folder's name in the cache. Raise it when the converted names, shapes or numbers change."""
     labels: str
     """File of labels, from which the axes are learned."""
+    annotations: str
+    """File of labels that were read off images by eye (`jaxedit.labels.annotations`)."""
     axes: str
     """File of axes, without curves; `jaxedit.pretrained.make_axes` writes it."""
     curves: str
@@ -37,6 +39,7 @@ KNOWN_GENERATORS = {
         convert=convert_wheel,
         layout=1,
         labels="mobile_stylegan_ffhq_labels.npz",
+        annotations="mobile_stylegan_ffhq_annotations.npz",
         axes="mobile_stylegan_ffhq_axes.npz",
         curves="mobile_stylegan_ffhq_curves.npz",
         evaluation="mobile_stylegan_ffhq_evaluation.json",

@@ -17,6 +17,7 @@ COMMANDS = [
     "project",
     "label",
     "learn",
+    "annotate",
     "refine",
     "evaluate",
     "fetch",

@@ -54,8 +54,9 @@ def learn_axes(
     """Learn attribute axes (Lesné et al. 2023; `jaxedit.axes.autoencoder` has the equations).
 
     Args:
-        dataset: latents and raw attribute values. The first axes are its attributes, in order. Over several processes
-            each holds the whole dataset.
+        dataset: latents and raw attribute values. The first axes are its attributes, in order. Values may be missing
+            (NaN): an attribute is learned and measured on the latents where it is known, and all latents form the
+            rest. Over several processes each holds the whole dataset.
         pca: PCA of W; its `num_components` is the number of axes.
         config: settings; by default `AxesConfig()`.
         checkpoint_dir: folder for the training state after each chunk. Interrupted runs resume from it, and end in
@@ -194,8 +195,10 @@ def _compiled_report(
     variance: Array,
 ) -> AxesReport:
     autoencoder = program.merge(state.parameters, state.statistics).frozen()
-    probes = fit_probes(w_pca, data.labels, variance)
-    return held_out_report(autoencoder, held_out_w_pca, data.held_out_labels, probes, program.k)
+    probes = fit_probes(w_pca, data.labels, variance, data.known)
+    return held_out_report(
+        autoencoder, held_out_w_pca, data.held_out_labels, probes, program.k, data.held_out_known
+    )
 
 
 def _report(program: Program, state: TrainingState, split: DatasetSplit, pca: PCA) -> AxesReport:

@@ -4,9 +4,9 @@ total = reconstruction + attribute_weight · attribute + decorrelation_weight ·
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from jaxedit.axes.correlations import correlation_matrix
+from jaxedit.axes.correlations import correlation_matrix, label_correlations
 
 
 def reconstruction_loss(
@@ -20,10 +20,18 @@ def reconstruction_loss(
 
 
 def attribute_loss(
-    codes: Float[Array, "batch k"], labels: Float[Array, "batch num_attributes"]
+    codes: Float[Array, "batch k"],
+    labels: Float[Array, "batch num_attributes"],
+    known: Bool[Array, "batch num_attributes"] | None = None,
 ) -> Float[Array, ""]:
-    """Squared error of the attribute axes, 1/B Σ_b Σ_i (c_bi − y_bi)². Axis i is bound to attribute i."""
-    return jnp.mean(jnp.sum((codes[:, : labels.shape[1]] - labels) ** 2, axis=1))
+    """Squared error of the attribute axes, 1/B Σ_b Σ_i (c_bi − y_bi)². Axis i is bound to attribute i.
+
+    A label that is not `known` adds nothing; each known label weighs the same, whichever attribute it is of.
+    """
+    errors = codes[:, : labels.shape[1]] - labels
+    if known is not None:
+        errors = jnp.where(known, errors, 0.0)
+    return jnp.mean(jnp.sum(errors**2, axis=1))
 
 
 def decorrelation_loss(codes: Float[Array, "batch k"], target: Float[Array, "k k"]) -> Float[Array, ""]:
@@ -31,10 +39,14 @@ def decorrelation_loss(codes: Float[Array, "batch k"], target: Float[Array, "k k
     return jnp.sum(jnp.abs(correlation_matrix(codes) - target))
 
 
-def correlation_target(labels: Float[Array, "batch num_attributes"] | None, k: int) -> Float[Array, "k k"]:
+def correlation_target(
+    labels: Float[Array, "batch num_attributes"] | None,
+    k: int,
+    known: Bool[Array, "batch num_attributes"] | None = None,
+) -> Float[Array, "k k"]:
     """The identity, with the natural correlations of `labels`, if given, in the block of the attribute axes."""
     target = jnp.eye(k)
     if labels is None:
         return target
     num_attributes = labels.shape[1]
-    return target.at[:num_attributes, :num_attributes].set(correlation_matrix(labels))
+    return target.at[:num_attributes, :num_attributes].set(label_correlations(labels, known))

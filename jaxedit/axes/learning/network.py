@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxedit.axes.autoencoder import (
     BATCH_NORM_EPSILON,
@@ -69,11 +69,13 @@ class TrainedLinearPath(nnx.Module):
         head: Float[Array, "batch k"],
         labels: Float[Array, "batch num_attributes"],
         explained_variance: Float[Array, " k"],
+        known: Bool[Array, "batch num_attributes"] | None = None,
     ) -> None:
-        """Solve for these PCA coordinates, quantile-transformed attributes and λ[:k]; changes the module in place."""
+        """Solve for these PCA coordinates, quantile-transformed attributes where `known`, and λ[:k]; changes the module
+        in place."""
         # A direction without variance keeps its coordinate.
         scale = jnp.sqrt(jnp.where(explained_variance > 0, explained_variance, 1.0))
-        encoder, decoder = linear_solution(head / scale, labels, self.damping)
+        encoder, decoder = linear_solution(head / scale, labels, self.damping, known)
         self.scale[...], self.encoder[...], self.decoder[...] = scale, encoder, decoder
 
     def frozen(self) -> LinearPath:

@@ -1,10 +1,12 @@
 """The split of labeled latents into training and held-out samples."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.learning.training import TrainingData
@@ -74,11 +76,13 @@ def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> Dat
     order = jax.random.permutation(jax.random.key(config.split_seed % 2**32), len(dataset))
     training, held_out = order[:num_training], order[num_training:]
     values = jnp.asarray(dataset.values, jnp.float32)
+    known = _known(values, dataset.attribute_names, held_out)
     # The transform is fitted on the training split only: held-out labels must not influence their own targets.
     quantile_transform = fit_quantile_transform(values[training], dataset.attribute_names)
     # Values beyond are errors of the classifier: normal scores of so few samples stay below. One such value would
     # outweigh hundreds of samples in a squared error or a correlation.
     labels = jnp.clip(quantile_transform.transform(values), -LARGEST_LABEL, LARGEST_LABEL)
+    labels = labels if known is None else jnp.where(known, labels, 0.0)
     w_pca = pca.transform(jnp.asarray(dataset.w, jnp.float32))
     data = TrainingData(
         w_pca[training, :k],
@@ -86,5 +90,27 @@ def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> Dat
         w_pca[held_out, :k],
         labels[held_out],
         pca.explained_variance[:k],
+        None if known is None else known[training],
+        None if known is None else known[held_out],
     )
     return DatasetSplit(quantile_transform, data, w_pca[training], w_pca[held_out])
+
+
+def _known(
+    values: Float[Array, "num_samples num_attributes"], names: Sequence[str], held_out: Array
+) -> Bool[Array, "num_samples num_attributes"] | None:
+    """Which values are not missing; None if none is.
+
+    Raises:
+        InputError: if an attribute is hardly known among the held-out samples.
+    """
+    if not bool(jnp.isnan(values).any()):
+        return None
+    known = ~jnp.isnan(values)
+    for name, count in zip(names, np.asarray(known[held_out].sum(0)), strict=True):
+        if count < 2:
+            raise InputError(
+                f"attribute '{name}': expected two known values or more among the {len(held_out)} held-out samples, "
+                f"got {count}"
+            )
+    return known

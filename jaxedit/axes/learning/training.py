@@ -17,7 +17,7 @@ import optax
 from flax import nnx
 from jax import lax
 from jax.sharding import NamedSharding
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.correlations import axis_label_correlation, correlation_matrix, mean_off_diagonal
@@ -45,13 +45,19 @@ SWEEPABLE = (
 
 
 class TrainingData(NamedTuple):
-    """First k PCA coordinates and quantile-transformed labels of both splits, and λ[:k]."""
+    """First k PCA coordinates and quantile-transformed labels of both splits, and λ[:k].
+
+    Where labels are missing, they are 0 and `known` says which ones are known. Without missing labels it is None, and
+    the program has no masks.
+    """
 
     head: Float[Array, "num_training k"]
     labels: Float[Array, "num_training num_attributes"]
     held_out_head: Float[Array, "num_held_out k"]
     held_out_labels: Float[Array, "num_held_out num_attributes"]
     explained_variance: Float[Array, " k"]
+    known: Bool[Array, "num_training num_attributes"] | None = None
+    held_out_known: Bool[Array, "num_held_out num_attributes"] | None = None
 
 
 class Hyperparameters(NamedTuple):
@@ -137,7 +143,7 @@ def initial_state(program: Program, data: TrainingData, hyper: Hyperparameters) 
     """The state before the first step; a pure function of the seed and the data."""
     autoencoder = program.build(jax.random.fold_in(jax.random.key(hyper.seed), 0))
     if autoencoder.linear is not None:
-        autoencoder.linear.fit(data.head, data.labels, data.explained_variance)
+        autoencoder.linear.fit(data.head, data.labels, data.explained_variance, data.known)
     parameters, statistics = nnx.state(autoencoder, nnx.Param, ...)
     optimizer = optax.scale_by_adam().init(parameters)
     return TrainingState(parameters, statistics, optimizer, jnp.int32(0))
@@ -154,7 +160,7 @@ def train_chunk(
     """
     config, adam = program.config, optax.scale_by_adam()
     num_training, k = data.head.shape
-    natural = correlation_target(data.labels, k)
+    natural = correlation_target(data.labels, k, data.known)
     target = jnp.where(hyper.natural_target, natural, jnp.eye(k))
     order_key, noise_key = (jax.random.fold_in(jax.random.key(hyper.seed), i) for i in (1, 2))
 
@@ -162,12 +168,17 @@ def train_chunk(
         return jax.random.permutation(jax.random.fold_in(order_key, epoch), num_training)
 
     def loss(
-        parameters: Any, statistics: Any, head: Array, labels: Array, noise: Array | None
+        parameters: Any,
+        statistics: Any,
+        head: Array,
+        labels: Array,
+        known: Array | None,
+        noise: Array | None,
     ) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         autoencoder = program.merge(parameters, statistics)
         codes = autoencoder.encode(head, noise)
         reconstruction = reconstruction_loss(head, autoencoder.decode(codes), program.w_dim)
-        attribute = attribute_loss(codes, labels)
+        attribute = attribute_loss(codes, labels, known)
         decorrelation = decorrelation_loss(codes, target)
         total = (
             reconstruction + hyper.attribute_weight * attribute + hyper.decorrelation_weight * decorrelation
@@ -187,7 +198,8 @@ def train_chunk(
         if config.linear_path:
             key = jax.random.fold_in(noise_key, state.step)
             noise = hyper.input_noise * jax.random.normal(key, (config.batch_size, k))
-        rows = (data.head[batch], data.labels[batch], noise)
+        known = None if data.known is None else data.known[batch]
+        rows = (data.head[batch], data.labels[batch], known, noise)
         if program.batch_sharding is not None:
             rows = lax.with_sharding_constraint(rows, program.batch_sharding)
         gradient, (statistics, losses) = jax.grad(loss, has_aux=True)(
@@ -210,7 +222,7 @@ def train_chunk(
     autoencoder = program.merge(state.parameters, state.statistics).frozen()
     codes = autoencoder.encode(data.held_out_head)
     metrics = (
-        axis_label_correlation(codes, data.held_out_labels).mean(),
+        axis_label_correlation(codes, data.held_out_labels, data.held_out_known).mean(),
         mean_off_diagonal(correlation_matrix(codes)),
         reconstruction_loss(data.held_out_head, autoencoder.decode(codes), program.w_dim),
     )

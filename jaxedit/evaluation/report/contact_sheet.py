@@ -140,7 +140,7 @@ def draw_grid(
     ] * rows:
         raise InputError(f"row_names, column_heads, captions: expected {rows} rows and {columns} columns")
     # Text grows with the images, so that it stays legible when the sheet is shown smaller.
-    title_font, font, small = (_font(max(size, least)) for size, least in _font_sizes(width))
+    title_font, font, small = (sheet_font(max(size, least)) for size, least in _font_sizes(width))
     name_width = int(max((font.getlength(name) for name in row_names), default=0)) + _MARGIN
     title_height, head_height = int(title_font.size * 1.9) if title else 0, int(font.size * 1.9)
     caption_heights = [int(small.size * 1.7) if any(row) else 0 for row in captions]
@@ -168,8 +168,8 @@ def draw_grid(
     return np.asarray(sheet)
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    """Matplotlib's own font: unlike Pillow's it has σ and the minus sign."""
+def sheet_font(size: float) -> ImageFont.FreeTypeFont:
+    """The font of sheets, Matplotlib's own: unlike Pillow's it has σ and the minus sign."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
