@@ -28,6 +28,7 @@ from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.rubric import CANNOT_TELL, Column, Rubric
 from jaxedit.latents.seed_stream import fingerprint, sample_z
 from jaxedit.storage.arrays import read_arrays, write_arrays
+from jaxedit.storage.npy_headers import ArrayOf
 
 UNKNOWN = -1
 """Code of "cannot tell"."""
@@ -35,6 +36,7 @@ NOT_READ = -2
 """Code of a cell that has not been read."""
 
 
+_ARRAYS = {"keys": ArrayOf("iu", ("num_rows",)), "codes": ArrayOf("i", ("num_rows", "num_columns"))}
 _BLOCK = 1024
 _TOLERANCE = 1e-2
 """Of a fingerprint, as of labels: machines differ by 1e-5, latents of other generators by about 1."""
@@ -356,7 +358,7 @@ def load_annotations_file(path: str | Path) -> Annotations:
         InputError: if it is missing, damaged, or no file of annotations.
     """
     expected = "a file of annotations"
-    arrays, about = read_arrays(path, kind="annotations", expected=expected)
+    arrays, about = read_arrays(path, kind="annotations", expected=expected, arrays=_ARRAYS)
     try:
         images = None
         if "images" in about:

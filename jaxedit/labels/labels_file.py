@@ -13,7 +13,8 @@ from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
 from jaxedit.storage.arrays import ArrayOf, read_arrays, write_arrays
 
-_FORMAT = 1
+_FORMAT = 2
+"""2 where values are missing (NaN). Others are written in format 1, which earlier versions read."""
 _TOLERANCE = 1e-2
 """Of a fingerprint. Machines differ by 1e-5; latents of other seeds or generators by about 1."""
 
@@ -21,7 +22,7 @@ _ARRAYS = {
     "format": ArrayOf("iu", ()),
     "generator": ArrayOf("U", ()),
     "seed": ArrayOf("iu", ()),
-    "values": ArrayOf("f", ("num_samples", "num_attributes"), is_finite=True),
+    "values": ArrayOf("f", ("num_samples", "num_attributes")),
     "attribute_names": ArrayOf("U", ("num_attributes",)),
     "attribute_units": ArrayOf("U", ("num_attributes",)),
     "z_fingerprint": ArrayOf("f", ("num_samples",), is_finite=True),
@@ -36,7 +37,7 @@ class Labels:
     Attributes:
         generator: name of the generator.
         seed: of the stream (see `sample_z`).
-        values: raw attribute values in each attribute's own unit, float32.
+        values: raw attribute values in each attribute's own unit, float32; NaN where a value is missing.
         attribute_names: names of the columns.
         attribute_units: units of the columns.
         z_fingerprint: of the input latents.
@@ -100,7 +101,7 @@ def save_labels(labels: Labels, path: str | Path) -> Path:
         OutputError: if it cannot be written.
     """
     arrays = {
-        "format": np.int32(_FORMAT),
+        "format": np.int32(_FORMAT if np.isnan(labels.values).any() else 1),
         "generator": labels.generator,
         "seed": np.uint32(labels.seed),
         "values": labels.values,
@@ -116,14 +117,17 @@ def load_labels(path: str | Path) -> Labels:
     """Read labels.
 
     Raises:
-        InputError: if the file is missing, damaged or no file of labels, or holds values that are not finite, lengths
-            that differ, or a name twice.
+        InputError: if the file is missing, damaged or no file of labels, or holds values that are infinite (or NaN, in
+            format 1), lengths that differ, or a name twice.
     """
     stored = read_arrays(path, kind="labels", expected="a file of labels", arrays=_ARRAYS).arrays
     if int(stored["format"]) > _FORMAT:
         raise InputError(
             f"{path}: written in format {int(stored['format'])}, this version reads up to {_FORMAT}"
         )
+    values = stored["values"]
+    if np.isinf(values).any() or (int(stored["format"]) < _FORMAT and np.isnan(values).any()):
+        raise InputError(f"{path}: expected finite numbers, found NaN or infinity in values")
     names = tuple(map(str, stored["attribute_names"]))
     if len(set(names)) != len(names) or not all(names):
         raise InputError(f"{path}: expected a name of its own for each attribute, found {', '.join(names)}")
@@ -134,7 +138,7 @@ def load_labels(path: str | Path) -> Labels:
     return Labels(
         generator=str(stored["generator"]),
         seed=int(stored["seed"]),
-        values=stored["values"].astype(np.float32, copy=False),
+        values=values.astype(np.float32, copy=False),
         attribute_names=names,
         attribute_units=tuple(map(str, stored["attribute_units"])),
         z_fingerprint=stored["z_fingerprint"],

@@ -144,6 +144,12 @@ def test_labels_with_missing_values_are_kept(tmp_path, run):
     labels = Labels("toy", 1, values, ("age", "hat"), ("years", "0 or 1"), np.zeros(3, "f"), np.zeros(3, "f"))
     path = save_labels(labels, tmp_path / "labels.npz")
     np.testing.assert_array_equal(load_labels(path).values, values)
+    with np.load(path) as file:
+        arrays = dict(file)
+    assert arrays["format"] == 2  # earlier versions refuse it
+    np.savez(tmp_path / "damaged.npz", **(arrays | {"format": np.int32(1)}))
+    with pytest.raises(InputError, match="found NaN or infinity in values"):
+        load_labels(tmp_path / "damaged.npz")
     code, printed, err = run("info", path)
     assert code == 0, err
     assert printed.splitlines()[-1].split() == ["hat", "0", "or", "1", "0.05", "0.50", "0.95", "1"]
