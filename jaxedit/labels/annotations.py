@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int8
 
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.rubric import CANNOT_TELL, Column, Rubric
 from jaxedit.latents.seed_stream import fingerprint, sample_z
@@ -205,7 +205,13 @@ class Annotations:
                 f"annotations: expected the generator {self.images.generator!r} whose images were read; {wrong} of "
                 f"{len(keys)} latents are others"
             )
-        return LabelledLatents(w, self.values()[is_read], self.attribute_names, self.attribute_units)
+        return LabelledLatents(
+            w,
+            self.values()[is_read],
+            self.attribute_names,
+            self.attribute_units,
+            weights_fingerprint(generator),
+        )
 
 
 def latents_of_keys(

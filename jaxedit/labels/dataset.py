@@ -105,7 +105,7 @@ def join_latents(first: LabelledLatents, second: LabelledLatents) -> LabelledLat
     it is that of `second`, in its unit.
 
     Raises:
-        InputError: if their latents differ in width.
+        InputError: if their latents differ in width, or are of two generators.
 
     Examples:
         >>> import numpy as np
@@ -119,6 +119,9 @@ def join_latents(first: LabelledLatents, second: LabelledLatents) -> LabelledLat
     a, b = np.asarray(first.w, np.float32), np.asarray(second.w, np.float32)
     if a.shape[1] != b.shape[1]:
         raise InputError(f"latents: expected one width, got {a.shape[1]} and {b.shape[1]}")
+    generators = {x.generator_fingerprint for x in (first, second) if x.generator_fingerprint is not None}
+    if len(generators) > 1:
+        raise InputError(f"latents: expected those of one generator, got {' and '.join(sorted(generators))}")
     rows = _rows_of(a, b)
     is_new = rows < 0
     rows[is_new] = len(a) + np.arange(is_new.sum())
@@ -131,6 +134,7 @@ def join_latents(first: LabelledLatents, second: LabelledLatents) -> LabelledLat
         values,
         (*(first.attribute_names[i] for i in kept), *second.attribute_names),
         (*(first.attribute_units[i] for i in kept), *second.attribute_units),
+        next(iter(generators), None),
     )
 
 

@@ -131,6 +131,11 @@ def test_datasets_are_joined():
     np.testing.assert_array_equal(joined.w[2000:], near[500:])
     assert joined.known_counts == (2000, 1500)
     np.testing.assert_array_equal(joined.values[1500:, 1], np.arange(1500))
+    first, second = (
+        dataclasses.replace(x, generator_fingerprint=name) for x, name in ((first, "one"), (second, "two"))
+    )
+    with pytest.raises(InputError, match="expected those of one generator, got one and two"):
+        join_latents(first, second)
 
 
 def test_the_shipped_annotations():
