@@ -17,7 +17,6 @@ COMMANDS = [
     "project",
     "label",
     "learn",
-    "annotate",
     "refine",
     "evaluate",
     "fetch",
@@ -26,6 +25,7 @@ COMMANDS = [
     "info",
     "demo",
     "demo-photo",
+    "annotate",
 ]
 
 
