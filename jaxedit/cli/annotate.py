@@ -8,7 +8,13 @@ import typer
 from jaxedit.cli.options import SeedOption
 from jaxedit.cli.parsing import parse_names
 
-HELP = "Label images by eye: sheets to read, and the check of what was read."
+HELP = """Label images by eye: sheets to read, and a check.
+
+\b
+Examples:
+  jaxedit annotate sheets mobile-stylegan-ffhq --out read     sheets and an empty table
+  jaxedit annotate check read                                 counts, what is missing, what is wrong
+"""
 
 _RubricOption = Annotated[
     Path | None, typer.Option(help="Rubric (.toml): the columns. Default: what is read off faces.")
