@@ -13,7 +13,18 @@ from typing import Annotated, Any
 import typer
 
 from jaxedit._version import __version__
-from jaxedit.cli import annotate, demos, edit, evaluate, generators, info, labels_and_axes, photos, refine
+from jaxedit.cli import (
+    annotate,
+    blind,
+    demos,
+    edit,
+    evaluate,
+    generators,
+    info,
+    labels_and_axes,
+    photos,
+    refine,
+)
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
 from jaxedit.storage.paths import as_path
@@ -71,6 +82,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 # Commands of commands, each group with its help.
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "annotate": (annotate.HELP, {"sheets": annotate.sheets, "check": annotate.check}),
+    "blind": (blind.HELP, {"sheets": blind.sheets, "score": blind.score}),
 }
 
 

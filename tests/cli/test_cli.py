@@ -26,6 +26,7 @@ COMMANDS = [
     "demo",
     "demo-photo",
     "annotate",
+    "blind",
 ]
 
 

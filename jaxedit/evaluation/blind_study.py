@@ -1,0 +1,179 @@
+"""Blind studies: pairs of images for somebody who does not know which side is which, and the rates of the answers.
+
+A pair shows one face moved by +amount and by −amount along one attribute, by one method, the sides by chance. A study
+is two folders: the reader's, with sheets, instructions and an empty table; and the key's, which the reader must not
+see.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.errors import InputError
+from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, PairKey, StudyKey, instructions
+from jaxedit.evaluation.methods import EditingMethod
+from jaxedit.evaluation.report.numbered_sheet import draw_numbered_sheet
+from jaxedit.evaluation.thumbnails import render_thumbnails
+from jaxedit.generators.protocol import Generator
+from jaxedit.images import save_image
+from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.runs import RunFolder
+
+ANSWERS_FILE = "answers.tsv"
+_GAP = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class BlindConfig:
+    """Faces, amounts and sheets of a study.
+
+    Attributes:
+        attributes: which are moved. A method takes part with those that it has.
+        faces: number of faces; each is one pair for each attribute and method.
+        amount: in the unit of the methods; standard deviations for axes. The sides are +amount and −amount.
+        seed: of the sides and of the order of the pairs. The faces are the caller's.
+        size: width of an image on a sheet, in pixels.
+        pairs_per_sheet: number of pairs on a sheet.
+        batch_size: images rendered at once.
+
+    Raises:
+        InputError: if a number is out of range, or an attribute is missing or comes twice.
+    """
+
+    attributes: tuple[str, ...]
+    faces: int = 18
+    amount: float = 1.5
+    seed: int = 0
+    size: int = 256
+    pairs_per_sheet: int = 12
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        for name, least in {"faces": 1, "size": 16, "pairs_per_sheet": 1, "batch_size": 1}.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        if not np.isfinite(self.amount) or self.amount <= 0:
+            raise InputError(f"amount: expected a number above 0, got {self.amount}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed: expected 0…{2**32 - 1}, got {self.seed}")
+        if not self.attributes or len(set(self.attributes)) != len(self.attributes):
+            raise InputError(
+                f"attributes: expected one or more, each once, got {', '.join(self.attributes) or 'none'}"
+            )
+
+
+def write_blind_study(
+    generator: Generator,
+    methods: Sequence[EditingMethod],
+    w: Float[Array | np.ndarray, "num_faces w_dim"],
+    config: BlindConfig,
+    *,
+    out: str | Path,
+    key_out: str | Path,
+    progress: bool = True,
+) -> StudyKey:
+    """Write the sheets of a study for its reader, and the key apart from them.
+
+    Each attribute has its sheets, since a reader is asked about one attribute at a time; the pairs of all methods
+    stand on them in one random order. Interrupted runs resume: sheets that are there are not made again, and a table of
+    answers that somebody has begun stays as it is.
+
+    Args:
+        generator: makes the images.
+        methods: move the faces.
+        w: latents of the faces, which no method has learned from.
+        config: the study.
+        out: folder for the reader, new or of an earlier run.
+        key_out: folder of the key, neither in `out` nor around it.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: if the folders lie in one another or hold something else, no method has an attribute, two
+            methods have one name, or the faces are not as many as the study's.
+        OutputError: if a folder cannot be written.
+    """
+    out, key_out = Path(out), Path(key_out)
+    mine, keys = out.resolve(), key_out.resolve()
+    if mine == keys or mine in keys.parents or keys in mine.parents:
+        raise InputError(
+            f"{key_out}: expected a folder of the key apart from the sheets in {out}: the reader gets that one"
+        )
+    key = _make_key(methods, w, config)
+    run = RunFolder.open(
+        out,
+        kind="blind study",
+        # Nothing that tells the sides or the methods: the reader has this folder.
+        request={"study": key.study, "pairs": len(key.pairs), "size": config.size},
+    )
+    RunFolder.open(
+        key_out, kind="key of a blind study", request=dataclasses.asdict(key) | {"seed": config.seed}
+    )
+    by_name = {method.name: method for method in methods}
+    for name in config.attributes:
+        pairs = [pair for pair in key.pairs if pair.attribute == name]
+        for first in range(0, len(pairs), config.pairs_per_sheet):
+            some = pairs[first : first + config.pairs_per_sheet]
+            path = run.path / "sheets" / f"{name}_{some[0].pair}-{some[-1].pair}.png"
+            if path.exists():
+                continue
+            latents = [_edited(by_name[pair.method], w, pair, config.amount) for pair in some]
+            text = f"{name}, pairs {some[0].pair} to {some[-1].pair}" if progress else None
+            images = render_thumbnails(
+                generator, jnp.concatenate(latents), config.size, batch_size=config.batch_size, progress=text
+            )
+            gap = np.full((len(some), config.size, _GAP, 3), 255, np.uint8)
+            both = np.concatenate([images[0::2], gap, images[1::2]], axis=2)
+            labels = [f"{pair.pair}   L | R" for pair in some]
+            save_image(draw_numbered_sheet(both, labels, columns=3), path)
+    write_atomically(run.path / "instructions.md", instructions(config.attributes).encode())
+    answers = run.path / ANSWERS_FILE
+    if not answers.exists():
+        lines = [f"# study {key.study}", "\t".join(("pair", "attribute", *ANSWER_COLUMNS, "notes"))]
+        lines += [f"{pair.pair}\t{pair.attribute}" + "\t" * (len(ANSWER_COLUMNS) + 1) for pair in key.pairs]
+        write_atomically(answers, ("\n".join(lines) + "\n").encode())
+    return key
+
+
+def _make_key(
+    methods: Sequence[EditingMethod], w: Float[Array | np.ndarray, "num_faces w_dim"], config: BlindConfig
+) -> StudyKey:
+    names = [method.name for method in methods]
+    if not names or len(set(names)) != len(names):
+        raise InputError(
+            f"methods: expected one or more, each with a name of its own, got {', '.join(names) or 'none'}"
+        )
+    if len(w) != config.faces:
+        raise InputError(f"w: expected {config.faces} faces, got {len(w)}")
+    for attribute in config.attributes:
+        if not any(attribute in method.attribute_names for method in methods):
+            known = sorted({name for method in methods for name in method.attribute_names})
+            raise InputError(f"attribute {attribute!r}: expected one of {', '.join(known)}")
+    random = np.random.RandomState(config.seed)
+    pairs: list[PairKey] = []
+    for attribute in config.attributes:
+        own = [
+            (method.name, face)
+            for method in methods
+            if attribute in method.attribute_names
+            for face in range(config.faces)
+        ]
+        for place in random.permutation(len(own)):
+            method_name, face = own[place]
+            side = "L" if random.rand() < 0.5 else "R"
+            pairs.append(PairKey(f"{len(pairs):04d}", attribute, method_name, face, side))
+    content = repr((pairs, config.amount, np.asarray(w, np.float32).round(2).tolist()))
+    return StudyKey(hashlib.sha256(content.encode()).hexdigest()[:12], config.amount, tuple(pairs))
+
+
+def _edited(
+    method: EditingMethod, w: Float[Array | np.ndarray, "num_faces w_dim"], pair: PairKey, amount: float
+) -> Array:
+    """The left and the right latent of a pair."""
+    left = amount if pair.side == "L" else -amount
+    face = jnp.repeat(jnp.asarray(w)[pair.face][None], 2, axis=0)
+    return jnp.asarray(method.edit(face, pair.attribute, jnp.asarray([left, -left], jnp.float32)))

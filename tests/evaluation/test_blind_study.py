@@ -1,0 +1,129 @@
+"""Blind studies of the toy generator, whose colors tell the sides."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit.errors import InputError
+from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, rates, read_answers
+from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
+from jaxedit.evaluation.methods import LinearDirections
+
+CONFIG = BlindConfig(("red", "blue"), faces=5, amount=2.0, size=16, pairs_per_sheet=4)
+METHODS = (
+    LinearDirections("ours", ("red", "blue"), np.eye(6, dtype=np.float32)[[0, 2]]),
+    LinearDirections("theirs", ("red",), np.eye(6, dtype=np.float32)[:1]),
+)
+
+
+@pytest.fixture(scope="module")
+def study(toy, toy_w, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    key = write_blind_study(
+        toy, METHODS, toy_w, CONFIG, out=folder / "reader", key_out=folder / "key", progress=False
+    )
+    return folder, key
+
+
+def answered(folder, key, change=lambda rows: None):
+    rows = [[p.pair, p.attribute, p.side, "same", "none", "same", "nothing", p.side, ""] for p in key.pairs]
+    change(rows)
+    lines = [f"# study {key.study}", "\t".join(("pair", "attribute", *ANSWER_COLUMNS, "notes"))]
+    path = folder / "filled.tsv"
+    path.write_text("\n".join([*lines, *("\t".join(row) for row in rows)]))
+    return path
+
+
+def test_the_sides_are_those_of_the_key_and_the_reader_cannot_tell(study, toy, toy_w):
+    folder, key = study
+    assert len(key.pairs) == 15 and load_key(folder / "key") == key
+    assert {p.side for p in key.pairs} == {"L", "R"}
+    assert sorted((p.method, p.face) for p in key.pairs if p.attribute == "red") == sorted(
+        (name, face) for name in ("ours", "theirs") for face in range(5)
+    )
+    names = sorted(path.name for path in (folder / "reader" / "sheets").iterdir())
+    assert names == [
+        "blue_0010-0013.png", "blue_0014-0014.png", "red_0000-0003.png", "red_0004-0007.png", "red_0008-0009.png"
+    ]  # fmt: skip
+    with Image.open(folder / "reader" / "sheets" / "red_0000-0003.png") as sheet:
+        pixels = np.asarray(sheet)
+    left, right = pixels[14 + 22 + 8, 14 + 8], pixels[14 + 22 + 8, 14 + 16 + 4 + 8]
+    assert (left[0] > right[0]) == (key.pairs[0].side == "L") and left[2] == right[2]
+    told = "".join(path.read_text() for path in (folder / "reader").iterdir() if path.is_file())
+    assert "ours" not in told and "theirs" not in told and '"seed"' not in told
+
+
+def test_it_resumes_and_keeps_answers(study, toy, toy_w):
+    folder, key = study
+    sheet = folder / "reader" / "sheets" / "blue_0014-0014.png"
+    content = sheet.read_bytes()
+    sheet.unlink()
+    (folder / "reader" / "answers.tsv").write_text("begun")
+    places = {"out": folder / "reader", "key_out": folder / "key", "progress": False}
+    assert write_blind_study(toy, METHODS, toy_w, CONFIG, **places) == key
+    assert sheet.read_bytes() == content and (folder / "reader" / "answers.tsv").read_text() == "begun"
+    with pytest.raises(InputError, match="another study"):
+        write_blind_study(toy, METHODS, toy_w + 1, CONFIG, **places)
+    with pytest.raises(InputError, match="apart from the sheets"):
+        write_blind_study(toy, METHODS, toy_w, CONFIG, out=folder / "a", key_out=folder / "a" / "key")
+    with pytest.raises(InputError, match="'green': expected one of blue, red"):
+        write_blind_study(
+            toy, METHODS, toy_w, BlindConfig(("green",), 5), out=folder / "b", key_out=folder / "c"
+        )
+
+
+def test_rates(study):
+    folder, key = study
+
+    def change(rows):
+        rows[0][2:8] = ["=", "other", "both", "changed", "something", "="]
+
+    found = rates(key, read_answers(answered(folder, key, change), key))
+    one = found[key.pairs[0].method, "red"]
+    assert [(one[t].hits, one[t].count) for t in one] == [
+        (4, 5), (1, 5), (1, 5), (1, 5), (1, 5), (4, 5), (4, 4)
+    ]  # fmt: skip
+    assert (
+        found["ours", "blue"]["right side"] == Rate(5, 5) and found["ours", "all"]["right side"].count == 10
+    )
+    # Wilson (1927), as in tables: 4 of 5 and 0 of 10.
+    np.testing.assert_allclose(Rate(4, 5).interval, (0.3755, 0.9638), atol=1e-4)
+    np.testing.assert_allclose(Rate(0, 10).interval, (0, 0.2775), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.pop(), "expected answers to 15 pairs, 1 are missing: 0014"),
+        (lambda rows: rows.append(rows[0]), "line 18: pair 0000: expected each once"),
+        (
+            lambda rows: rows[3].__setitem__(2, "left"),
+            "line 6: pair 0003: more: expected one of L R =, found 'left'",
+        ),
+        (
+            lambda rows: rows[3].__setitem__(3, ""),
+            "pair 0003: person: expected one of same other, found 'nothing'",
+        ),
+        (
+            lambda rows: rows[3].__setitem__(0, "0077"),
+            "expected a pair of the study with its attribute, found '0077'",
+        ),
+    ],
+)
+def test_wrong_answers_are_refused_in_one_line(study, change, message):
+    folder, key = study
+    with pytest.raises(InputError, match=message):
+        read_answers(answered(folder, key, change), key)
+
+
+def test_another_study_is_refused(study, run):
+    folder, key = study
+    path = answered(folder, key)
+    code, printed, err = run("blind", "score", path, "--key", folder / "key")
+    assert code == 0, err
+    assert "5/5 [57, 100]" in printed
+    path.write_text(path.read_text().replace(key.study, "0" * 12))
+    code, _, err = run("blind", "score", path, "--key", folder / "key")
+    assert code == 2 and f"expected answers to study {key.study}, whose key this is" in err
+    code, _, err = run("blind", "score", path, "--key", folder / "reader")
+    assert code == 2 and "expected a folder of key of a blind study" in err
