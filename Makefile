@@ -15,7 +15,8 @@ demo-photo: $(VENV)/.photo
 
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
-# Most of the time is XLA's: fewer optimizations here; `make test-slow` and `make test-newest` compile as users do.
+# Most of the time is XLA's: small programs are optimized less here. `make test-slow` and `make test-newest` compile as
+# users do.
 test: $(VENV)/.test
 	JAXEDIT_TESTS_QUICK_COMPILATION=1 $(PYTEST) -m "not slow"
 

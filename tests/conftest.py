@@ -3,11 +3,8 @@
 import ctypes
 import gc
 import os
-import subprocess
 import sys
 import tempfile
-import zlib
-from importlib.metadata import version
 from pathlib import Path
 
 # One folder of compiled programs for all tests of a run and the processes that they start: much of the time is XLA's.
@@ -27,30 +24,28 @@ from jaxedit.pretrained.registry import load_generator
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-QUICK_COMPILATION = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
-"""Flags of XLA: small programs compile in two thirds of the time and run nearly as fast."""
+COMPUTES_FOR_LONG = (
+    "cli/test_align_command",
+    "cli/test_project_command",
+    "demos/",
+    "evaluation/test_lpips_distance",
+    "examples/",
+    "generators/mobile_stylegan/",
+    "inversion/",
+)
+"""Tests whose programs run longer than they compile: these keep all optimizations."""
 
 
-def is_known_to_xla(flags: str) -> bool:
-    """Whether this XLA takes the flags. It ends a process that gives it others, so another process asks; once."""
-    folder = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
-    answer = folder / f"flags-{version('jaxlib')}-{zlib.crc32(flags.encode())}"
-    if not answer.exists():
-        code = "import jax; jax.devices()"
-        environment = os.environ | {"XLA_FLAGS": flags}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
-        folder.mkdir(parents=True, exist_ok=True)
-        answer.write_text("known" if done.returncode == 0 else "unknown")
-    return answer.read_text() == "known"
-
-
-def pytest_configure() -> None:
-    """Takes the flags where the tests ask for them. `make test-slow` compiles as users do, with all optimizations."""
-    given = os.environ.get("XLA_FLAGS", "")
-    # A worker has them from the process that started it.
-    is_asked_for = os.environ.get("JAXEDIT_TESTS_QUICK_COMPILATION") == "1" and QUICK_COMPILATION not in given
-    if is_asked_for and is_known_to_xla(QUICK_COMPILATION):
-        os.environ["XLA_FLAGS"] = f"{given} {QUICK_COMPILATION}".strip()
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation(request):
+    """`make test` compiles with few optimizations where programs are small; all other targets compile as users do."""
+    path = request.path.relative_to(Path(__file__).parent).as_posix()
+    is_quick = os.environ.get("JAXEDIT_TESTS_QUICK_COMPILATION") == "1" and not path.startswith(
+        COMPUTES_FOR_LONG
+    )
+    jax.config.update("jax_disable_most_optimizations", is_quick)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module", autouse=True)
