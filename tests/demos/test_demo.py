@@ -34,6 +34,7 @@ def page(tmp_path_factory):
     return out / "index.html"
 
 
+@pytest.mark.slow
 def test_page_shows_images_that_exist(page):
     html = page.read_text(encoding="utf-8")
     images = re.findall(r'<img src="([^"]+)" width="(\d+)" height="(\d+)" alt="([^"]+)"', html)
@@ -43,6 +44,7 @@ def test_page_shows_images_that_exist(page):
             assert image.size == (int(width), int(height))
 
 
+@pytest.mark.slow
 def test_page_names_licence_and_numbers(page):
     html = page.read_text(encoding="utf-8")
     for part in (
@@ -56,6 +58,7 @@ def test_page_names_licence_and_numbers(page):
         assert part in html
 
 
+@pytest.mark.slow
 def test_metrics_hold_times_memory_and_each_attribute(page):
     metrics = json.loads((page.parent / "metrics.json").read_text())
     assert metrics["total_seconds"] == pytest.approx(sum(metrics["seconds"].values()), abs=0.1)
@@ -65,12 +68,14 @@ def test_metrics_hold_times_memory_and_each_attribute(page):
     assert metrics["config"]["num_steps"] == 10
 
 
+@pytest.mark.slow
 def test_axes_load_from_the_checkpoint(page):
     axes = AttributeAxes.load(page.parent / "checkpoint")
     assert axes.config == CONFIG
     assert "age" in axes.attribute_names
 
 
+@pytest.mark.slow
 def test_no_temporary_files_stay(page):
     assert not [path for path in page.parent.rglob("*") if path.name.endswith(".partial")]
 

@@ -191,7 +191,7 @@ def test_group_photograph():
     assert sides == sorted(sides, reverse=True)
 
 
-@pytest.mark.parametrize("name", ["coffee", "chelsea", "retina"])
+@pytest.mark.parametrize("name", ["coffee", "chelsea", pytest.param("retina", marks=pytest.mark.slow)])
 def test_images_without_a_face(name):
     with pytest.raises(InputError, match=f"{name}: no face found"):
         detect_faces(getattr(skimage.data, name)(), name=name)

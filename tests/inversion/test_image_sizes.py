@@ -74,6 +74,7 @@ def test_the_face_of_any_size_is_the_same_part():
             np.testing.assert_allclose(part[0, row, 0, 0], 0.1875 + 0.75 * (row + 0.5) / 100, atol=5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_targets_larger_than_the_rendering(of_64, times):
     generator, image, w_plus = of_64

@@ -129,7 +129,9 @@ def test_mirroring_negates_values_with_a_side_and_keeps_the_others(measure, port
         np.testing.assert_allclose(mirrored[name], expected, rtol=5e-3, atol=5e-2, err_msg=name)
 
 
-@pytest.mark.parametrize(("size", "tolerance"), [(1024, 0.1), (256, 0.35)])
+@pytest.mark.parametrize(
+    ("size", "tolerance"), [pytest.param(1024, 0.1, marks=pytest.mark.slow), (256, 0.35)]
+)
 def test_resolution_hardly_matters(measure, portraits, values, size, tolerance):
     """Differences stay below a part of the spread between the eight faces."""
     batch = len(portraits)
