@@ -58,12 +58,15 @@ def load_classifier(where: str) -> AttributeClassifier:
     return classifier
 
 
-def check_classifier(classifier: AttributeClassifier, generator: Generator) -> None:
+def check_classifier(
+    classifier: AttributeClassifier, generator: Generator, *, may_describe: bool = False
+) -> None:
     """Check the names of a classifier, and the shape and type of what it returns, without running it on an image.
 
     Args:
         classifier: any object with names that takes images.
         generator: makes the images that it will see.
+        may_describe: whether it may return a pair, whose second part are descriptors of identity.
 
     Raises:
         InputError: if it has no names or the same twice, if it fails, or if its result is not floats
@@ -85,6 +88,8 @@ def check_classifier(classifier: AttributeClassifier, generator: Generator) -> N
         raise InputError(f"your classifier failed on images {list(images.shape)}: {error}") from error
     except Exception as error:
         raise InputError(f"your classifier failed: {_own_lines(error, None)}") from error
+    if may_describe and isinstance(values, tuple) and len(values) == 2:
+        values = values[0]
     expected = f"floats [{_BATCH}, {len(names)}], one column for each of its names, of {_BATCH} images"
     if not hasattr(values, "shape") or not hasattr(values, "dtype"):
         raise InputError(f"your classifier: expected {expected}, got {type(values).__name__}")

@@ -86,9 +86,10 @@ def refine_axes(
     config = RefinementConfig() if config is None else config
     networks = RefinementNetworks() if networks is None else networks
     groups = _checked(generator, axes, config, mesh)
-    for network in (classifier, *networks.independent):
-        check_classifier(network, generator)
     reader = ImageReader.of(axes, classifier, networks)
+    check_classifier(classifier, generator)
+    for network in networks.independent:
+        check_classifier(network, generator, may_describe=True)
     with tempfile.TemporaryDirectory() as temporary:
         request = _request(generator, axes, classifier, networks, config)
         run = RunFolder.open(
