@@ -32,6 +32,8 @@ COMPUTES_FOR_LONG = (
     "examples/",
     "generators/mobile_stylegan/",
     "inversion/",
+    "labels/test_labeling",
+    "test_docstring_examples",
 )
 """Tests whose programs run longer than they compile: these keep all optimizations."""
 
