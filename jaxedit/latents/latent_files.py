@@ -110,12 +110,20 @@ def save_latent_file(
         w_plus: the latent.
         about: metadata, JSON-serializable: "generator", "projection" and others; the name "kind" is taken.
         quad: corners of the crop in the photograph in pixels (x, y), as `AlignedFace` gives them.
-        noise: noise images [height, width] by layer.
+        noise: noise images [height, width] or [1, height, width] by layer.
 
     Raises:
+        InputError: if a noise image has another shape.
         OutputError: if the file cannot be written.
     """
     images = {f"{_NOISE}{name}": np.asarray(image, np.float32) for name, image in (noise or {}).items()}
+    for name, image in images.items():
+        if image.ndim == 3 and len(image) == 1:  # as `load_latent_file` gives them
+            images[name] = image[0]
+        elif image.ndim != 2:
+            raise InputError(
+                f"{name}: expected [height, width] or [1, height, width], got {list(image.shape)}"
+            )
     arrays = {"w_plus": np.asarray(w_plus, np.float32), "quad": np.asarray(quad, np.float64), **images}
     return write_arrays(path, arrays, about, kind=_KIND)
 

@@ -124,11 +124,14 @@ def test_latents(tmp_path):
     save_latent_file(tmp_path / "0.npz", w, about={"generator": "x"}, quad=quad, noise=noise)
     first = load_latent_file(tmp_path / "0.npz")
     np.testing.assert_array_equal(first.w[0], w)
-    images = {name: image[0] for name, image in first.noise.items()}
-    save_latent_file(tmp_path / "1.npz", first.w[0], about={"generator": "x"}, quad=quad, noise=images)
+    save_latent_file(tmp_path / "1.npz", first.w[0], about={"generator": "x"}, quad=quad, noise=first.noise)
     again = load_latent_file(tmp_path / "1.npz")
     found, expected = (dataclasses.asdict(latent) | {"path": None} for latent in (again, first))
     assert_same(found, expected)
+    with pytest.raises(InputError, match=r"noise\.b4\.conv1: expected .* got \[2, 4, 4\]"):
+        two = {"b4.conv1": np.zeros((2, 4, 4), np.float32)}
+        save_latent_file(tmp_path / "2.npz", w, about={"generator": "x"}, quad=quad, noise=two)
+    assert not (tmp_path / "2.npz").exists()
 
 
 @pytest.mark.parametrize("kind", ["skip", "gray", "not square", "mobile-stylegan"])
