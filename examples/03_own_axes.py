@@ -48,5 +48,6 @@ print(axes.report.summary())
 # %%
 w = generator.mapping(jax.random.normal(jax.random.key(0), (1, generator.z_dim)), truncation_psi=0.7)
 row = [generator.synthesis(axes.edit(w, {"warmth": amount}))[0] for amount in (-2.0, 0.0, 2.0)]
-jaxedit.save_image(np.concatenate(row, axis=1), "warmth.png")
+# Random weights overshoot the range of images by far; a trained generator hardly does.
+jaxedit.save_image(np.clip(np.concatenate(row, axis=1), -1, 1), "warmth.png")
 axes.save("axes")

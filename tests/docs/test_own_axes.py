@@ -77,6 +77,10 @@ def test_a_classifier_that_is_none(tmp_path):
         load_classifier(f"{file}:number")
     with pytest.raises(InputError, match=r"expected Mine in .*, found no such name"):
         load_classifier(f"{file}:Mine")
-    for where in ("mine", f"{tmp_path}/absent.py:Mine", str(file)):
-        with pytest.raises(InputError, match=r"classifier: expected FILE.py:NAME of a file that exists, got"):
+    for where in ("mine", str(file)):
+        with pytest.raises(InputError, match=r"classifier: expected FILE.py:NAME, got"):
             load_classifier(where)
+    with pytest.raises(
+        InputError, match=r"absent\.py: expected a Python file with a classifier, found nothing"
+    ):
+        load_classifier(f"{tmp_path}/absent.py:Mine")
