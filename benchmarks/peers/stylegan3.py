@@ -51,11 +51,6 @@ def load(folder: Path, kind: str, resolution: int, channel_base: int, *, seed: i
     return generator.eval().requires_grad_(False)
 
 
-def state_dict(generator: Any) -> dict[str, np.ndarray]:
-    """Parameters and buffers by their official names."""
-    return {name: tensor.cpu().numpy() for name, tensor in generator.state_dict().items()}
-
-
 def synthesis(generator: Any, w: np.ndarray) -> Any:
     """w [batch, w_dim] ↦ images [batch, 3, height, width], a finished tensor on the device of the generator."""
     import torch

@@ -20,6 +20,7 @@ import typer
 from jaxtyping import Array, DTypeLike
 
 from benchmarks.peers import stylegan3 as peer_code
+from benchmarks.peers.stylegan2 import state_dict
 from benchmarks.reporting import Rows, finish, measure_side_by_side
 from jaxedit.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxedit.generators.stylegan3.initial import StyleGAN3Design, initial_params
@@ -40,7 +41,7 @@ def random_generator(kind: str, resolution: int, dtype: DTypeLike = jnp.float32)
 
 def converted(peer: Any, dtype: DTypeLike = jnp.float32) -> StyleGAN3:
     """A generator with the weights of the original."""
-    config, params = convert_state_dict(peer_code.state_dict(peer), name="the peer")
+    config, params = convert_state_dict(state_dict(peer), name="the peer")
     shape = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k != "family"}
     return StyleGAN3(StyleGAN3Config(**shape), params, dtype=dtype)
 

@@ -66,24 +66,21 @@ def _entries(
     shapes: Mapping[str, tuple[int, ...]],
     lr_multiplier: float = MAPPING_LR_MULTIPLIER,
 ) -> list[Entry]:
+    constant = _shape(shapes["constant"], (2, 0, 1))
     entries = [
-        Entry("mapping.w_avg", "w_avg", shapes["w_avg"]),
-        Entry("synthesis.b4.const", "constant", _shape(shapes["constant"], (2, 0, 1)), transposed((1, 2, 0))),
+        *mapping_entries(config, shapes, lr_multiplier),
+        Entry("synthesis.b4.const", "constant", constant, transposed((1, 2, 0))),
     ]
-    if config["c_dim"] > 0:
-        entries += _dense("mapping.embed", "mapping_network.embed", shapes)
-    for i in range(config["mapping_layers"]):
-        entries += _dense(f"mapping.fc{i}", f"mapping_network.layers.{i}", shapes, lr_multiplier)
     for i in range(len(config["channels"])):
         source, target = f"synthesis.b{4 * 2**i}", f"blocks.{i}"
         for layer in ("conv0", "conv1"):
             if f"{target}.{layer}.weight" in shapes:
                 entries += _layer(f"{source}.{layer}", f"{target}.{layer}", shapes)
         if f"{target}.to_rgb.weight" in shapes:
-            entries += _dense(f"{source}.torgb.affine", f"{target}.to_rgb.affine", shapes)
+            entries += dense_entries(f"{source}.torgb.affine", f"{target}.to_rgb.affine", shapes)
             entries += [
                 _pointwise(f"{source}.torgb.weight", f"{target}.to_rgb.weight", shapes),
-                _same(f"{source}.torgb.bias", f"{target}.to_rgb.bias", shapes),
+                same_entry(f"{source}.torgb.bias", f"{target}.to_rgb.bias", shapes),
             ]
         if f"{target}.skip.weight" in shapes:
             entries.append(_pointwise(f"{source}.skip.weight", f"{target}.skip.weight", shapes))
@@ -99,13 +96,15 @@ def _shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[axis] for axis in axes)
 
 
-def _same(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Entry:
+def same_entry(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Entry:
+    """An array that stays as it is."""
     return Entry(source, target, shapes[target])
 
 
-def _dense(
+def dense_entries(
     source: str, target: str, shapes: Mapping[str, tuple[int, ...]], lr_multiplier: float = 1.0
 ) -> list[Entry]:
+    """Weight and bias of a dense layer, with the gains that the original applies at run time."""
     shape = shapes[f"{target}.weight"]
     weight = transposed((1, 0), lr_multiplier / math.sqrt(shape[0]))
     bias = transposed((0,), lr_multiplier)
@@ -113,6 +112,18 @@ def _dense(
         Entry(f"{source}.weight", f"{target}.weight", shape[::-1], weight),
         Entry(f"{source}.bias", f"{target}.bias", shapes[f"{target}.bias"], bias),
     ]
+
+
+def mapping_entries(
+    config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], lr_multiplier: float
+) -> list[Entry]:
+    """The mean of W and the mapping network, whose names StyleGAN2-ADA and StyleGAN3 share."""
+    entries = [same_entry("mapping.w_avg", "w_avg", shapes)]
+    if config["c_dim"] > 0:
+        entries += dense_entries("mapping.embed", "mapping_network.embed", shapes)
+    for i in range(config["mapping_layers"]):
+        entries += dense_entries(f"mapping.fc{i}", f"mapping_network.layers.{i}", shapes, lr_multiplier)
+    return entries
 
 
 def _pointwise(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Entry:
@@ -124,9 +135,9 @@ def _pointwise(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) 
 def _layer(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> list[Entry]:
     weight, axes = f"{target}.weight", (2, 3, 1, 0)
     return [
-        *_dense(f"{source}.affine", f"{target}.affine", shapes),
+        *dense_entries(f"{source}.affine", f"{target}.affine", shapes),
         Entry(f"{source}.weight", weight, _shape(shapes[weight], (3, 2, 0, 1)), transposed(axes)),
-        _same(f"{source}.noise_strength", f"{target}.noise_strength", shapes),
-        _same(f"{source}.noise_const", f"{target}.noise", shapes),
-        _same(f"{source}.bias", f"{target}.bias", shapes),
+        same_entry(f"{source}.noise_strength", f"{target}.noise_strength", shapes),
+        same_entry(f"{source}.noise_const", f"{target}.noise", shapes),
+        same_entry(f"{source}.bias", f"{target}.bias", shapes),
     ]

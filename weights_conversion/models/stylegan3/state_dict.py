@@ -12,7 +12,12 @@ from weights_conversion.models import conversion
 from weights_conversion.models.conversion import Loader
 from weights_conversion.models.state_dicts import Found
 from weights_conversion.models.stylegan2.layout import Entry, convert_entries, known_shape
-from weights_conversion.models.stylegan2.state_dict import transposed
+from weights_conversion.models.stylegan2.state_dict import (
+    dense_entries,
+    mapping_entries,
+    same_entry,
+    transposed,
+)
 from weights_conversion.models.stylegan3.filters import separable_terms
 from weights_conversion.models.stylegan3.layout import check_config, sizes, taps, target_shapes
 
@@ -63,7 +68,7 @@ def convert_state_dict(
     ranks = [filters[f"synthesis.{layer}.down_filter"].shape[0] for layer in names[:-1]]
     shapes = target_shapes(config, embed=embed, hidden=hidden, ranks=ranks)
     gains = {layer: _input_gain(arrays, layer, name) for layer in names}
-    entries = _mapping(config, shapes, options.lr_multiplier) + _fourier_features(config, shapes)
+    entries = mapping_entries(config, shapes, options.lr_multiplier) + _fourier_features(config, shapes)
     for i, layer in enumerate(names[:-1]):
         entries += _layer(f"synthesis.{layer}", f"layers.{i}", shapes)
     entries += _to_rgb(f"synthesis.{names[-1]}", shapes, gains[names[-1]])
@@ -188,42 +193,15 @@ def _input_gain(arrays: Mapping[str, np.ndarray], layer: str, name: str) -> np.n
     return np.asarray(1 / np.sqrt(magnitude), np.float32)
 
 
-def _dense(
-    source: str, target: str, shapes: Mapping[str, tuple[int, ...]], lr_multiplier: float = 1.0
-) -> list[Entry]:
-    shape = shapes[f"{target}.weight"]
-    weight = transposed((1, 0), lr_multiplier / math.sqrt(shape[0]))
-    bias = transposed((0,), lr_multiplier)
-    return [
-        Entry(f"{source}.weight", f"{target}.weight", shape[::-1], weight),
-        Entry(f"{source}.bias", f"{target}.bias", shapes[f"{target}.bias"], bias),
-    ]
-
-
-def _same(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> Entry:
-    return Entry(source, target, shapes[target])
-
-
-def _mapping(
-    config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], lr_multiplier: float
-) -> list[Entry]:
-    entries = [_same("mapping.w_avg", "w_avg", shapes)]
-    if config["c_dim"] > 0:
-        entries += _dense("mapping.embed", "mapping_network.embed", shapes)
-    for i in range(config["mapping_layers"]):
-        entries += _dense(f"mapping.fc{i}", f"mapping_network.layers.{i}", shapes, lr_multiplier)
-    return entries
-
-
 def _fourier_features(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[Entry]:
     source, target = "synthesis.input", "fourier_features"
     weight = transposed((1, 0), 1 / math.sqrt(config["channels"][0]))
     return [
-        *_dense(f"{source}.affine", f"{target}.affine", shapes),
+        *dense_entries(f"{source}.affine", f"{target}.affine", shapes),
         Entry(f"{source}.weight", f"{target}.weight", shapes[f"{target}.weight"], weight),
-        _same(f"{source}.freqs", f"{target}.frequencies", shapes),
-        _same(f"{source}.phases", f"{target}.phases", shapes),
-        _same(f"{source}.transform", f"{target}.transform", shapes),
+        same_entry(f"{source}.freqs", f"{target}.frequencies", shapes),
+        same_entry(f"{source}.phases", f"{target}.phases", shapes),
+        same_entry(f"{source}.transform", f"{target}.transform", shapes),
     ]
 
 
@@ -235,10 +213,12 @@ def _unit_power(weight: np.ndarray) -> np.ndarray:
 
 def _layer(source: str, target: str, shapes: Mapping[str, tuple[int, ...]]) -> list[Entry]:
     rows, columns, inner, outer = shapes[f"{target}.weight"]
-    same = [_same(f"{source}.{key}", f"{target}.{key}", shapes) for key in ("bias", "input_gain")]
-    filters = [_same(f"{source}.{key}", f"{target}.{key}", shapes) for key in ("up_filter", "down_filter")]
+    same = [same_entry(f"{source}.{key}", f"{target}.{key}", shapes) for key in ("bias", "input_gain")]
+    filters = [
+        same_entry(f"{source}.{key}", f"{target}.{key}", shapes) for key in ("up_filter", "down_filter")
+    ]
     return [
-        *_dense(f"{source}.affine", f"{target}.affine", shapes),
+        *dense_entries(f"{source}.affine", f"{target}.affine", shapes),
         Entry(f"{source}.weight", f"{target}.weight", (outer, inner, rows, columns), _unit_power),
         *same,
         *filters,
@@ -249,12 +229,12 @@ def _to_rgb(source: str, shapes: Mapping[str, tuple[int, ...]], input_gain: np.n
     inputs, outputs = shapes["to_rgb.weight"]
     gain = np.float32(input_gain / math.sqrt(inputs))
     return [
-        *_dense(f"{source}.affine", "to_rgb.affine", shapes),
+        *dense_entries(f"{source}.affine", "to_rgb.affine", shapes),
         Entry(
             f"{source}.weight",
             "to_rgb.weight",
             (outputs, inputs, 1, 1),
             lambda array: array[:, :, 0, 0].T * gain,
         ),
-        _same(f"{source}.bias", "to_rgb.bias", shapes),
+        same_entry(f"{source}.bias", "to_rgb.bias", shapes),
     ]
