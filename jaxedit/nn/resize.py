@@ -60,6 +60,32 @@ def resample(
     side = images.shape[1]
     columns, left = _filter_matrix(side, start[0] * side, extent * side, size, kind)
     rows, top = _filter_matrix(side, start[1] * side, extent * side, size, kind)
+    return _filtered(images, rows, top, columns, left)
+
+
+def resample_box(
+    images: Float[Array, "batch height width channels"],
+    box: tuple[float, float, float, float],
+    size: tuple[int, int],
+    *,
+    kind: Filter = "triangle",
+) -> Float[Array, "batch height_out width_out channels"]:
+    """A rectangular part of images at another size, antialiased as `resample`.
+
+    Args:
+        images: of any shape.
+        box: left, top, right and bottom edge, in fractions of width and height.
+        size: height and width of the result in pixels.
+        kind: the filter.
+    """
+    height, width = images.shape[1:3]
+    columns, left = _filter_matrix(width, box[0] * width, (box[2] - box[0]) * width, size[1], kind)
+    rows, top = _filter_matrix(height, box[1] * height, (box[3] - box[1]) * height, size[0], kind)
+    return _filtered(images, rows, top, columns, left)
+
+
+def _filtered(images: Array, rows: np.ndarray, top: int, columns: np.ndarray, left: int) -> Array:
+    """Both filters on the part that they need."""
     part = images[:, top : top + rows.shape[1], left : left + columns.shape[1]]
     exact = jax.lax.Precision.HIGHEST
     part = jnp.einsum("oh,bhwc->bowc", rows, part, precision=exact)

@@ -1,0 +1,121 @@
+"""Frozen features of the regions of an image: AlexNet's, pooled to small grids.
+
+A region is cut out at the resolution that its detail needs: a whole face shows its hair at 256², and its teeth only in a
+crop of the mouth. The third and the fifth convolution of the AlexNet of LPIPS (Zhang et al., CVPR 2018) give the features;
+each pixel's are brought to unit length, so that they tell what is there and not how strong its contrast is.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.errors import InputError
+from jaxedit.nn.lpips import LPIPS
+from jaxedit.nn.resize import resample_box
+
+_TINY = 1e-6
+_COLOR_GRID = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """A part of an image, and how its features are pooled.
+
+    Attributes:
+        name: of the region.
+        box: left, top, right and bottom edge, in fractions of the image's side.
+        size: height and width in pixels that the part is resized to.
+        grids: rows and columns of the pooled features of the third and of the fifth convolution.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    grids: tuple[tuple[int, int], tuple[int, int]]
+
+
+IMAGE = Region("image", (0.0, 0.0, 1.0, 1.0), (256, 256), ((8, 8), (6, 6)))
+"""The whole image."""
+
+FACE_REGIONS = (
+    IMAGE,
+    Region("eyes", (0.246, 0.363, 0.754, 0.566), (160, 400), ((4, 8), (3, 6))),
+    Region("mouth", (0.334, 0.578, 0.666, 0.812), (192, 272), ((4, 6), (3, 4))),
+    Region("left ear", (0.098, 0.422, 0.363, 0.797), (240, 170), ((6, 4), (4, 3))),
+    Region("right ear", (0.637, 0.422, 0.902, 0.797), (240, 170), ((6, 4), (4, 3))),
+    Region("hair", (0.148, 0.0, 0.852, 0.371), (136, 256), ((4, 8), (3, 6))),
+)
+"""Regions of images aligned as FFHQ is; left and right are those of the image."""
+
+COLORS = "colors"
+"""Name of the last features: the colors of the image on a grid of 16 × 16."""
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=["regions"])
+@dataclasses.dataclass(frozen=True)
+class RegionFeatures:
+    """Images [batch, side, side, 3] in [-1, 1] to features of each region; a pytree and a pure function.
+
+    Attributes:
+        network: LPIPS with AlexNet.
+        regions: the regions.
+    """
+
+    __no_type_check__ = True
+
+    network: LPIPS
+    regions: tuple[Region, ...] = (IMAGE,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the regions, and "colors"."""
+        return (*(region.name for region in self.regions), COLORS)
+
+    def __call__(
+        self, images: Float[Array, "batch side side 3"]
+    ) -> dict[str, Float[Array, "batch num_features"]]:
+        """The features of each region by its name.
+
+        Raises:
+            InputError: if the images are not square RGB.
+        """
+        if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
+            raise InputError(
+                f"images: expected [batch, side, side, 3] (square RGB), got {list(images.shape)}"
+            )
+        images = jnp.clip(images.astype(jnp.float32), -1, 1)
+        found = {region.name: self._features(images, region) for region in self.regions}
+        small = resample_box(images, (0.0, 0.0, 1.0, 1.0), (_COLOR_GRID, _COLOR_GRID))
+        return found | {COLORS: small.reshape(len(images), -1)}
+
+    def _features(self, images: Array, region: Region) -> Float[Array, "batch num_features"]:
+        layers = self.network.activations(resample_box(images, region.box, region.size))
+        pooled = [
+            _pool(_unit_length(layers[index].astype(jnp.float32)), grid)
+            for index, grid in zip((2, 4), region.grids, strict=True)
+        ]
+        return jnp.concatenate(pooled, axis=1)
+
+
+def _unit_length(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    return x * jax.lax.rsqrt(jnp.square(x).sum(3, keepdims=True) + _TINY)
+
+
+def _pool(x: Float[Array, "b h w c"], grid: tuple[int, int]) -> Float[Array, "b features"]:
+    """Means over a grid of equal cells, whose edges may cut pixels."""
+    rows, columns = (_cells(length, count) for length, count in zip(x.shape[1:3], grid, strict=True))
+    return jnp.einsum("bhwc,ih,jw->bijc", x, rows, columns).reshape(len(x), -1)
+
+
+@functools.lru_cache
+def _cells(length: int, count: int) -> Float[np.ndarray, "count length"]:
+    """The share of each of `length` pixels in each of `count` cells, normalized to a mean."""
+    edges = np.linspace(0, length, count + 1)
+    pixels = np.arange(length)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    overlap = np.maximum(overlap, 0)
+    return (overlap / overlap.sum(1, keepdims=True)).astype(np.float32)
