@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jaxedit import evaluation as evaluation
     from jaxedit import parallel as parallel
     from jaxedit.attributes.classifier import AttributeClassifier
+    from jaxedit.attributes.joined import join_classifiers
+    from jaxedit.attributes.learned.classifier import LearnedClassifier
     from jaxedit.axes.attribute_axes import AttributeAxes
     from jaxedit.axes.config import AxesConfig
     from jaxedit.axes.curve_learning.config import RefinementConfig
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from jaxedit.inversion.projection_problem import LatentPrior
     from jaxedit.inversion.tuning import GeneratorDelta, tune
     from jaxedit.labels.annotations import Annotations
+    from jaxedit.labels.classifier_learning import ClassifierConfig, learn_classifier
     from jaxedit.labels.config import LabelingConfig
     from jaxedit.labels.dataset import LabelledLatents, join_latents
     from jaxedit.labels.labeling import label
@@ -46,6 +49,7 @@ _MODULE_OF_NAME = {
     "AxesConfig": "axes.config",
     "AxesReport": "axes.report",
     "CheckpointError": "errors",
+    "ClassifierConfig": "labels.classifier_learning",
     "DownloadError": "errors",
     "Generator": "generators.protocol",
     "GeneratorDelta": "inversion.tuning",
@@ -53,6 +57,7 @@ _MODULE_OF_NAME = {
     "JaxeditError": "errors",
     "LabelingConfig": "labels.config",
     "LabelledLatents": "labels.dataset",
+    "LearnedClassifier": "attributes.learned.classifier",
     "LatentPrior": "inversion.projection_problem",
     "OutputError": "errors",
     "PCA": "latents.pca",
@@ -66,9 +71,11 @@ _MODULE_OF_NAME = {
     "fit_pca": "latents.pca",
     "fit_pca_streamed": "latents.pca",
     "gather": "parallel",
+    "join_classifiers": "attributes.joined",
     "join_latents": "labels.dataset",
     "label": "labels.labeling",
     "learn_axes": "axes.learning.learn",
+    "learn_classifier": "labels.classifier_learning",
     "learn_axes_sweep": "axes.learning.learn",
     "load_annotations": "pretrained.annotations",
     "load_axes": "pretrained.registry",
@@ -94,6 +101,7 @@ __all__ = [
     "AxesConfig",
     "AxesReport",
     "CheckpointError",
+    "ClassifierConfig",
     "DownloadError",
     "Generator",
     "GeneratorDelta",
@@ -102,6 +110,7 @@ __all__ = [
     "LabelingConfig",
     "LabelledLatents",
     "LatentPrior",
+    "LearnedClassifier",
     "OutputError",
     "ProjectionConfig",
     "ProjectionResult",
@@ -114,10 +123,12 @@ __all__ = [
     "fit_pca",
     "fit_pca_streamed",
     "gather",
+    "join_classifiers",
     "join_latents",
     "label",
     "learn_axes",
     "learn_axes_sweep",
+    "learn_classifier",
     "load_annotations",
     "load_axes",
     "load_generator",

@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from benchmarks.peers import stylegan2 as stylegan2_peer
-from jaxedit.inversion.lpips import LPIPS, SCALE, SHIFT
+from jaxedit.nn.lpips import LPIPS, SCALE, SHIFT
 
 _VGG16_CONVS = (2, 2, 3, 3, 3)
 """Number of convolutions before each compared layer."""

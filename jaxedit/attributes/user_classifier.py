@@ -1,8 +1,9 @@
-"""A classifier from a user's Python file, for the command line; and the check of what it returns."""
+"""Classifiers that the command line names: files, folders, the face networks; and the check of what they return."""
 
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.attributes.joined import join_classifiers
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.storage.paths import as_path
@@ -19,20 +21,46 @@ _LINES = 3  # of a user's own code that an error shows
 _BATCH = 2
 
 
+FACES = "faces"
+"""Name of the face networks."""
+
+
+def load_classifiers(where: Sequence[str]) -> AttributeClassifier:
+    """The classifiers of some names as one.
+
+    Raises:
+        InputError, CheckpointError: as `load_classifier`, or if two have an attribute of one name.
+    """
+    return join_classifiers([load_classifier(name) for name in where])
+
+
 def load_classifier(where: str) -> AttributeClassifier:
-    """Run a user's Python file and return a classifier that it defines.
+    """A classifier by its name.
 
     Args:
-        where: `file.py:Name`. The name is that of a classifier, or of a class or function that returns one when it is
-            called without arguments.
+        where: "faces" for the face networks; a folder of a learned classifier; or `file.py:Name`, where the name is
+            that of a classifier, or of a class or function that returns one when it is called without arguments. That
+            file is run.
 
     Raises:
         InputError: if the file or the name is missing, the file is no Python file or fails, or the object is no
             classifier.
+        CheckpointError: if the folder holds no learned classifier, or a damaged one.
     """
+    # Imported here: what only checks a classifier does not wait for the networks' modules.
+    if where == FACES:
+        from jaxedit.attributes.faces.face_attributes import FaceAttributes
+
+        return FaceAttributes()
+    if as_path(where).is_dir():
+        from jaxedit.attributes.learned.classifier import LearnedClassifier
+
+        return LearnedClassifier.load(where)
     file, mark, name = where.rpartition(":")
     if not mark or not file or not name:
-        raise InputError(f"classifier: expected FILE.py:NAME, got '{where}'")
+        raise InputError(
+            f"classifier: expected FILE.py:NAME, got '{where}', which is no folder of `jaxedit teach` either"
+        )
     path = as_path(file)
     if path.suffix != ".py":
         raise InputError(f"classifier: expected a Python file that ends in .py, got '{file}'")

@@ -24,6 +24,7 @@ from jaxedit.cli import (
     labels_and_axes,
     photos,
     refine,
+    teach,
 )
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
@@ -70,6 +71,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "project": photos.project,
     "label": labels_and_axes.label,
     "learn": labels_and_axes.learn,
+    "teach": teach.teach,
     "refine": refine.refine,
     "evaluate": evaluate.evaluate,
     "fetch": generators.fetch,

@@ -97,9 +97,9 @@ def evaluate(
     from jaxedit.evaluation.methods import check_methods, load_direction_files
     from jaxedit.evaluation.readings import KIND
     from jaxedit.evaluation.report.comparison_page import write_page
-    from jaxedit.inversion.lpips import LPIPS, MIN_SIZE
     from jaxedit.labels.labels_file import load_labels
     from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
+    from jaxedit.nn.lpips import LPIPS, MIN_SIZE
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
     from jaxedit.storage.runs import RunFolder

@@ -17,9 +17,10 @@ def label(
     seed: SeedOption = 0,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     classifier: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="FILE.py:NAME, a classifier of your own, for images other than faces. Default: the face networks."
+            help="A folder of `jaxedit teach`, FILE.py:NAME (a classifier of your own), or faces, the face networks. "
+            "May be given more than once. Default: faces."
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Faces in a batch: 8 suits a CPU, 32 an accelerator.")] = 8,
@@ -45,11 +46,11 @@ def label(
       jaxedit label --out labels                                 8192 faces, about 15 minutes on two CPU cores
       jaxedit label --out labels -n 50000 --batch-size 64        more faces, on an accelerator
       jaxedit label -g cats --classifier cats.py:Fur -o fur      a converted generator and a classifier of your own
+      jaxedit label --classifier faces --classifier hats -o more  beside the face networks, one that was taught
       jaxedit label --out labels --batch-size 256 --distributed  on each host of a TPU slice
     """
     from jaxedit import parallel
-    from jaxedit.attributes.faces.face_attributes import FaceAttributes
-    from jaxedit.attributes.user_classifier import load_classifier
+    from jaxedit.attributes.user_classifier import FACES, load_classifiers
     from jaxedit.labels import labeling
     from jaxedit.labels.config import LabelingConfig
     from jaxedit.pretrained.registry import load_generator
@@ -64,7 +65,7 @@ def label(
     mesh = parallel.fitting_mesh(batch_size, devices)
     labels = labeling.label(
         model,
-        FaceAttributes() if classifier is None else load_classifier(classifier),
+        load_classifiers(classifier or [FACES]),
         out,
         config,
         generator_name=generator,

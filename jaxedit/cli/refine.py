@@ -24,10 +24,10 @@ def refine(
     ] = None,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     classifier: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="FILE.py:NAME, a classifier of your own, differentiable in the image. Default: the networks of a "
-            "known generator."
+            help="A folder of `jaxedit teach`, FILE.py:NAME (a classifier of your own, differentiable in the image), "
+            "or faces. May be given more than once. Default: the networks of a known generator."
         ),
     ] = None,
     independent: Annotated[
@@ -89,7 +89,7 @@ def refine(
     import dataclasses
 
     from jaxedit import parallel
-    from jaxedit.attributes.user_classifier import load_classifier
+    from jaxedit.attributes.user_classifier import load_classifier, load_classifiers
     from jaxedit.axes.curve_learning.config import RefinementConfig
     from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
     from jaxedit.axes.curve_learning.refine import RUN_KIND, refine_axes
@@ -105,16 +105,18 @@ def refine(
     RunFolder.check_target(unfinished, kind=RUN_KIND)
     is_known = has_refinement(generator)
     axes_name(axes, generator)
-    if classifier is None and not is_known:
-        raise InputError(f"--classifier: expected FILE.py:NAME for {generator}, got none")
+    if not classifier and not is_known:
+        raise InputError(
+            f"--classifier: expected FILE.py:NAME for {generator}, or a folder of `jaxedit teach`, got none"
+        )
     model = load_generator(generator)
     check_class(model, generator)
     old = load_axes(axes_name(axes, generator), model, check=not force)
-    if classifier is None:
+    if not classifier:
         known = load_refinement(generator, old.attribute_names)
         settings, reader, networks = known.config, known.classifier, known.networks
     else:
-        settings, reader, networks = RefinementConfig(), load_classifier(classifier), RefinementNetworks()
+        settings, reader, networks = RefinementConfig(), load_classifiers(classifier), RefinementNetworks()
     if config is not None:
         settings = RefinementConfig.load(config)
     further = tuple(load_classifier(where) for where in independent or ())

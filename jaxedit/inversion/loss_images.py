@@ -12,7 +12,7 @@ from jaxedit.errors import InputError, LeftOutWarning
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.preview import half_size
 from jaxedit.generators.protocol import Generator
-from jaxedit.inversion.lpips import MIN_SIZE as MIN_LPIPS_SIZE
+from jaxedit.nn.lpips import MIN_SIZE as MIN_LPIPS_SIZE
 from jaxedit.nn.platform_branch import platform_branch
 from jaxedit.nn.resize import average_pool, resample, shrink
 

@@ -16,8 +16,8 @@ from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, as_w_plus, weights_fingerprint
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.loss_images import LossSizes, face_part, rendered_side
-from jaxedit.inversion.lpips import LPIPS
 from jaxedit.latents.pca import PCA, fit_pca
+from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.resize import shrink
 from jaxedit.parallel import replicate, shard_batch
 

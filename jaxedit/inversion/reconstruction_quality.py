@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
 from jaxedit.inversion.image_arguments import ImageLike, ImagesLike, as_batch
-from jaxedit.inversion.lpips import LPIPS
+from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.resize import shrink
 
 SIZE = 256

@@ -24,9 +24,9 @@ from jaxedit.generators.protocol import Generator, as_w_plus
 from jaxedit.inversion.config import TuningConfig
 from jaxedit.inversion.image_arguments import ImageLike, as_batch
 from jaxedit.inversion.loss_images import LossSizes, clip_softly, face_part, rendered_side
-from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.projection_problem import MAX_SIDE, MIN_SIDE
 from jaxedit.nn.chunked_loop import ChunkedLoop, run_chunks
+from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.resize import shrink
 from jaxedit.storage.arrays import read_arrays, write_arrays
 

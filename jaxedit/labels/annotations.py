@@ -152,6 +152,12 @@ class Annotations:
         columns = [self.rubric.names.index(name) for name in rubric.names]
         return dataclasses.replace(self, codes=self.codes[:, columns], rubric=rubric)
 
+    def first(self, count: int | None) -> "Annotations":
+        """The table's first rows; all of them for None."""
+        if count is None:
+            return self
+        return dataclasses.replace(self, keys=self.keys[:count], codes=self.codes[:count])
+
     def counts(self) -> dict[str, dict[str, int]]:
         """How often each column has each value, "cannot tell" and "not read"."""
         return {

@@ -7,7 +7,7 @@ Marks of a few hundred images are enough, since the features see already: only a
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,15 +18,39 @@ from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
 from jaxedit.attributes.learned.classifier import LearnedClassifier
-from jaxedit.attributes.learned.heads import FittedHead, Head, Kernels, fit_head
-from jaxedit.attributes.learned.regions import FACE_REGIONS, IMAGE, Region, RegionFeatures
+from jaxedit.attributes.learned.heads import FittedHead, Head, Kernels, check_marks, fit_head
+from jaxedit.attributes.learned.regions import (
+    FACE_REGIONS,
+    FINE_FACE_REGIONS,
+    IMAGE,
+    Region,
+    RegionFeatures,
+)
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator, weights_fingerprint
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.mobile_stylegan.preview import fit_preview
+from jaxedit.generators.protocol import Generator, check_square_rgb, weights_fingerprint
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.latents.seed_stream import sample_w
 from jaxedit.nn.lpips import LPIPS
+from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.runs import RunFolder
 
-REGIONS: dict[str, tuple[Region, ...]] = {"image": (IMAGE,), "face": FACE_REGIONS}
-"""Sets of regions by name: the whole image of anything; the parts of a face in images aligned as FFHQ is."""
+RUN_KIND = "classifier features"
+"""Kind of the run folder."""
+
+Render = Callable[[Array], Array]
+"""Latents of W to images, a pytree."""
+
+REGIONS: dict[str, tuple[tuple[Region, ...], int | None]] = {
+    "image": ((IMAGE,), 256),
+    "face": (FACE_REGIONS, 256),
+    "fine-face": (FINE_FACE_REGIONS, None),
+}
+"""Sets of regions by name, and the side that images are brought to: the whole image of anything; the parts of a face in
+images aligned as FFHQ is, at 256 pixels a side or as they are."""
+
+_PREVIEW_LATENTS = 48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +58,10 @@ class ClassifierConfig:
     """How a classifier is learned.
 
     Attributes:
-        regions: "image" for images of anything, "face" for faces aligned as FFHQ is.
+        regions: "image" for images of anything; "face" for faces aligned as FFHQ is; "fine-face" for such faces of 512
+            pixels and more a side, at twice the cost.
+        previews: whether every second batch are previews, where the generator has them: curves are learned through
+            previews, and a classifier that has not seen any reads them less well. Not with "fine-face".
         batch_size: images at once: 8 suits a CPU, 64 an accelerator.
         unit_size: images of a unit of work. An interrupted run loses one at most.
         seed: of the folds of the cross-validation.
@@ -43,7 +70,8 @@ class ClassifierConfig:
         InputError: if a setting is out of range.
     """
 
-    regions: Literal["image", "face"] = "image"
+    regions: Literal["image", "face", "fine-face"] = "image"
+    previews: bool = True
     batch_size: int = 8
     unit_size: int = 256
     seed: int = 0
@@ -56,37 +84,9 @@ class ClassifierConfig:
                 raise InputError(f"{name}: expected 1 or more, got {getattr(self, name)}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Marks:
-    """What somebody saw in the images of some latents.
-
-    Attributes:
-        w: latents of W or W+.
-        values: one column for each attribute; NaN where it is unknown.
-        attribute_names: names of the columns. A column of 0 and 1 alone is an attribute that is there or not; any other
-            is graded.
-
-    Raises:
-        InputError: if shapes and names disagree.
-    """
-
-    w: Float[np.ndarray, "num_images ..."]
-    values: Float[np.ndarray, "num_images num_attributes"]
-    attribute_names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if self.values.shape != (len(self.w), len(self.attribute_names)):
-            raise InputError(
-                f"values: expected a row for each of {len(self.w)} latents and a column for each of "
-                f"{len(self.attribute_names)} attributes, got {list(self.values.shape)}"
-            )
-        if len(set(self.attribute_names)) < len(self.attribute_names):
-            raise InputError(f"attribute_names: expected each once, got {', '.join(self.attribute_names)}")
-
-
 def learn_classifier(
     generator: Generator,
-    marks: Marks,
+    marks: LabelledLatents,
     config: ClassifierConfig | None = None,
     *,
     out: str | Path | None = None,
@@ -96,7 +96,9 @@ def learn_classifier(
 
     Args:
         generator: whose images were marked.
-        marks: latents and marks. Two hundred images are a start; rare attributes need more (see the report).
+        marks: latents, and what somebody saw in their images (`Annotations.with_latents`); NaN where it is unknown. An
+            attribute of 0 and 1 alone is there or not; any other is graded. Two hundred images are a start; rare
+            attributes need more (see the quality).
         config: settings.
         out: folder of the run, which resumes when it was interrupted; holds the features. None keeps nothing.
         progress: whether to show a bar.
@@ -106,85 +108,108 @@ def learn_classifier(
         log-odds for attributes that are there or not, and levels for graded ones.
 
     Raises:
-        InputError: if an attribute has too few marks, or `out` holds another run.
+        InputError: if an attribute has too few marks, the generator's images are not square RGB, or `out` holds another
+            run.
         DownloadError: if the frozen network cannot be fetched.
         OutputError: if `out` cannot be written.
 
     Examples:
         >>> import jaxedit
-        >>> from jaxedit.labels import ClassifierConfig, Marks
-        >>> marks = Marks(w, values, ("hat", "hair_length"))  # doctest: +SKIP
-        >>> classifier, heads = jaxedit.learn_classifier(generator, marks, ClassifierConfig("face"))  # doctest: +SKIP
-        >>> [(head.name, round(head.quality, 2)) for head in heads]  # doctest: +SKIP
-        [('hat', 0.97), ('hair_length', 0.88)]
+        >>> generator = jaxedit.load_generator("mobile-stylegan-ffhq")
+        >>> marks = jaxedit.load_annotations("mobile-stylegan-ffhq").select(["headwear"]).with_latents(generator)
+        >>> classifier, heads = jaxedit.learn_classifier(generator, marks)  # doctest: +SKIP
+        >>> round(heads[0].quality, 2)  # doctest: +SKIP
+        0.98
     """
     config = config or ClassifierConfig()
-    network = RegionFeatures(LPIPS.from_pretrained("alex"), REGIONS[config.regions])
+    check_square_rgb(generator, use="a learned classifier")
+    regions, side = REGIONS[config.regions]
+    network = RegionFeatures(LPIPS.from_pretrained("alex"), regions, side)
+    w, values = np.asarray(marks.w, np.float32), np.asarray(marks.values, np.float64)
+    _check_marks(values, marks.attribute_names)
     with tempfile.TemporaryDirectory() as temporary:
         request = {
             "generator": weights_fingerprint(generator),
-            "latents": weights_fingerprint(jnp.asarray(marks.w)),
+            "latents": weights_fingerprint(jnp.asarray(w)),
             "regions": config.regions,
+            "previews": config.previews,
             "unit_size": config.unit_size,
+            "batch_size": config.batch_size,
         }
-        run = RunFolder.open(temporary if out is None else out, kind="classifier features", request=request)
-        kernels = Kernels(_features(generator, network, marks.w, config, run, progress))
-    fitted = _fit_all(kernels, marks, config, progress)
+        run = RunFolder.open(temporary if out is None else out, kind=RUN_KIND, request=request)
+        kernels = Kernels(_features(_renders(generator, config), network, w, config, run, progress))
+    columns = list(zip(marks.attribute_names, values.T, strict=True))
+    fitted = [
+        fit_head(kernels, column, name, is_binary=_is_binary(column), seed=config.seed)
+        for name, column in tqdm(columns, desc="heads", unit="attribute", disable=not progress)
+    ]
     return _assembled(network, fitted, kernels), tuple(fit.head for fit in fitted)
 
 
+def _is_binary(marks: Float[np.ndarray, " num_images"]) -> bool:
+    return set(np.unique(marks[np.isfinite(marks)])) <= {0.0, 1.0}
+
+
+def _check_marks(values: Float[np.ndarray, "num_images num_attributes"], names: Sequence[str]) -> None:
+    for name, column in zip(names, values.T, strict=True):
+        check_marks(column[np.isfinite(column)], name, _is_binary(column))
+
+
+def _renders(generator: Generator, config: ClassifierConfig) -> tuple[Render, ...]:
+    """What makes the images, in turn: latents of W to images, pytrees."""
+    if not (config.previews and config.regions != "fine-face" and isinstance(generator, MobileStyleGAN)):
+        return (jax.tree_util.Partial(_synthesis, generator),)
+    latents = sample_w(generator, 0, _PREVIEW_LATENTS, batch_size=_PREVIEW_LATENTS)
+    return jax.tree_util.Partial(_synthesis, generator), fit_preview(generator, latents)
+
+
+def _synthesis(generator: Generator, w: Array) -> Array:
+    return generator.synthesis(w)
+
+
 def _features(
-    generator: Generator,
+    renders: Sequence[Render],
     network: RegionFeatures,
-    w: np.ndarray,
+    w: Float[np.ndarray, "num_images w_dim"],
     config: ClassifierConfig,
     run: RunFolder,
     progress: bool,
 ) -> dict[str, Float[np.ndarray, "num_images num_features"]]:
     """The features of all images in half precision, unit by unit."""
+    expected = {name: ArrayOf("f", ("num_rows", f"features of {name}")) for name in network.names}
     parts = []
     with tqdm(total=len(w), desc="features", unit="image", disable=not progress) as bar:
         for start in range(0, len(w), config.unit_size):
             rows = w[start : start + config.unit_size]
-
-            def make(rows: np.ndarray = rows) -> dict[str, np.ndarray]:
-                batches = list(_batches(generator, network, rows, config.batch_size, bar))
-                return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-            found = run.get_or_make(f"features/{start:09d}", make)
+            unit = f"features/{start:09d}"
+            found = run.read(unit, arrays=expected)
+            if found is None or any(len(x) != len(rows) for x in found.values()):
+                batches = list(_batches(renders, network, rows, config.batch_size, bar))
+                found = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+                run.write(unit, found)
             bar.update(start + len(rows) - bar.n)
             parts.append(found)
     return {name: np.concatenate([part[name] for part in parts]) for name in network.names}
 
 
 def _batches(
-    generator: Generator, network: RegionFeatures, w: np.ndarray, batch_size: int, bar: tqdm
+    renders: Sequence[Render],
+    network: RegionFeatures,
+    w: Float[np.ndarray, "num_images w_dim"],
+    batch_size: int,
+    bar: tqdm,
 ) -> Iterator[dict[str, np.ndarray]]:
     for start in range(0, len(w), batch_size):
         rows = np.minimum(np.arange(start, start + batch_size), len(w) - 1)  # the last batch is filled up
         count = min(batch_size, len(w) - start)
-        found = _read(generator, network, jnp.asarray(w[rows]))
+        found = _read(renders[start // batch_size % len(renders)], network, jnp.asarray(w[rows]))
         yield {name: np.asarray(value[:count], np.float16) for name, value in found.items()}
         bar.update(count)
 
 
 @jax.jit
-def _read(generator: Generator, network: RegionFeatures, w: Array) -> dict[str, Array]:
-    return network(generator.synthesis(w))
-
-
-def _fit_all(kernels: Kernels, marks: Marks, config: ClassifierConfig, progress: bool) -> list[FittedHead]:
-    fitted = []
-    columns = tqdm(
-        list(zip(marks.attribute_names, marks.values.T, strict=True)),
-        desc="heads",
-        unit="attribute",
-        disable=not progress,
-    )
-    for name, values in columns:
-        is_binary = set(np.unique(values[np.isfinite(values)])) <= {0.0, 1.0}
-        fitted.append(fit_head(kernels, values, name, is_binary=is_binary, seed=config.seed))
-    return fitted
+def _read(render: Render, network: RegionFeatures, w: Array) -> dict[str, Array]:
+    return network(render(w))
 
 
 def _assembled(network: RegionFeatures, fitted: Sequence[FittedHead], kernels: Kernels) -> LearnedClassifier:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jaxedit.attributes.faces.networks import FaceNetworks
 from jaxedit.errors import InputError
-from jaxedit.inversion.lpips import LPIPS, NETWORKS
+from jaxedit.nn.lpips import LPIPS, NETWORKS
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
 from jaxedit.pretrained.registry import load_generator
 from jaxedit.storage.download import cache_dir

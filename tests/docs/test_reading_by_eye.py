@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.docs.pages import DOCS, run_command, shell_lines
+from tests.docs.pages import DOCS, python_code, run_command, run_python, shell_lines
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +16,20 @@ def test_annotations(tmp_path):
     assert len(list((tmp_path / "read" / "sheets").iterdir())) == 1
     run_command(shipped, tmp_path, "--num-steps", "20")
     assert (tmp_path / "glasses" / "metadata.json").exists()
+
+
+def test_a_classifier_from_marks(tmp_path):
+    _, _, _, _, _, teach, label, learn, *_ = shell_lines(GUIDES / "annotations.md")
+    teach = teach.replace("teach read", "teach mobile-stylegan-ffhq --columns headwear,earrings --count 160")
+    printed = run_command(teach, tmp_path)
+    assert all(
+        float(line.split()[2]) > 0.7 for line in printed.splitlines() if "  marks" not in line and "→" in line
+    )
+    run_command(label, tmp_path, "--num-samples", "256")
+    run_command(learn, tmp_path, "--num-steps", "20")
+    assert (tmp_path / "taught-hats" / "metadata.json").exists()
+    code = "\n".join(python_code(GUIDES / "annotations.md")).replace("first(200)", "first(80)")
+    assert "[" in run_python(code, tmp_path)
 
 
 def test_a_blind_study(tmp_path):

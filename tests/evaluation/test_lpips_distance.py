@@ -13,7 +13,7 @@ from jaxedit.errors import InputError
 from jaxedit.evaluation import Evaluation, EvaluationConfig, Evaluators, LinearDirections, evaluate
 from jaxedit.evaluation.report.comparison_page import write_page
 from jaxedit.evaluation.report.published import main_numbers
-from jaxedit.inversion.lpips import LPIPS
+from jaxedit.nn.lpips import LPIPS
 from tests.evaluation.conftest import NAMES, W_DIM, LinearGenerator
 
 SIZE = 32

@@ -8,8 +8,8 @@ import pytest
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
 from jaxedit.images import to_uint8
-from jaxedit.inversion.lpips import LPIPS
 from jaxedit.inversion.reconstruction_quality import compare, compare_batch, metrics_text
+from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.resize import shrink
 
 measure = jax.jit(lambda network, *images: network(*images))

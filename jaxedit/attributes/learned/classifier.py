@@ -20,7 +20,8 @@ from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.lpips import LPIPS
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
-_KIND = "classifier"
+KIND = "classifier"
+"""Kind of the checkpoint folder."""
 
 
 @functools.partial(
@@ -74,7 +75,7 @@ class LearnedClassifier:
             },
             "bias": np.asarray(self.bias, np.float32),
         }
-        return save_checkpoint(folder, kind=_KIND, config=config, arrays=arrays)
+        return save_checkpoint(folder, kind=KIND, config=config, arrays=arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> "LearnedClassifier":
@@ -84,7 +85,7 @@ class LearnedClassifier:
             CheckpointError: if the folder is missing, damaged, or of another kind.
             DownloadError: if the frozen network cannot be fetched.
         """
-        config, arrays = load_checkpoint(folder, kind=_KIND)
+        config, arrays = load_checkpoint(folder, kind=KIND)
         try:
             regions = tuple(_region(described) for described in config["regions"])
             names, units = tuple(config["names"]), tuple(config["units"])

@@ -107,7 +107,7 @@ class Kernels:
     def of(self, regions: Sequence[str], rows: np.ndarray) -> np.ndarray:
         """The kernel of some rows, float64, with a mean diagonal of about 1."""
         grid = np.ix_(rows, rows)
-        return np.mean([self.products[name][grid] for name in regions], axis=0, dtype=np.float64)
+        return np.asarray(np.mean([self.products[name][grid] for name in regions], axis=0, dtype=np.float64))
 
     def weights(
         self, regions: Sequence[str], rows: np.ndarray, dual: np.ndarray
@@ -141,7 +141,7 @@ def fit_head(
     """
     rows = np.flatnonzero(np.isfinite(marks))
     y = marks[rows].astype(np.float64)
-    _check_marks(y, name, is_binary)
+    check_marks(y, name, is_binary)
     rng = np.random.default_rng(seed)
     folds = _folds(y, rng)
     some = np.sort(rng.permutation(len(rows))[:_CHOSEN_ON])
@@ -166,7 +166,12 @@ def fit_head(
     return FittedHead(head, {n: slope * w for n, w in weights.items()}, slope * bias + offset)
 
 
-def _check_marks(y: np.ndarray, name: str, is_binary: bool) -> None:
+def check_marks(y: Float[np.ndarray, " num_marks"], name: str, is_binary: bool) -> None:
+    """Raise unless the known marks of an attribute are enough to learn from.
+
+    Raises:
+        InputError: if fewer than five images have each of two values.
+    """
     values, counts = np.unique(y, return_counts=True)
     if is_binary and not set(values) <= {0.0, 1.0}:
         raise InputError(f"marks of {name!r}: expected 0 and 1, got {values.tolist()}")

@@ -1,8 +1,8 @@
 """Frozen features of the regions of an image: AlexNet's, pooled to small grids.
 
-A region is cut out at the resolution that its detail needs: a whole face shows its hair at 256², and its teeth only in a
-crop of the mouth. The third and the fifth convolution of the AlexNet of LPIPS (Zhang et al., CVPR 2018) give the features;
-each pixel's are brought to unit length, so that they tell what is there and not how strong its contrast is.
+A region is cut out at the resolution that its detail needs: a whole face shows its hair at 256², and its teeth only
+in a crop of the mouth. The third and the fifth convolution of the AlexNet of LPIPS (Zhang et al., CVPR 2018) give the
+features; each pixel's are brought to unit length, so that they tell what is there and not how strong its contrast is.
 """
 
 import dataclasses
@@ -41,21 +41,37 @@ class Region:
 IMAGE = Region("image", (0.0, 0.0, 1.0, 1.0), (256, 256), ((8, 8), (6, 6)))
 """The whole image."""
 
+_EYES = (0.246, 0.363, 0.754, 0.566)
+_MOUTH = (0.334, 0.578, 0.666, 0.812)
+_LEFT_EAR = (0.098, 0.422, 0.363, 0.797)
+_RIGHT_EAR = (0.637, 0.422, 0.902, 0.797)
+_HAIR = (0.148, 0.0, 0.852, 0.371)
+
 FACE_REGIONS = (
     IMAGE,
-    Region("eyes", (0.246, 0.363, 0.754, 0.566), (160, 400), ((4, 8), (3, 6))),
-    Region("mouth", (0.334, 0.578, 0.666, 0.812), (192, 272), ((4, 6), (3, 4))),
-    Region("left ear", (0.098, 0.422, 0.363, 0.797), (240, 170), ((6, 4), (4, 3))),
-    Region("right ear", (0.637, 0.422, 0.902, 0.797), (240, 170), ((6, 4), (4, 3))),
-    Region("hair", (0.148, 0.0, 0.852, 0.371), (136, 256), ((4, 8), (3, 6))),
+    Region("eyes", _EYES, (80, 200), ((4, 8), (3, 6))),
+    Region("mouth", _MOUTH, (96, 136), ((4, 6), (3, 4))),
+    Region("left ear", _LEFT_EAR, (144, 102), ((6, 4), (4, 3))),
+    Region("right ear", _RIGHT_EAR, (144, 102), ((6, 4), (4, 3))),
+    Region("hair", _HAIR, (100, 190), ((4, 8), (3, 6))),
 )
-"""Regions of images aligned as FFHQ is; left and right are those of the image."""
+"""Regions of images aligned as FFHQ is, of 256 pixels a side; left and right are those of the image."""
+
+FINE_FACE_REGIONS = (
+    IMAGE,
+    Region("eyes", _EYES, (160, 400), ((4, 8), (3, 6))),
+    Region("mouth", _MOUTH, (192, 272), ((4, 6), (3, 4))),
+    Region("left ear", _LEFT_EAR, (240, 170), ((6, 4), (4, 3))),
+    Region("right ear", _RIGHT_EAR, (240, 170), ((6, 4), (4, 3))),
+    Region("hair", _HAIR, (136, 256), ((4, 8), (3, 6))),
+)
+"""The same for images of 512 pixels and more a side, at twice the cost: earrings and teeth are small."""
 
 COLORS = "colors"
 """Name of the last features: the colors of the image on a grid of 16 × 16."""
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=["regions"])
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["network"], meta_fields=["regions", "side"])
 @dataclasses.dataclass(frozen=True)
 class RegionFeatures:
     """Images [batch, side, side, 3] in [-1, 1] to features of each region; a pytree and a pure function.
@@ -63,12 +79,15 @@ class RegionFeatures:
     Attributes:
         network: LPIPS with AlexNet.
         regions: the regions.
+        side: pixels a side that images are brought to first, so that larger and smaller ones are read alike; None for
+            the images as they are.
     """
 
     __no_type_check__ = True
 
     network: LPIPS
     regions: tuple[Region, ...] = (IMAGE,)
+    side: int | None = 256
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,6 +107,8 @@ class RegionFeatures:
                 f"images: expected [batch, side, side, 3] (square RGB), got {list(images.shape)}"
             )
         images = jnp.clip(images.astype(jnp.float32), -1, 1)
+        if self.side is not None and images.shape[1] != self.side:
+            images = resample_box(images, (0.0, 0.0, 1.0, 1.0), (self.side, self.side))
         found = {region.name: self._features(images, region) for region in self.regions}
         small = resample_box(images, (0.0, 0.0, 1.0, 1.0), (_COLOR_GRID, _COLOR_GRID))
         return found | {COLORS: small.reshape(len(images), -1)}

@@ -25,12 +25,12 @@ from flax import nnx
 from jaxtyping import Array, DTypeLike, Float
 
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.inversion.lpips_pretrained import LPIPS_WEIGHTS
 from jaxedit.nn.convolution import conv_2d
+from jaxedit.nn.lpips_pretrained import LPIPS_WEIGHTS
 from jaxedit.nn.parameters import Params
 
 Features = tuple[Float[Array, "#batch _ _ _"], ...]
-"""√w · f / ‖f‖ of each compared layer, [batch, height, width, channels]."""
+"""Of each compared layer, [batch, height, width, channels]: √w · f / ‖f‖, or f itself."""
 
 MIN_SIZE = 32
 """Smallest side of an image, in pixels: smaller images have no pixel left at the last layer."""
@@ -185,18 +185,25 @@ class LPIPS(nnx.Module):
             )
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise InputError(f"images: expected floats in [-1, 1], got {images.dtype}")
-        plan = _NETWORKS[self.network]
-        x = ((images - jnp.asarray(SHIFT, images.dtype)) / jnp.asarray(SCALE, images.dtype)).astype(
-            self.dtype
+        layers = self.activations(images)
+        return tuple(
+            _unit_length(x.astype(jnp.float32)) * jnp.sqrt(head[...])
+            for x, head in zip(layers, self.heads, strict=True)
         )
+
+    def activations(self, images: Float[Array, "batch height width 3"]) -> Features:
+        """The five layers of the frozen network as they are, in its number format; for images as in `features`."""
+        plan = _NETWORKS[self.network]
+        shift, scale = jnp.asarray(SHIFT, images.dtype), jnp.asarray(SCALE, images.dtype)
+        x = ((images - shift) / scale).astype(self.dtype)
         convs = iter(self.convs)
-        compared = []
-        for count, pooled, head in zip(plan.convs, plan.pooled, self.heads, strict=True):
+        layers = []
+        for count, pooled in zip(plan.convs, plan.pooled, strict=True):
             x = plan.pool(x) if pooled else x
             for _ in range(count):
                 x = next(convs)(x)
-            compared.append(_unit_length(x.astype(jnp.float32)) * jnp.sqrt(head[...]))
-        return tuple(compared)
+            layers.append(x)
+        return tuple(layers)
 
     def distance(
         self,

@@ -8,8 +8,8 @@ from flax import nnx
 
 from jaxedit import cli
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.inversion.lpips import LPIPS, NETWORKS, max_pool_2x2, max_pool_3x3
-from jaxedit.inversion.lpips_pretrained import KIND
+from jaxedit.nn.lpips import LPIPS, NETWORKS, max_pool_2x2, max_pool_3x3
+from jaxedit.nn.lpips_pretrained import KIND
 from jaxedit.nn.parameters import module_params
 from jaxedit.storage.checkpoints import save_checkpoint
 from tests.conftest import FIXTURES
