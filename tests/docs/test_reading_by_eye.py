@@ -20,15 +20,14 @@ def test_annotations(tmp_path):
 
 def test_a_classifier_from_marks(tmp_path):
     _, _, _, _, _, teach, label, learn, *_ = shell_lines(GUIDES / "annotations.md")
-    teach = teach.replace("teach read", "teach mobile-stylegan-ffhq --columns headwear,earrings --count 160")
+    teach = teach.replace("teach read", "teach mobile-stylegan-ffhq --columns headwear,earrings --count 100")
     printed = run_command(teach, tmp_path)
-    assert all(
-        float(line.split()[2]) > 0.7 for line in printed.splitlines() if "  marks" not in line and "→" in line
-    )
-    run_command(label, tmp_path, "--num-samples", "256")
+    quality = {line.split()[0]: float(line.split()[2]) for line in printed.splitlines() if ") " in line}
+    assert quality["headwear"] > 0.8
+    run_command(label, tmp_path, "--num-samples", "128")
     run_command(learn, tmp_path, "--num-steps", "20")
     assert (tmp_path / "taught-hats" / "metadata.json").exists()
-    code = "\n".join(python_code(GUIDES / "annotations.md")).replace("first(200)", "first(80)")
+    code = "\n".join(python_code(GUIDES / "annotations.md")).replace("first(200)", "first(60)")
     assert "[" in run_python(code, tmp_path)
 
 
