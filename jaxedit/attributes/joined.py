@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.attributes.classifier import AttributeClassifier, as_argument
@@ -13,7 +14,7 @@ from jaxedit.errors import InputError
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["classifiers"], meta_fields=["names", "units"]
+    jax.tree_util.register_dataclass, data_fields=["classifiers"], meta_fields=["columns", "names", "units"]
 )
 @dataclasses.dataclass(frozen=True)
 class JoinedClassifier:
@@ -21,13 +22,15 @@ class JoinedClassifier:
 
     Attributes:
         classifiers: pytrees.
-        names: of all columns.
-        units: of all columns; "" where a classifier names none.
+        columns: which of all columns side by side are kept.
+        names: of the columns that are kept.
+        units: likewise; "" where a classifier names none.
     """
 
     __no_type_check__ = True
 
     classifiers: tuple[Callable[[Array], Array], ...]
+    columns: tuple[int, ...]
     names: tuple[str, ...]
     units: tuple[str, ...]
 
@@ -35,14 +38,17 @@ class JoinedClassifier:
         self, images: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch num_attributes"]:
         """The values of all classifiers."""
-        return jnp.concatenate([classifier(images) for classifier in self.classifiers], axis=1)
+        values = jnp.concatenate([classifier(images) for classifier in self.classifiers], axis=1)
+        return values[:, np.array(self.columns)]
 
 
 def join_classifiers(classifiers: Sequence[AttributeClassifier]) -> AttributeClassifier:
     """Several classifiers as one; a single one as it is.
 
+    Of two attributes of one name, that of the later classifier is kept, as by `join_latents`.
+
     Raises:
-        InputError: if there is none, or two have an attribute of one name.
+        InputError: if there is none.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -64,10 +70,11 @@ def join_classifiers(classifiers: Sequence[AttributeClassifier]) -> AttributeCla
     if len(classifiers) == 1:
         return classifiers[0]
     names = tuple(name for classifier in classifiers for name in classifier.names)
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise InputError(
-            f"classifiers: expected each attribute once, got {twice[0]!r} twice; leave one classifier out"
-        )
     units = tuple(unit for c in classifiers for unit in getattr(c, "units", ("",) * len(tuple(c.names))))
-    return JoinedClassifier(tuple(as_argument(classifier) for classifier in classifiers), names, units)
+    kept = tuple(i for i, name in enumerate(names) if name not in names[i + 1 :])
+    return JoinedClassifier(
+        tuple(as_argument(classifier) for classifier in classifiers),
+        kept,
+        tuple(names[i] for i in kept),
+        tuple(units[i] for i in kept),
+    )

@@ -26,10 +26,10 @@ FACES = "faces"
 
 
 def load_classifiers(where: Sequence[str]) -> AttributeClassifier:
-    """The classifiers of some names as one.
+    """The classifiers of some names as one; of two attributes of one name, that of the later one is kept.
 
     Raises:
-        InputError, CheckpointError: as `load_classifier`, or if two have an attribute of one name.
+        InputError, CheckpointError: as `load_classifier`.
     """
     return join_classifiers([load_classifier(name) for name in where])
 

@@ -1,16 +1,19 @@
-"""Commands about blind studies: blind sheets, blind score.
+"""Commands about blind studies: blind sheets, blind compare, blind score.
 
 They are commands of their own, not options of `evaluate`: nearly all options of that one are about networks, which
 have no part in a study, and a study has its own.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption
 from jaxedit.cli.parsing import named_paths, parse_names, parse_renames
+
+if TYPE_CHECKING:
+    from jaxedit.evaluation.methods import EditingMethod
 
 HELP = """Ask somebody who does not know the answer.
 
@@ -18,38 +21,46 @@ HELP = """Ask somebody who does not know the answer.
 Examples:
   jaxedit blind sheets --out study --key study-key --attributes age,smile
   jaxedit blind score study/answers.tsv --key study-key
+  jaxedit blind compare --out both --key both-key --axes ours=axes --directions theirs=d.npz --attributes smile
 """
+
+_Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the reader, new or unfinished.")]
+_Key = Annotated[Path, typer.Option(help="Folder of the key, apart from the reader's.")]
+_Attributes = Annotated[str, typer.Option(help="Attributes, separated by commas.")]
+_Axes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Axes: a known generator or a folder of `jaxedit learn`. NAME=FOLDER gives them a name. May be repeated."
+    ),
+]
+_Directions = Annotated[
+    list[str] | None,
+    typer.Option(help="Directions: a file for each method, as for `jaxedit evaluate`. May be repeated."),
+]
+_Rename = Annotated[
+    list[str] | None,
+    typer.Option(help="OLD=NEW for a direction of another name, OLD=-NEW to reverse it too."),
+]
+_Psi = Annotated[float, typer.Option(help="Truncation: 1 for all faces, less for more usual ones.")]
+_Size = Annotated[int, typer.Option(help="Width of an image on a sheet, in pixels.")]
+_BatchSize = Annotated[int, typer.Option(help="Images in a batch: 4 suits a CPU, 32 an accelerator.")]
 
 
 def sheets(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the reader, new or unfinished.")],
-    key: Annotated[Path, typer.Option(help="Folder of the key, apart from the reader's.")],
-    attributes: Annotated[str, typer.Option(help="Attributes, separated by commas.")],
-    axes: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Axes: a known generator or a folder of `jaxedit learn`. NAME=FOLDER gives them a "
-            "name. May be repeated."
-        ),
-    ] = None,
-    directions: Annotated[
-        list[str] | None,
-        typer.Option(help="Directions: a file for each method, as for `jaxedit evaluate`. May be repeated."),
-    ] = None,
-    rename: Annotated[
-        list[str] | None,
-        typer.Option(help="OLD=NEW for a direction of another name, OLD=-NEW to reverse it too."),
-    ] = None,
+    out: _Out,
+    key: _Key,
+    attributes: _Attributes,
+    axes: _Axes = None,
+    directions: _Directions = None,
+    rename: _Rename = None,
     faces: Annotated[int, typer.Option(help="Number of faces, each one pair an attribute and method.")] = 18,
     amount: Annotated[float, typer.Option(help="Amount of either side, in the unit of the methods.")] = 1.5,
     seed: Annotated[
         int, typer.Option("--seed", "-s", help="Seed of faces and sides. The shipped labels have seed 0.")
     ] = 1,
-    truncation_psi: Annotated[
-        float, typer.Option(help="Truncation: 1 for all faces, less for more usual ones.")
-    ] = 0.7,
-    size: Annotated[int, typer.Option(help="Width of an image on a sheet, in pixels.")] = 256,
-    batch_size: Annotated[int, typer.Option(help="Images in a batch: 4 suits a CPU, 32 an accelerator.")] = 4,
+    truncation_psi: _Psi = 0.7,
+    size: _Size = 256,
+    batch_size: _BatchSize = 4,
     generator: GeneratorOption = DEFAULT_GENERATOR,
 ) -> None:
     """Write sheets of pairs whose sides are left to chance, and the key apart.
@@ -66,18 +77,95 @@ def sheets(
     import jax.numpy as jnp
 
     from jaxedit.evaluation.blind_study import ANSWERS_FILE, BlindConfig, write_blind_study
-    from jaxedit.evaluation.methods import AxesMethod, EditingMethod, load_direction_files
     from jaxedit.latents.seed_stream import sample_z
-    from jaxedit.pretrained.registry import load_axes, load_generator
+    from jaxedit.pretrained.registry import load_generator
 
     config = BlindConfig(parse_names(attributes), faces, amount, seed, size, batch_size=batch_size)
-    chosen = named_paths(axes or ([] if directions else [f"jaxedit={generator}"]))
-    methods: list[EditingMethod] = [AxesMethod(name, load_axes(path)) for name, path in chosen.items()]
-    files = named_paths(directions or [])
-    methods += load_direction_files(files, rename=parse_renames(rename or []))
+    methods = _methods(axes or ([] if directions else [f"jaxedit={generator}"]), directions, rename)
     model = load_generator(generator)
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
     study = write_blind_study(model, methods, w, config, out=out, key_out=key)
+    print(f"study {study.study}: {len(study.pairs)} pairs in {out / 'sheets'}; the key: {key}")
+    print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
+
+
+def _methods(
+    axes: list[str], directions: list[str] | None, rename: list[str] | None
+) -> "list[EditingMethod]":
+    from jaxedit.evaluation.methods import AxesMethod, load_direction_files
+    from jaxedit.pretrained.registry import load_axes
+
+    methods: list[EditingMethod] = [
+        AxesMethod(name, load_axes(path)) for name, path in named_paths(axes).items()
+    ]
+    return methods + load_direction_files(named_paths(directions or []), rename=parse_renames(rename or []))
+
+
+def compare(
+    out: _Out,
+    key: _Key,
+    attributes: _Attributes,
+    axes: _Axes = None,
+    directions: _Directions = None,
+    rename: _Rename = None,
+    change: Annotated[
+        float, typer.Option(help="Change that both methods make, in standard deviations of the attribute.")
+    ] = 1.2,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who measures the change: a folder of `jaxedit teach`, FILE.py:NAME, or faces. May be given more than "
+            "once. Default: faces."
+        ),
+    ] = None,
+    faces: Annotated[
+        int, typer.Option(help="Number of faces, each one pair an attribute and direction.")
+    ] = 12,
+    seed: Annotated[
+        int, typer.Option("--seed", "-s", help="Seed of faces and sides. The shipped labels have seed 0.")
+    ] = 1,
+    truncation_psi: _Psi = 0.7,
+    size: _Size = 256,
+    batch_size: _BatchSize = 4,
+    generator: GeneratorOption = DEFAULT_GENERATOR,
+) -> None:
+    """Write sheets that set two methods side by side at equal change, and the key apart.
+
+    Each pair shows a face in the middle, and on either side what a method makes of it; chance decides which. Both are
+    moved until the classifier sees the same mean change, which is measured first (about a minute an attribute on two
+    CPU cores). Interrupted runs resume: start the command again with the same options.
+
+    \b
+    Examples:
+      jaxedit blind compare -o both --key both-key --axes ours=axes --directions theirs=d.npz --attributes smile
+      jaxedit blind score both/answers.tsv --key both-key
+    """
+    import jax.numpy as jnp
+
+    from jaxedit.attributes.user_classifier import FACES, load_classifiers
+    from jaxedit.errors import InputError
+    from jaxedit.evaluation.blind_comparison import amounts_of_equal_change, write_blind_comparison
+    from jaxedit.evaluation.blind_study import ANSWERS_FILE, BlindConfig, StudyFolders
+    from jaxedit.evaluation.evaluators import Evaluators
+    from jaxedit.latents.seed_stream import sample_z
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+    from jaxedit.pretrained.registry import load_generator, load_labelled_latents
+
+    config = BlindConfig(parse_names(attributes), faces, change, seed, size, batch_size=batch_size)
+    folders = StudyFolders(out, key)
+    methods = _methods(axes or [], directions, rename)
+    if len(methods) != 2:
+        raise InputError(f"--axes and --directions: expected two methods in all, got {len(methods)}")
+    model = load_generator(generator)
+    reference = load_labelled_latents(generator) if generator in KNOWN_GENERATORS and not classifier else None
+    evaluators = Evaluators(load_classifiers(classifier or [FACES]), reference)
+    w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
+    amounts = amounts_of_equal_change(
+        model, methods, w, evaluators, config.attributes, change=change, batch_size=batch_size
+    )
+    for name, found in amounts.items():
+        print(f"{name}: " + ", ".join(f"{what} {amount:+.2f}" for what, amount in found.items()))
+    study = write_blind_comparison(model, methods, w, amounts, config, folders=folders)
     print(f"study {study.study}: {len(study.pairs)} pairs in {out / 'sheets'}; the key: {key}")
     print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
 
@@ -93,6 +181,12 @@ def score(
       jaxedit blind score study/answers.tsv --key study-key
     """
     from jaxedit.evaluation.blind_answers import describe_rates, load_key, rates, read_answers
+    from jaxedit.evaluation.blind_comparison import COMPARED_RATES, comparison_rates, load_comparison_key
 
+    compared = load_comparison_key(key)
+    if compared is not None:
+        found = comparison_rates(compared, read_answers(answers, compared))
+        print(describe_rates(found, COMPARED_RATES))
+        return
     study = load_key(key)
     print(describe_rates(rates(study, read_answers(answers, study))))

@@ -20,7 +20,7 @@ def label(
         list[str] | None,
         typer.Option(
             help="A folder of `jaxedit teach`, FILE.py:NAME (a classifier of your own), or faces, the face networks. "
-            "May be given more than once. Default: faces."
+            "May be given more than once: of two attributes of one name, the later is kept. Default: faces."
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Faces in a batch: 8 suits a CPU, 32 an accelerator.")] = 8,

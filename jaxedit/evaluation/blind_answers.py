@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from jaxedit.errors import InputError
 from jaxedit.storage.runs import RunFolder
@@ -28,6 +29,9 @@ RATES = {
     "prefers up": "the side moved up is preferred, of those with a preference",
 }
 """The rates, by the title of their column."""
+
+KEY_KIND = "key of a blind study"
+"""Kind of the run folder of a key."""
 
 _Z = 1.959964
 """95 % of N(0, 1) lie within."""
@@ -65,6 +69,11 @@ class StudyKey:
     study: str
     amount: float
     pairs: tuple[PairKey, ...]
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """What a reader is asked, with the answers."""
+        return ANSWER_COLUMNS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +116,7 @@ def load_key(folder: str | Path) -> StudyKey:
     Raises:
         InputError: if the folder holds none, or a damaged one.
     """
-    request = RunFolder.load(folder, kind="key of a blind study").request
+    request = RunFolder.load(folder, kind=KEY_KIND).request
     try:
         pairs = tuple(PairKey(**pair) for pair in request["pairs"])
         return StudyKey(request["study"], request["amount"], pairs)
@@ -115,7 +124,27 @@ def load_key(folder: str | Path) -> StudyKey:
         raise InputError(f"{folder}: expected the key of a blind study, it is damaged: {error!r}") from error
 
 
-def read_answers(path: str | Path, key: StudyKey) -> dict[str, dict[str, str]]:
+@runtime_checkable
+class Key(Protocol):
+    """What is known of a study to read its answers."""
+
+    @property
+    def study(self) -> str:
+        """Its number."""
+        ...
+
+    @property
+    def pairs(self) -> Sequence[Any]:
+        """All pairs, with `pair` and `attribute`."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """What a reader is asked, with the answers."""
+        ...
+
+
+def read_answers(path: str | Path, key: Key) -> dict[str, dict[str, str]]:
     """The answers to each pair of a study.
 
     Raises:
@@ -136,7 +165,7 @@ def read_answers(path: str | Path, key: StudyKey) -> dict[str, dict[str, str]]:
         found = f"study {studies[0]}" if studies else "no line '# study …'"
         raise InputError(f"{path}: expected answers to study {key.study}, whose key this is; found {found}")
     rows = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
-    expected = ("pair", "attribute", *ANSWER_COLUMNS)
+    expected = ("pair", "attribute", *key.columns)
     header = [cell.strip() for cell in rows[0][1].split("\t")] if rows else []
     if tuple(name for name in header if name != "notes") != expected:
         raise InputError(f"{path}: expected the columns {', '.join(expected)}, separated by tabs")
@@ -152,7 +181,7 @@ def read_answers(path: str | Path, key: StudyKey) -> dict[str, dict[str, str]]:
             )
         if pair in answers:
             raise InputError(f"{where}: pair {pair}: expected each once, found it twice")
-        for name, values in ANSWER_COLUMNS.items():
+        for name, values in key.columns.items():
             if row[name] not in values:
                 raise InputError(
                     f"{where}: pair {pair}: {name}: expected one of {' '.join(values)}, found "
@@ -194,19 +223,26 @@ def _rates_of(pairs: Sequence[PairKey], answers: dict[str, dict[str, str]]) -> d
     }
 
 
-def describe_rates(found: dict[tuple[str, str], dict[str, Rate]]) -> str:
-    """A table for people: hits of count, share and interval in percent."""
-    lines = [f"{'method':16}{'attribute':20}" + "".join(f"{title:>20}" for title in RATES)]
+def describe_rates(
+    found: Mapping[tuple[str, str], Mapping[str, Rate]], titles: Mapping[str, str] = RATES
+) -> str:
+    """A table for people: hits of count, share and interval in percent.
+
+    Args:
+        found: rates by method and attribute.
+        titles: of the rates, with what they mean.
+    """
+    lines = [f"{'method':16}{'attribute':20}" + "".join(f"{title:>20}" for title in titles)]
     for (method, attribute), row in found.items():
         cells = ""
-        for title in RATES:
+        for title in titles:
             rate = row[title]
             low, high = rate.interval
             text = f"{rate.hits}/{rate.count} [{low:.0%}, {high:.0%}]" if rate.count else "–"
             cells += f"{text.replace('%', ''):>20}"
         lines.append(f"{method:16}{attribute:20}{cells}")
     lines += ["", "Hits / pairs, and the 95 % interval in percent (Wilson)."]
-    return "\n".join([*lines, *(f"  {title}: {meaning}" for title, meaning in RATES.items())])
+    return "\n".join([*lines, *(f"  {title}: {meaning}" for title, meaning in titles.items())])
 
 
 def instructions(attributes: Sequence[str]) -> str:

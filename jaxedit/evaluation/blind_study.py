@@ -7,15 +7,16 @@ see.
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, PairKey, StudyKey, instructions
+from jaxedit.evaluation.blind_answers import KEY_KIND, PairKey, StudyKey, instructions
 from jaxedit.evaluation.methods import EditingMethod
 from jaxedit.evaluation.report.numbered_sheet import draw_numbered_sheet
 from jaxedit.evaluation.thumbnails import render_thumbnails
@@ -97,46 +98,115 @@ def write_blind_study(
             methods have one name, or the faces are not as many as the study's.
         OutputError: if a folder cannot be written.
     """
-    out, key_out = Path(out), Path(key_out)
-    mine, keys = out.resolve(), key_out.resolve()
-    if mine == keys or mine in keys.parents or keys in mine.parents:
-        raise InputError(
-            f"{key_out}: expected a folder of the key apart from the sheets in {out}: the reader gets that one"
-        )
     key = _make_key(methods, w, config)
+    by_name = {method.name: method for method in methods}
+
+    def draw(pairs: Sequence[PairKey], text: str | None) -> np.ndarray:
+        latents = [list(_edited(by_name[pair.method], w, pair, config.amount)[:, None]) for pair in pairs]
+        return shown_pair(latents, generator, config, text)
+
+    write_sheets(
+        StudyFolders(out, key_out),
+        key,
+        dataclasses.asdict(key) | {"seed": config.seed},
+        config,
+        draw,
+        instructions(config.attributes),
+        progress=progress,
+    )
+    return key
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyFolders:
+    """The two folders of a study.
+
+    Attributes:
+        out: for the reader, new or of an earlier run.
+        key_out: of the key, neither in `out` nor around it.
+
+    Raises:
+        InputError: if one lies in the other.
+    """
+
+    out: str | Path
+    key_out: str | Path
+
+    def __post_init__(self) -> None:
+        mine, keys = Path(self.out).resolve(), Path(self.key_out).resolve()
+        if mine == keys or mine in keys.parents or keys in mine.parents:
+            raise InputError(
+                f"{self.key_out}: expected a folder of the key apart from the sheets in {self.out}: the reader gets "
+                "that one"
+            )
+
+
+def shown_pair(
+    latents: Sequence[Sequence[Array]], generator: Generator, config: BlindConfig, text: str | None
+) -> UInt8[np.ndarray, "num_pairs size width 3"]:
+    """The images of each pair side by side, with white between them.
+
+    Args:
+        latents: of each pair, those of its images, [1, w_dim] or [1, num_ws, w_dim].
+        generator: makes the images.
+        config: their size.
+        text: of the progress bar; None for none.
+    """
+    count = len(latents[0])
+    flat = [x for pair in latents for x in pair]
+    if len({x.ndim for x in flat}) > 1:  # W beside W+
+        layers = next(x.shape[1] for x in flat if x.ndim == 3)
+        flat = [jnp.repeat(x[:, None], layers, axis=1) if x.ndim == 2 else x for x in flat]
+    images = render_thumbnails(
+        generator, jnp.concatenate(flat), config.size, batch_size=config.batch_size, progress=text
+    )
+    gap = np.full((len(latents), config.size, _GAP, 3), 255, np.uint8)
+    parts = [part for i in range(count) for part in (images[i::count], gap)]
+    return np.concatenate(parts[:-1], axis=2)
+
+
+def write_sheets(
+    folders: StudyFolders,
+    key: Any,
+    request: dict[str, Any],
+    config: BlindConfig,
+    draw: Callable[[Any, str | None], np.ndarray],
+    how_to_read: str,
+    *,
+    progress: bool,
+) -> None:
+    """Write both folders: sheets by attribute, instructions and an empty table here, the request of the key there.
+
+    Raises:
+        InputError: if a folder holds something else.
+        OutputError: if a folder cannot be written.
+    """
     run = RunFolder.open(
-        out,
+        folders.out,
         kind="blind study",
         # Nothing that tells the sides or the methods: the reader has this folder.
         request={"study": key.study, "pairs": len(key.pairs), "size": config.size},
     )
-    RunFolder.open(
-        key_out, kind="key of a blind study", request=dataclasses.asdict(key) | {"seed": config.seed}
-    )
-    by_name = {method.name: method for method in methods}
-    for name in config.attributes:
+    RunFolder.open(folders.key_out, kind=KEY_KIND, request=request)
+    for name in dict.fromkeys(pair.attribute for pair in key.pairs):
         pairs = [pair for pair in key.pairs if pair.attribute == name]
         for first in range(0, len(pairs), config.pairs_per_sheet):
             some = pairs[first : first + config.pairs_per_sheet]
-            path = run.path / "sheets" / f"{name}_{some[0].pair}-{some[-1].pair}.png"
+            file = f"{name.replace(' ', '_')}_{some[0].pair}-{some[-1].pair}.png"
+            path = run.path / "sheets" / file
             if path.exists():
                 continue
-            latents = [_edited(by_name[pair.method], w, pair, config.amount) for pair in some]
             text = f"{name}, pairs {some[0].pair} to {some[-1].pair}" if progress else None
-            images = render_thumbnails(
-                generator, jnp.concatenate(latents), config.size, batch_size=config.batch_size, progress=text
-            )
-            gap = np.full((len(some), config.size, _GAP, 3), 255, np.uint8)
-            both = np.concatenate([images[0::2], gap, images[1::2]], axis=2)
-            labels = [f"{pair.pair}   L | R" for pair in some]
-            save_image(draw_numbered_sheet(both, labels, columns=3), path)
-    write_atomically(run.path / "instructions.md", instructions(config.attributes).encode())
+            shown = draw(some, text)
+            sides = "L | R" if shown.shape[2] < 3 * config.size else "L | before | R"
+            labels = [f"{pair.pair}   {sides}" for pair in some]
+            save_image(draw_numbered_sheet(shown, labels, columns=3), path)
+    write_atomically(run.path / "instructions.md", how_to_read.encode())
     answers = run.path / ANSWERS_FILE
     if not answers.exists():
-        lines = [f"# study {key.study}", "\t".join(("pair", "attribute", *ANSWER_COLUMNS, "notes"))]
-        lines += [f"{pair.pair}\t{pair.attribute}" + "\t" * (len(ANSWER_COLUMNS) + 1) for pair in key.pairs]
+        lines = [f"# study {key.study}", "\t".join(("pair", "attribute", *key.columns, "notes"))]
+        lines += [f"{pair.pair}\t{pair.attribute}" + "\t" * (len(key.columns) + 1) for pair in key.pairs]
         write_atomically(answers, ("\n".join(lines) + "\n").encode())
-    return key
 
 
 def _make_key(

@@ -53,8 +53,6 @@ def test_marks_become_a_classifier_that_labels(run, marks, tmp_path):
     code, printed, err = run(*arguments, "--classifier", seen)
     assert code == 0, err
     assert "8 images × 2 attributes" in printed
-    code, _, err = run("label", "-g", "toy", "-o", tmp_path / "b", "--classifier", seen, "--classifier", seen)
-    assert code == 2 and "expected each attribute once, got 'red' twice" in err
 
 
 def test_teach_says_what_it_needs(run, marks, tmp_path):

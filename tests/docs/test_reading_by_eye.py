@@ -1,5 +1,6 @@
 """The guides to labels read by eye and to blind studies, followed at small sizes."""
 
+import numpy as np
 import pytest
 
 from tests.docs.pages import DOCS, python_code, run_command, run_python, shell_lines
@@ -36,3 +37,12 @@ def test_a_blind_study(tmp_path):
     run_command(sheets, tmp_path, "--faces", "1")
     assert (tmp_path / "study" / "answers.tsv").exists()
     assert not list((tmp_path / "study").rglob("*key*"))
+
+
+def test_two_methods_are_compared(tmp_path):
+    _, _, compare, _ = shell_lines(GUIDES / "blind_study.md")
+    w = np.random.RandomState(0).randn(1, 512).astype(np.float32)
+    np.savez(tmp_path / "published.npz", smile=0.5 * w)
+    printed = run_command(compare, tmp_path, "--faces", "2", "--change", "0.02")
+    assert "4 pairs in" in printed
+    assert len(list((tmp_path / "both" / "sheets").iterdir())) == 2

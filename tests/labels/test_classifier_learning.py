@@ -142,5 +142,6 @@ def test_columns_of_several_classifiers_stand_side_by_side(learned):
     images = jnp.asarray(np.random.RandomState(0).uniform(-1, 1, (8, 64, 64, 3)).astype(np.float32))
     np.testing.assert_allclose(READ(both, images), READ(classifier, images), atol=1e-5)
     assert (both.names, both.units) == (classifier.names, classifier.units)
-    with pytest.raises(InputError, match="got 'red' twice"):
-        join_classifiers([only[0], classifier])
+    later = join_classifiers([classifier, only[0]])  # the later "red" is kept
+    assert later.names == ("lightness", "red")
+    np.testing.assert_allclose(READ(later, images), READ(classifier, images)[:, ::-1], atol=1e-5)

@@ -1,0 +1,318 @@
+"""Blind comparisons of two methods: one face, edited by both to the same measured change, the sides by chance.
+
+A pair shows the unedited face in the middle, the edit of one method on its left and that of the other on its right.
+Both were moved until a classifier saw the same mean change, so that what is asked is how well they did it.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+from jaxedit.errors import InputError
+from jaxedit.evaluation.blind_answers import KEY_KIND, Rate
+from jaxedit.evaluation.blind_study import BlindConfig, StudyFolders, shown_pair, write_sheets
+from jaxedit.evaluation.equal_change import amount_of_change
+from jaxedit.evaluation.evaluators import Evaluators
+from jaxedit.evaluation.measurement import Measurement
+from jaxedit.evaluation.methods import EditingMethod
+from jaxedit.evaluation.scales import in_standard_deviations, scales_of
+from jaxedit.generators.protocol import Generator
+from jaxedit.storage.runs import RunFolder
+
+COMPARED_COLUMNS = {
+    "clearer": ("L", "R", "="),
+    "person": ("both", "L", "R", "neither"),
+    "flaw": ("none", "L", "R", "both"),
+    "background": ("none", "L", "R", "both"),
+    "preferred": ("L", "R", "="),
+}
+"""What a reader is asked of each pair, with the answers."""
+
+QUESTIONS = {
+    "clearer": "On which side is the change that the sheet names clearer? = if on both or on neither.",
+    "person": "On which sides is it still the person in the middle?",
+    "flaw": "On which sides is a visible flaw that the middle does not have?",
+    "background": "On which sides did what lies behind the person change?",
+    "preferred": "Which side would you keep as the edit that the sheet names? = if neither.",
+}
+
+COMPARED_RATES = {
+    "preferred": "its edit is kept, of the pairs with a preference",
+    "clearer": "its change is clearer, of the pairs with a difference",
+    "other person": "its edit shows another person",
+    "flaw": "its edit has a visible flaw",
+    "background": "its edit changed the background",
+}
+"""The rates of each method, by the title of their column."""
+
+_FORM = "comparison"
+_GRID = (0.5, 1.0, 1.75, 2.75, 4.0)
+"""Sizes of the amounts at which the change is measured."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedPair:
+    """What a pair shows.
+
+    Attributes:
+        pair: its number on the sheets.
+        attribute: what was moved, and where to: "smile up".
+        face: number of the face.
+        left: the method on the left.
+        right: the method on the right.
+    """
+
+    pair: str
+    attribute: str
+    face: int
+    left: str
+    right: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonKey:
+    """The key of a comparison.
+
+    Attributes:
+        study: its number, which stands in the table of answers too.
+        change: of the target that both methods make, in standard deviations.
+        amounts: of each method, by attribute and direction: "smile up".
+        pairs: all pairs.
+    """
+
+    study: str
+    change: float
+    amounts: Mapping[str, Mapping[str, float]]
+    pairs: tuple[ComparedPair, ...]
+
+    @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """What a reader is asked, with the answers."""
+        return COMPARED_COLUMNS
+
+
+def amounts_of_equal_change(
+    generator: Generator,
+    methods: Sequence[EditingMethod],
+    w: Float[Array | np.ndarray, "num_faces w_dim"],
+    evaluators: Evaluators,
+    attributes: Sequence[str],
+    *,
+    change: float,
+    batch_size: int = 4,
+    progress: bool = True,
+) -> dict[str, dict[str, float]]:
+    """The amounts at which each method changes each attribute by ±`change` standard deviations, on average over faces.
+
+    Args:
+        generator: makes the images.
+        methods: have all the attributes.
+        w: latents of the faces.
+        evaluators: whose classifier measures; its reference says what a standard deviation is.
+        attributes: which.
+        change: in standard deviations.
+        batch_size: images at once.
+        progress: whether to show a bar.
+
+    Raises:
+        InputError: if the classifier lacks an attribute, or a method does not reach half of the change, either way.
+    """
+    names = tuple(evaluators.classifier.names)
+    missing = [name for name in attributes if name not in names]
+    if missing:
+        raise InputError(f"classifier: expected the attribute {missing[0]!r}, it has {', '.join(names)}")
+    grid = np.asarray([side * size for side in (-1, 1) for size in _GRID], np.float32)
+    total = len(w) * (1 + len(grid) * len(methods) * len(attributes))
+    found: dict[str, dict[str, float]] = {method.name: {} for method in methods}
+    with tqdm(total=total, desc="amounts", unit="image", disable=not progress) as bar:
+        measurement = Measurement(generator, evaluators, w, batch_size, bar)
+        unedited = measurement.read_unedited()
+        scale = scales_of(evaluators, unedited)["values"]
+        before = in_standard_deviations(scale, unedited["values"])
+        for method in methods:
+            for attribute in attributes:
+
+                def edit(w: Array, amounts: Array, method=method, attribute=attribute) -> Array:  # type: ignore[no-untyped-def]
+                    return method.edit(w, attribute, amounts)
+
+                values = measurement.read_edited(edit, grid, len(w), unedited)["values"]
+                moved = (in_standard_deviations(scale, values) - before).mean(1)[:, names.index(attribute)]
+                for direction, side in (("down", -1), ("up", 1)):
+                    mine = grid * side > 0
+                    reached = float((side * moved[mine]).max())
+                    if reached < change / 2:
+                        raise InputError(
+                            f"method {method.name!r}: expected a change of {attribute} {direction} by {change:g} "
+                            f"standard deviations, it reaches {reached:.2f} at amounts up to {_GRID[-1]:g}; ask "
+                            "for less"
+                        )
+                    size = amount_of_change(side * grid[mine], side * moved[mine], change)
+                    found[method.name][f"{attribute} {direction}"] = side * size
+    return found
+
+
+def write_blind_comparison(
+    generator: Generator,
+    methods: Sequence[EditingMethod],
+    w: Float[Array | np.ndarray, "num_faces w_dim"],
+    amounts: Mapping[str, Mapping[str, float]],
+    config: BlindConfig,
+    *,
+    folders: StudyFolders,
+    progress: bool = True,
+) -> ComparisonKey:
+    """Write the sheets of a comparison for its reader, and the key apart from them; resumes as `write_blind_study`.
+
+    Args:
+        generator: makes the images.
+        methods: two, with all attributes of the study.
+        w: latents of the faces, which no method has learned from.
+        amounts: of each method for each attribute and direction (`amounts_of_equal_change`).
+        config: the study; its `amount` is the change, in standard deviations.
+        folders: for the reader, and for the key.
+        progress: whether to show bars.
+
+    Raises:
+        InputError: if there are not two methods, an attribute is missing, the faces are not as many as the study's,
+            or a folder holds something else.
+        OutputError: if a folder cannot be written.
+    """
+    if len(methods) != 2 or methods[0].name == methods[1].name:
+        raise InputError(
+            f"methods: expected two, each with a name of its own, got {', '.join(m.name for m in methods)}"
+        )
+    for attribute in config.attributes:
+        without = [method.name for method in methods if attribute not in method.attribute_names]
+        if without:
+            raise InputError(f"attribute {attribute!r}: expected it of both methods, {without[0]!r} lacks it")
+    if len(w) != config.faces:
+        raise InputError(f"w: expected {config.faces} faces, got {len(w)}")
+    key = _make_key(methods, w, amounts, config)
+    by_name = {method.name: method for method in methods}
+
+    def latents(pair: ComparedPair) -> list[Array]:
+        face = jnp.asarray(w, jnp.float32)[pair.face][None]
+        attribute = pair.attribute.rpartition(" ")[0]
+        edits = [
+            by_name[name].edit(face, attribute, jnp.asarray([amounts[name][pair.attribute]], jnp.float32))
+            for name in (pair.left, pair.right)
+        ]
+        return [edits[0], face, edits[1]]
+
+    def draw(pairs: Sequence[ComparedPair], text: str | None) -> np.ndarray:
+        return shown_pair([latents(pair) for pair in pairs], generator, config, text)
+
+    write_sheets(
+        folders,
+        key,
+        dataclasses.asdict(key) | {"form": _FORM, "seed": config.seed},
+        config,
+        draw,
+        _instructions(config),
+        progress=progress,
+    )
+    return key
+
+
+def _make_key(
+    methods: Sequence[EditingMethod],
+    w: Float[Array | np.ndarray, "num_faces w_dim"],
+    amounts: Mapping[str, Mapping[str, float]],
+    config: BlindConfig,
+) -> ComparisonKey:
+    random = np.random.RandomState(config.seed)
+    pairs: list[ComparedPair] = []
+    for attribute in config.attributes:
+        for direction in ("up", "down"):
+            for face in random.permutation(config.faces):
+                left, right = (methods[i].name for i in random.permutation(2))
+                pairs.append(
+                    ComparedPair(f"{len(pairs):04d}", f"{attribute} {direction}", int(face), left, right)
+                )
+    content = repr((pairs, sorted(amounts), config.amount, np.asarray(w, np.float32).round(2).tolist()))
+    study = hashlib.sha256(content.encode()).hexdigest()[:12]
+    rounded = {name: {k: round(v, 4) for k, v in mine.items()} for name, mine in amounts.items()}
+    return ComparisonKey(study, config.amount, rounded, tuple(pairs))
+
+
+def load_comparison_key(folder: str | Path) -> ComparisonKey | None:
+    """The key that `write_blind_comparison` wrote; None where it is that of another study.
+
+    Raises:
+        InputError: if the folder holds no key, or a damaged one.
+    """
+    request = RunFolder.load(folder, kind=KEY_KIND).request
+    if request.get("form") != _FORM:
+        return None
+    try:
+        pairs = tuple(ComparedPair(**pair) for pair in request["pairs"])
+        return ComparisonKey(request["study"], request["change"], request["amounts"], pairs)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder}: expected the key of a blind comparison, it is damaged: {error!r}"
+        ) from error
+
+
+def comparison_rates(
+    key: ComparisonKey, answers: Mapping[str, Mapping[str, str]]
+) -> dict[tuple[str, str], dict[str, Rate]]:
+    """The rates (`COMPARED_RATES`) by method and attribute; "all" stands for all attributes of a method."""
+    methods = sorted({name for pair in key.pairs for name in (pair.left, pair.right)})
+    attributes = list(dict.fromkeys(pair.attribute for pair in key.pairs))
+    return {
+        (name, attribute): _rates_of(
+            name, [pair for pair in key.pairs if attribute in ("all", pair.attribute)], answers
+        )
+        for name in methods
+        for attribute in (*attributes, "all")
+    }
+
+
+def _rates_of(
+    name: str, pairs: Sequence[ComparedPair], answers: Mapping[str, Mapping[str, str]]
+) -> dict[str, Rate]:
+    rows = [("L" if pair.left == name else "R", answers[pair.pair]) for pair in pairs]
+
+    def chosen(column: str) -> Rate:
+        decided = [(side, row) for side, row in rows if row[column] != "="]
+        return Rate(sum(row[column] == side for side, row in decided), len(decided))
+
+    def marked(column: str) -> int:
+        return sum(row[column] in (side, "both") for side, row in rows)
+
+    return {
+        "preferred": chosen("preferred"),
+        "clearer": chosen("clearer"),
+        "other person": Rate(len(rows) - marked("person"), len(rows)),
+        "flaw": Rate(marked("flaw"), len(rows)),
+        "background": Rate(marked("background"), len(rows)),
+    }
+
+
+def _instructions(config: BlindConfig) -> str:
+    lines = [
+        "# How to read the pairs",
+        "",
+        "Each pair shows three images under one number. The one in the middle is the face as it was; on the left (L) "
+        "and on the right (R) two methods edited it. Which method is where is left to chance. The name of a sheet and "
+        "the table say what was asked for: more of the attribute (up) or less of it (down).",
+        "",
+        f"Attributes: {', '.join(config.attributes)}.",
+        "",
+        "Fill in a line of answers.tsv for each pair. Judge by looking alone, each pair for itself; enlarge what is "
+        "small.",
+        "",
+        "| column | question | answers |",
+        "|---|---|---|",
+        *(f"| `{n}` | {QUESTIONS[n]} | {' · '.join(values)} |" for n, values in COMPARED_COLUMNS.items()),
+        "",
+        "`notes` is free. Leave no other cell empty.",
+        "",
+    ]
+    return "\n".join(lines)
