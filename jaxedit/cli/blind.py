@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption
-from jaxedit.cli.parsing import named_paths, parse_names, parse_renames
+from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption
+from jaxedit.cli.parsing import axes_name, check_class, named_paths, parse_names, parse_renames
 
 if TYPE_CHECKING:
     from jaxedit.evaluation.methods import EditingMethod
+    from jaxedit.generators.protocol import Generator
 
 HELP = """Ask somebody who does not know the answer.
 
@@ -41,6 +42,15 @@ _Rename = Annotated[
     list[str] | None,
     typer.Option(help="OLD=NEW for a direction of another name, OLD=-NEW to reverse it too."),
 ]
+_Seed = Annotated[
+    int, typer.Option("--seed", "-s", help="Seed of the faces. The shipped labels have seed 0.")
+]
+_SidesSeed = Annotated[
+    int | None,
+    typer.Option(
+        help="Seed of the sides, for a study that can be made again. Default: a secret, which only the key holds."
+    ),
+]
 _Psi = Annotated[float, typer.Option(help="Truncation: 1 for all faces, less for more usual ones.")]
 _Size = Annotated[int, typer.Option(help="Width of an image on a sheet, in pixels.")]
 _BatchSize = Annotated[int, typer.Option(help="Images in a batch: 4 suits a CPU, 32 an accelerator.")]
@@ -55,13 +65,13 @@ def sheets(
     rename: _Rename = None,
     faces: Annotated[int, typer.Option(help="Number of faces, each one pair an attribute and method.")] = 18,
     amount: Annotated[float, typer.Option(help="Amount of either side, in the unit of the methods.")] = 1.5,
-    seed: Annotated[
-        int, typer.Option("--seed", "-s", help="Seed of faces and sides. The shipped labels have seed 0.")
-    ] = 1,
+    seed: _Seed = 1,
+    sides_seed: _SidesSeed = None,
     truncation_psi: _Psi = 0.7,
     size: _Size = 256,
     batch_size: _BatchSize = 4,
     generator: GeneratorOption = DEFAULT_GENERATOR,
+    force: ForceOption = False,
 ) -> None:
     """Write sheets of pairs whose sides are left to chance, and the key apart.
 
@@ -77,28 +87,34 @@ def sheets(
     import jax.numpy as jnp
 
     from jaxedit.evaluation.blind_study import ANSWERS_FILE, BlindConfig, write_blind_study
-    from jaxedit.latents.seed_stream import sample_z
+    from jaxedit.evaluation.methods import load_direction_files
+    from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
     from jaxedit.pretrained.registry import load_generator
 
-    config = BlindConfig(parse_names(attributes), faces, amount, seed, size, batch_size=batch_size)
-    methods = _methods(axes or ([] if directions else [f"jaxedit={generator}"]), directions, rename)
+    config = BlindConfig(parse_names(attributes), faces, amount, sides_seed, size, batch_size=batch_size)
+    check_truncation_psi(truncation_psi)
+    theirs = load_direction_files(named_paths(directions or []), rename=parse_renames(rename or []))
+    own = named_paths(axes or ([] if directions else [f"jaxedit={generator}"]))
     model = load_generator(generator)
+    methods = [*_axes_methods(own, model, generator, force), *theirs]
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
     study = write_blind_study(model, methods, w, config, out=out, key_out=key)
     print(f"study {study.study}: {len(study.pairs)} pairs in {out / 'sheets'}; the key: {key}")
     print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
 
 
-def _methods(
-    axes: list[str], directions: list[str] | None, rename: list[str] | None
+def _axes_methods(
+    paths: dict[str, str], model: "Generator", generator: str, force: bool
 ) -> "list[EditingMethod]":
-    from jaxedit.evaluation.methods import AxesMethod, load_direction_files
+    """The axes by name, checked against the generator."""
+    from jaxedit.evaluation.methods import AxesMethod
     from jaxedit.pretrained.registry import load_axes
 
-    methods: list[EditingMethod] = [
-        AxesMethod(name, load_axes(path)) for name, path in named_paths(axes).items()
+    check_class(model, generator)
+    return [
+        AxesMethod(name, load_axes(axes_name(path, generator), model, check=not force))
+        for name, path in paths.items()
     ]
-    return methods + load_direction_files(named_paths(directions or []), rename=parse_renames(rename or []))
 
 
 def compare(
@@ -121,13 +137,13 @@ def compare(
     faces: Annotated[
         int, typer.Option(help="Number of faces, each one pair an attribute and direction.")
     ] = 12,
-    seed: Annotated[
-        int, typer.Option("--seed", "-s", help="Seed of faces and sides. The shipped labels have seed 0.")
-    ] = 1,
+    seed: _Seed = 1,
+    sides_seed: _SidesSeed = None,
     truncation_psi: _Psi = 0.7,
     size: _Size = 256,
     batch_size: _BatchSize = 4,
     generator: GeneratorOption = DEFAULT_GENERATOR,
+    force: ForceOption = False,
 ) -> None:
     """Write sheets that set two methods side by side at equal change, and the key apart.
 
@@ -147,16 +163,23 @@ def compare(
     from jaxedit.evaluation.blind_comparison import amounts_of_equal_change, write_blind_comparison
     from jaxedit.evaluation.blind_study import ANSWERS_FILE, BlindConfig, StudyFolders
     from jaxedit.evaluation.evaluators import Evaluators
-    from jaxedit.latents.seed_stream import sample_z
+    from jaxedit.evaluation.methods import check_methods, load_direction_files
+    from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_generator, load_labelled_latents
 
-    config = BlindConfig(parse_names(attributes), faces, change, seed, size, batch_size=batch_size)
+    config = BlindConfig(parse_names(attributes), faces, change, sides_seed, size, batch_size=batch_size)
+    check_truncation_psi(truncation_psi)
     folders = StudyFolders(out, key)
-    methods = _methods(axes or [], directions, rename)
-    if len(methods) != 2:
-        raise InputError(f"--axes and --directions: expected two methods in all, got {len(methods)}")
+    theirs, own = named_paths(directions or []), named_paths(axes or [])
+    if len(theirs) + len(own) != 2:
+        raise InputError(
+            f"--axes and --directions: expected two methods in all, got {len(theirs) + len(own)}"
+        )
+    methods: list[EditingMethod] = [*load_direction_files(theirs, rename=parse_renames(rename or []))]
     model = load_generator(generator)
+    methods = [*_axes_methods(own, model, generator, force), *methods]
+    check_methods(model, methods)
     reference = load_labelled_latents(generator) if generator in KNOWN_GENERATORS and not classifier else None
     evaluators = Evaluators(load_classifiers(classifier or [FACES]), reference)
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)

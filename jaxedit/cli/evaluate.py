@@ -87,7 +87,7 @@ def evaluate(
     import jax.numpy as jnp
 
     from jaxedit import evaluation
-    from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+    from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
     from jaxedit.attributes.independent.classifiers import (
         INDEPENDENT_COLUMNS,
         IndependentAttributes,
@@ -131,7 +131,8 @@ def evaluate(
     )
     if reference is not None:
         reference = reference.select(tuple(INDEPENDENT_COLUMNS))
-    # All that comes from files is checked before a network is fetched.
+    # Names, and all that comes from files, are checked before a network is fetched.
+    config.leakage_among([attribute.name for attribute in FACE_ATTRIBUTES])
     model = load_generator(generator)
     check_class(model, generator)
     own = {
@@ -139,6 +140,7 @@ def evaluate(
     }
     methods = [*(evaluation.AxesMethod(name, found) for name, found in own.items()), *methods]
     check_methods(model, methods)
+    config.targets_of(methods)
     identity: dict[str, Any] = {"face-api": FaceIdentity()}
     networks = {}
     if independent:

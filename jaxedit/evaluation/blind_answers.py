@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -122,6 +123,19 @@ def load_key(folder: str | Path) -> StudyKey:
         return StudyKey(request["study"], request["amount"], pairs)
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder}: expected the key of a blind study, it is damaged: {error!r}") from error
+
+
+def load_seed(folder: str | Path) -> int | str:
+    """The seed of the sides that a key holds: a number that was asked for, or a secret in hexadecimal.
+
+    Raises:
+        InputError: if the folder holds none, or a damaged one.
+    """
+    seed = RunFolder.load(folder, kind=KEY_KIND).request.get("seed")
+    is_secret = isinstance(seed, str) and len(seed) == 32 and set(seed) <= set(string.hexdigits)
+    if not (is_secret or type(seed) is int):
+        raise InputError(f"{folder}: expected the key of a blind study, its seed is damaged: {seed!r}")
+    return seed
 
 
 @runtime_checkable

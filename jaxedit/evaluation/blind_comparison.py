@@ -5,7 +5,6 @@ Both were moved until a classifier saw the same mean change, so that what is ask
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,14 @@ from tqdm import tqdm
 
 from jaxedit.errors import InputError
 from jaxedit.evaluation.blind_answers import KEY_KIND, Rate
-from jaxedit.evaluation.blind_study import BlindConfig, StudyFolders, shown_pair, write_sheets
+from jaxedit.evaluation.blind_study import (
+    BlindConfig,
+    StudyFolders,
+    random_of,
+    shown_pair,
+    study_number,
+    write_sheets,
+)
 from jaxedit.evaluation.equal_change import amount_of_change
 from jaxedit.evaluation.evaluators import Evaluators
 from jaxedit.evaluation.measurement import Measurement
@@ -180,7 +186,7 @@ def write_blind_comparison(
 
     Raises:
         InputError: if there are not two methods, an attribute is missing, the faces are not as many as the study's,
-            or a folder holds something else.
+            the key of a study that has begun is missing, or a folder holds something else.
         OutputError: if a folder cannot be written.
     """
     if len(methods) != 2 or methods[0].name == methods[1].name:
@@ -193,7 +199,8 @@ def write_blind_comparison(
             raise InputError(f"attribute {attribute!r}: expected it of both methods, {without[0]!r} lacks it")
     if len(w) != config.faces:
         raise InputError(f"w: expected {config.faces} faces, got {len(w)}")
-    key = _make_key(methods, w, amounts, config)
+    seed = folders.seed(config)
+    key = _make_key(methods, w, amounts, config, seed)
     by_name = {method.name: method for method in methods}
 
     def latents(pair: ComparedPair) -> list[Array]:
@@ -211,7 +218,7 @@ def write_blind_comparison(
     write_sheets(
         folders,
         key,
-        dataclasses.asdict(key) | {"form": _FORM, "seed": config.seed},
+        dataclasses.asdict(key) | {"form": _FORM, "seed": seed},
         config,
         draw,
         _instructions(config),
@@ -225,8 +232,9 @@ def _make_key(
     w: Float[Array | np.ndarray, "num_faces w_dim"],
     amounts: Mapping[str, Mapping[str, float]],
     config: BlindConfig,
+    seed: int | str,
 ) -> ComparisonKey:
-    random = np.random.RandomState(config.seed)
+    random = random_of(seed)
     pairs: list[ComparedPair] = []
     for attribute in config.attributes:
         for direction in ("up", "down"):
@@ -235,8 +243,8 @@ def _make_key(
                 pairs.append(
                     ComparedPair(f"{len(pairs):04d}", f"{attribute} {direction}", int(face), left, right)
                 )
-    content = repr((pairs, sorted(amounts), config.amount, np.asarray(w, np.float32).round(2).tolist()))
-    study = hashlib.sha256(content.encode()).hexdigest()[:12]
+    faces = np.asarray(w, np.float32).round(2).tolist()
+    study = study_number(seed, pairs, sorted(amounts), config.amount, faces)
     rounded = {name: {k: round(v, 4) for k, v in mine.items()} for name, mine in amounts.items()}
     return ComparisonKey(study, config.amount, rounded, tuple(pairs))
 

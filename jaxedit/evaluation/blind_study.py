@@ -2,11 +2,13 @@
 
 A pair shows one face moved by +amount and by −amount along one attribute, by one method, the sides by chance. A study
 is two folders: the reader's, with sheets, instructions and an empty table; and the key's, which the reader must not
-see.
+see. The sides and the order of the pairs follow from a secret that only the key holds, so that nobody finds them by
+trying seeds.
 """
 
 import dataclasses
 import hashlib
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,15 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.blind_answers import KEY_KIND, PairKey, StudyKey, instructions
-from jaxedit.evaluation.methods import EditingMethod
+from jaxedit.evaluation.blind_answers import KEY_KIND, PairKey, StudyKey, instructions, load_seed
+from jaxedit.evaluation.methods import EditingMethod, check_methods
 from jaxedit.evaluation.report.numbered_sheet import draw_numbered_sheet
 from jaxedit.evaluation.thumbnails import render_thumbnails
 from jaxedit.generators.protocol import Generator
 from jaxedit.images import save_image
 from jaxedit.storage.atomic import write_atomically
-from jaxedit.storage.runs import RunFolder
+from jaxedit.storage.paths import as_path
+from jaxedit.storage.runs import REQUEST_FILE, RunFolder
 
 ANSWERS_FILE = "answers.tsv"
 _GAP = 4
@@ -37,7 +40,8 @@ class BlindConfig:
         attributes: which are moved. A method takes part with those that it has.
         faces: number of faces; each is one pair for each attribute and method.
         amount: in the unit of the methods; standard deviations for axes. The sides are +amount and −amount.
-        seed: of the sides and of the order of the pairs. The faces are the caller's.
+        seed: of the sides and of the order of the pairs, for a study that can be made again; a reader could find it by
+            trying. None draws a secret, which only the key holds. The faces are the caller's.
         size: width of an image on a sheet, in pixels.
         pairs_per_sheet: number of pairs on a sheet.
         batch_size: images rendered at once.
@@ -49,7 +53,7 @@ class BlindConfig:
     attributes: tuple[str, ...]
     faces: int = 18
     amount: float = 1.5
-    seed: int = 0
+    seed: int | None = None
     size: int = 256
     pairs_per_sheet: int = 12
     batch_size: int = 4
@@ -60,7 +64,7 @@ class BlindConfig:
                 raise InputError(f"{name}: expected {least} or more, got {getattr(self, name)}")
         if not np.isfinite(self.amount) or self.amount <= 0:
             raise InputError(f"amount: expected a number above 0, got {self.amount}")
-        if not 0 <= self.seed < 2**32:
+        if self.seed is not None and not 0 <= self.seed < 2**32:
             raise InputError(f"seed: expected 0…{2**32 - 1}, got {self.seed}")
         if not self.attributes or len(set(self.attributes)) != len(self.attributes):
             raise InputError(
@@ -94,11 +98,15 @@ def write_blind_study(
         progress: show a progress bar.
 
     Raises:
-        InputError: if the folders lie in one another or hold something else, no method has an attribute, two
-            methods have one name, or the faces are not as many as the study's.
+        InputError: if the folders lie in one another or hold something else, the key of a study that has begun is
+            missing, a method does not belong to the generator, no method has an attribute, two methods have one name,
+            or the faces are not as many as the study's.
         OutputError: if a folder cannot be written.
     """
-    key = _make_key(methods, w, config)
+    folders = StudyFolders(out, key_out)
+    check_methods(generator, methods)
+    seed = folders.seed(config)
+    key = _make_key(methods, w, config, seed)
     by_name = {method.name: method for method in methods}
 
     def draw(pairs: Sequence[PairKey], text: str | None) -> np.ndarray:
@@ -106,9 +114,9 @@ def write_blind_study(
         return shown_pair(latents, generator, config, text)
 
     write_sheets(
-        StudyFolders(out, key_out),
+        folders,
         key,
-        dataclasses.asdict(key) | {"seed": config.seed},
+        dataclasses.asdict(key) | {"seed": seed},
         config,
         draw,
         instructions(config.attributes),
@@ -133,12 +141,41 @@ class StudyFolders:
     key_out: str | Path
 
     def __post_init__(self) -> None:
-        mine, keys = Path(self.out).resolve(), Path(self.key_out).resolve()
+        mine, keys = as_path(self.out).resolve(), as_path(self.key_out).resolve()
         if mine == keys or mine in keys.parents or keys in mine.parents:
             raise InputError(
                 f"{self.key_out}: expected a folder of the key apart from the sheets in {self.out}: the reader gets "
                 "that one"
             )
+
+    def seed(self, config: BlindConfig) -> int | str:
+        """The seed of the sides: the one asked for, or a secret in hexadecimal, of an earlier run or drawn now.
+
+        Raises:
+            InputError: if there are sheets of an earlier run and no key with its secret, or the key is damaged.
+        """
+        if config.seed is not None:
+            return config.seed
+        if (as_path(self.key_out) / REQUEST_FILE).is_file():
+            return load_seed(self.key_out)
+        if (as_path(self.out) / REQUEST_FILE).is_file():
+            raise InputError(
+                f"{self.key_out}: expected the key of the study in {self.out}, found none: its sides are known to "
+                "nobody; give another folder for the sheets"
+            )
+        return secrets.token_hex(16)
+
+
+def random_of(seed: int | str) -> np.random.RandomState:
+    """The random numbers of a study, from a number or from all bits of a secret in hexadecimal."""
+    return np.random.RandomState(
+        np.frombuffer(bytes.fromhex(seed), np.uint32) if isinstance(seed, str) else seed
+    )
+
+
+def study_number(seed: int | str, *content: Any) -> str:
+    """The number of a study, which its reader sees. The seed is in it, so that nobody finds the sides by trying all."""
+    return hashlib.sha256(repr((seed, *content)).encode()).hexdigest()[:12]
 
 
 def shown_pair(
@@ -181,13 +218,14 @@ def write_sheets(
         InputError: if a folder holds something else.
         OutputError: if a folder cannot be written.
     """
+    # The key first: without its secret the sheets could not be finished.
+    RunFolder.open(folders.key_out, kind=KEY_KIND, request=request)
     run = RunFolder.open(
         folders.out,
         kind="blind study",
         # Nothing that tells the sides or the methods: the reader has this folder.
         request={"study": key.study, "pairs": len(key.pairs), "size": config.size},
     )
-    RunFolder.open(folders.key_out, kind=KEY_KIND, request=request)
     for name in dict.fromkeys(pair.attribute for pair in key.pairs):
         pairs = [pair for pair in key.pairs if pair.attribute == name]
         for first in range(0, len(pairs), config.pairs_per_sheet):
@@ -210,7 +248,10 @@ def write_sheets(
 
 
 def _make_key(
-    methods: Sequence[EditingMethod], w: Float[Array | np.ndarray, "num_faces w_dim"], config: BlindConfig
+    methods: Sequence[EditingMethod],
+    w: Float[Array | np.ndarray, "num_faces w_dim"],
+    config: BlindConfig,
+    seed: int | str,
 ) -> StudyKey:
     names = [method.name for method in methods]
     if not names or len(set(names)) != len(names):
@@ -223,7 +264,7 @@ def _make_key(
         if not any(attribute in method.attribute_names for method in methods):
             known = sorted({name for method in methods for name in method.attribute_names})
             raise InputError(f"attribute {attribute!r}: expected one of {', '.join(known)}")
-    random = np.random.RandomState(config.seed)
+    random = random_of(seed)
     pairs: list[PairKey] = []
     for attribute in config.attributes:
         own = [
@@ -236,8 +277,8 @@ def _make_key(
             method_name, face = own[place]
             side = "L" if random.rand() < 0.5 else "R"
             pairs.append(PairKey(f"{len(pairs):04d}", attribute, method_name, face, side))
-    content = repr((pairs, config.amount, np.asarray(w, np.float32).round(2).tolist()))
-    return StudyKey(hashlib.sha256(content.encode()).hexdigest()[:12], config.amount, tuple(pairs))
+    study = study_number(seed, pairs, config.amount, np.asarray(w, np.float32).round(2).tolist())
+    return StudyKey(study, config.amount, tuple(pairs))
 
 
 def _edited(

@@ -96,6 +96,50 @@ class EvaluationConfig:
             if getattr(self, name) < least:
                 raise InputError(f"{name}: expected {least} or more, got {getattr(self, name)}")
 
+    def leakage_among(self, measured: Sequence[str]) -> list[str]:
+        """The attributes whose change counts as leakage. The names of targets and of these are checked.
+
+        Args:
+            measured: names of the classifier's columns.
+
+        Raises:
+            InputError: if the classifier does not measure one of them, or a target stands alone.
+        """
+        chosen = self.leakage_attributes
+        if chosen is None:
+            chosen = [name for name in LEAKAGE_ATTRIBUTES if name in measured] or measured
+        for field, names in (("targets", self.targets), ("leakage_attributes", chosen)):
+            unknown = [name for name in names if name not in measured]
+            if unknown:
+                raise InputError(
+                    f"{field}: expected attributes that the classifier measures, some of {', '.join(measured)}; "
+                    f"got {unknown[0]!r}"
+                )
+        for target in self.targets:
+            if not set(chosen) - {target}:
+                raise InputError(f"leakage_attributes: expected attributes besides the target {target!r}")
+        return list(chosen)
+
+    def targets_of(self, methods: Sequence[EditingMethod]) -> dict[str, list[str]]:
+        """The targets that each method is asked for, by its name.
+
+        Raises:
+            InputError: if there is no method, names of methods do not differ, or a method has none of the targets.
+        """
+        if not methods:
+            raise InputError("methods: expected one or more, got none")
+        names = [method.name for method in methods]
+        if len({folder_name(name) for name in names}) != len(names):
+            raise InputError(f"methods: expected names that differ, got {', '.join(names)}")
+        known = {m.name: [target for target in self.targets if target in m.attribute_names] for m in methods}
+        for method in methods:
+            if not known[method.name]:
+                raise InputError(
+                    f"method {method.name!r}: expected one that moves any of {', '.join(self.targets)}; "
+                    f"it moves {', '.join(method.attribute_names)}"
+                )
+        return known
+
 
 def _is_ascending(amounts: np.ndarray) -> bool:
     return bool(np.isfinite(amounts).all() and (np.diff(amounts, prepend=0) > 0).all())
@@ -168,7 +212,7 @@ class EvaluationRequest:
             InputError: if a name is unknown to the classifier, names of methods do not differ, or a method has none of
                 the targets.
         """
-        leakage_attributes = _leakage_attributes(config, tuple(evaluators.classifier.names))
+        leakage_attributes = config.leakage_among(tuple(evaluators.classifier.names))
         return cls(
             generator=config.generator_name,
             evaluators=evaluators.describe(),
@@ -178,45 +222,10 @@ class EvaluationRequest:
             },
             num_faces=num_faces,
             pilot=min(config.pilot, num_faces),
-            methods=_targets_by_method(methods, config.targets),
+            methods=config.targets_of(methods),
             targets=list(config.targets),
             leakage_attributes=leakage_attributes,
             change=float(config.change),
             seed=config.seed,
             num_resamples=config.num_resamples,
         )
-
-
-def _targets_by_method(methods: Sequence[EditingMethod], targets: Sequence[str]) -> dict[str, list[str]]:
-    """The targets that each method is asked for."""
-    if not methods:
-        raise InputError("methods: expected one or more, got none")
-    names = [method.name for method in methods]
-    if len({folder_name(name) for name in names}) != len(names):
-        raise InputError(f"methods: expected names that differ, got {', '.join(names)}")
-    known = {m.name: [target for target in targets if target in m.attribute_names] for m in methods}
-    for method in methods:
-        if not known[method.name]:
-            raise InputError(
-                f"method {method.name!r}: expected one that moves any of {', '.join(targets)}; "
-                f"it moves {', '.join(method.attribute_names)}"
-            )
-    return known
-
-
-def _leakage_attributes(config: EvaluationConfig, measured: tuple[str, ...]) -> list[str]:
-    """The attributes whose change counts as leakage; all names are checked."""
-    chosen = config.leakage_attributes
-    if chosen is None:
-        chosen = [name for name in LEAKAGE_ATTRIBUTES if name in measured] or measured
-    for field, names in (("targets", config.targets), ("leakage_attributes", chosen)):
-        unknown = [name for name in names if name not in measured]
-        if unknown:
-            raise InputError(
-                f"{field}: expected attributes that the classifier measures, some of {', '.join(measured)}; "
-                f"got {unknown[0]!r}"
-            )
-    for target in config.targets:
-        if not set(chosen) - {target}:
-            raise InputError(f"leakage_attributes: expected attributes besides the target {target!r}")
-    return list(chosen)

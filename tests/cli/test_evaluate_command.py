@@ -28,6 +28,8 @@ def run(monkeypatch, capsys, toy, toy_axes, classifier):
     monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", lambda name: toy)
     monkeypatch.setattr("jaxedit.pretrained.registry.load_axes", lambda name, generator, *, check: toy_axes)
     monkeypatch.setattr(face_attributes, "FaceAttributes", lambda: classifier)
+    toy_attributes = [face_attributes.FaceAttribute(name, "", "") for name in classifier.names]
+    monkeypatch.setattr(face_attributes, "FACE_ATTRIBUTES", toy_attributes)
     monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
     monkeypatch.setattr(classifiers, "IndependentAttributes", lambda columns: Independent())
     monkeypatch.setattr(classifiers, "INDEPENDENT_COLUMNS", Independent.names)
@@ -127,6 +129,21 @@ def test_directions_of_another_generator_are_refused_before_a_network_is_loaded(
     assert code == 2
     assert err.count("\n") == 1
     assert "expected a direction" in err or "expected directions of shape [6]" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_are_checked_before_a_network_is_loaded(run, monkeypatch, tmp_path):
+    def fetched(*arguments, **more):
+        raise AssertionError("a network was loaded")
+
+    monkeypatch.setattr(face_attributes, "FaceIdentity", fetched)
+    np.savez(tmp_path / "theirs.npz", green=np.eye(6)[1])
+    arguments = ("--directions", tmp_path / "theirs.npz", "--attributes", "red", "--out", tmp_path / "out")
+    code, _, err = run(*arguments)
+    assert code == 2 and "method 'theirs': expected one that moves any of red; it moves green" in err
+    monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", fetched)
+    code, _, err = run("--attributes", "hue", "--out", tmp_path / "out")
+    assert code == 2 and "some of red, green, blue; got 'hue'" in err
     assert not (tmp_path / "out").exists()
 
 

@@ -1,11 +1,13 @@
 """Blind studies of the toy generator, whose colors tell the sides."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, rates, read_answers
+from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, load_seed, rates, read_answers
 from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
 from jaxedit.evaluation.methods import LinearDirections
 
@@ -70,6 +72,40 @@ def test_it_resumes_and_keeps_answers(study, toy, toy_w):
         write_blind_study(
             toy, METHODS, toy_w, BlindConfig(("green",), 5), out=folder / "b", key_out=folder / "c"
         )
+
+
+def test_sides_are_a_secret_of_the_key_unless_a_seed_is_given(toy, toy_w, tmp_path):
+    def write(name, key_name=None, **changes):
+        config = dataclasses.replace(CONFIG, attributes=("red",), **changes)
+        places = {
+            "out": tmp_path / name,
+            "key_out": tmp_path / (key_name or f"{name}-key"),
+            "progress": False,
+        }
+        return write_blind_study(toy, METHODS, toy_w, config, **places)
+
+    sides = [[(p.method, p.face, p.side) for p in write(name).pairs] for name in ("a", "b")]
+    assert sides[0] != sides[1]
+    assert write("a").pairs == load_key(tmp_path / "a-key").pairs  # the secret is found again
+    assert write("c", seed=3).pairs == write("d", seed=3).pairs != write("e", seed=4).pairs
+    secret = load_seed(tmp_path / "a-key")
+    assert len(secret) == 32 and load_seed(tmp_path / "c-key") == 3
+    told = "".join(path.read_text() for path in (tmp_path / "a").iterdir() if path.is_file())
+    assert secret not in told
+    with pytest.raises(InputError, match=r"other: expected the key of the study in .*a, found none"):
+        write("a", "other")
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(InputError, match="another"):  # the key of another study
+        write("a", "b-key")
+
+
+def test_what_does_not_belong_to_the_generator_is_refused(toy, toy_w, tmp_path):
+    narrow = [LinearDirections("theirs", ("red",), np.eye(5, dtype=np.float32)[:1])]
+    with pytest.raises(InputError, match=r"directions 'theirs': expected directions of shape \[6\]"):
+        write_blind_study(
+            toy, narrow, toy_w, BlindConfig(("red",), 5), out=tmp_path / "a", key_out=tmp_path / "b"
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_rates(study):
