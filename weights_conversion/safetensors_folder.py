@@ -1,7 +1,8 @@
 """Generators as a folder of two open files.
 
 `config.json` holds the format, its version and the config. `model.safetensors` holds the arrays in float32; each dot in
-a name stands for a level of the nested dict.
+a name stands for a level of the nested dict. Its metadata holds hashes of the arrays and of the config, which are
+checked when the folder is read; exports of earlier versions have none.
 """
 
 import json
@@ -16,7 +17,12 @@ from safetensors.numpy import save_file
 
 from weights_conversion.errors import ConversionError, ExportError
 from weights_conversion.formats.foreign_file import check_regular
-from weights_conversion.formats.safetensors_file import read_safetensors
+from weights_conversion.formats.safetensors_file import (
+    describe_hashes,
+    hash_of_config,
+    read_hashes,
+    read_safetensors,
+)
 from weights_conversion.models.families import check_generator
 from weights_conversion.table import flatten, nest
 
@@ -83,7 +89,7 @@ def write_files(folder: Path, config: dict[str, Any], params: Mapping[str, Any])
     described = {"format": FORMAT, "format_version": FORMAT_VERSION, "config": config}
     try:
         (folder / CONFIG_FILE).write_text(json.dumps(described, indent=2) + "\n")
-        save_file(arrays, folder / MODEL_FILE)
+        save_file(arrays, folder / MODEL_FILE, metadata=describe_hashes(arrays, config))
         (folder / MODEL_FILE).chmod(0o644)  # the library's own are for one user alone
     except (OSError, SafetensorError) as error:
         raise ExportError(f"{folder}: could not write the export: {error}") from error
@@ -104,7 +110,14 @@ def read_folder(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     path = Path(path)
     folder, model = (path, path / MODEL_FILE) if path.is_dir() else (path.parent, path)
     config = _read_config(folder / CONFIG_FILE)
-    return config, check_generator(config, _read_arrays(model), name=str(model))
+    params = check_generator(config, _read_arrays(model), name=str(model))
+    hashes = read_hashes(model)
+    if hashes is not None and hashes["config"] != hash_of_config(config):
+        raise ConversionError(
+            f"{folder / CONFIG_FILE}: damaged: not the config that was written (its hash differs); make the export "
+            "again"
+        )
+    return config, params
 
 
 def check_target(folder: str | Path) -> None:

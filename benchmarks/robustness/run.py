@@ -11,6 +11,7 @@ Runs on Linux; as root it also fills small disks of its own.
 import argparse
 import collections
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -35,6 +36,12 @@ from tests.storage.test_hostile_arrays import HOSTILE
 
 Counts = dict[str, dict[str, int]]
 SECONDS = 20
+CASES = {"npz": (200, 200), "orbax": (140, 80)}
+"""Kills of each kind, and small disks, by the format of the arrays."""
+
+LONGEST_WRITE = {"npz": 0.05, "orbax": 1.5}
+"""Seconds within which a writer is killed; about the time that it takes."""
+
 CUT, FLIP, ZEROS, GARBAGE = "cut short", "flipped bit", "zeros", "garbage"
 COMMANDS = (
     "label --out {new} -s -1",
@@ -87,7 +94,7 @@ def hostile(place: Path) -> collections.Counter:
     for make, _ in HOSTILE.values():
         make(place / "x.npz")
         for reader in READERS:
-            if reader.name not in ("checkpoint, Orbax", "checkpoint, .npz", "run folder"):
+            if reader.name not in ("checkpoint, Orbax", "checkpoint, .npz", "export", "run folder"):
                 counts[_outcome(lambda read=reader.read: read(place / "x.npz"), None, "hostile")] += 1
     return counts
 
@@ -119,7 +126,7 @@ def kills(
         dies_at = number % 12 if at_renames else None
         with _child(lambda number=number, dies_at=dies_at: _write(save, number, dies_at)) as child:
             if not at_renames:
-                time.sleep(draw.random() * (0.05 if file_format == "npz" else 4))
+                time.sleep(draw.random() * LONGEST_WRITE[file_format])
                 os.kill(child, signal.SIGKILL)
         found = loaded()
         counts[
@@ -290,14 +297,17 @@ def main() -> None:
         print(f"{name}: {dict(counts[name])}", flush=True)
 
     # What forks stands before what starts JAX in this process.
-    for file_format, some in (("npz", 200), ("orbax", 30)):
-        number = max(4, int(some * part))
+    for file_format, counted in CASES.items():
+        is_slow = file_format == "orbax"
+        if is_slow:
+            importlib.import_module("orbax.checkpoint")  # once, not in each child
+        number, disks = (4 if arguments.small and is_slow else max(4, int(some * part)) for some in counted)
         for at_renames, when in ((False, "at random moments"), (True, "before each change of a name")):
             add(
                 f"kills {when}, {file_format}",
                 lambda place, n=number, f=file_format, a=at_renames: kills(n, f, draw, place, at_renames=a),
             )
-        add(f"small disks, {file_format}", lambda p, n=number, f=file_format: small_disks(n, f, draw, p))
+        add(f"small disks, {file_format}", lambda p, n=disks, f=file_format: small_disks(n, f, draw, p))
     add("hostile files", hostile)
     for reader in READERS:
         add(f"damaged: {reader.name}", lambda place, r=reader: damaged(r, int(400 * part), draw, place))

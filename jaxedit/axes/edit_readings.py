@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.axes.attribute_axes import AttributeAxes
-from jaxedit.axes.editing import Edit, Units, apply_edit, check_raw_amounts
+from jaxedit.axes.editing import Edit, Layers, Units, apply_edit, check_raw_amounts
 from jaxedit.axes.paths import EditPath
 from jaxedit.errors import InputError
 from jaxedit.labels.quantile_transform import QuantileTransform
@@ -32,6 +32,7 @@ def edit_with_readings(
     *,
     absolute: bool = False,
     units: Units = "std",
+    layers: Layers | None = None,
     pivot: Float[Array | np.ndarray, "one_or_batch layers w_dim"] | None = None,
 ) -> EditReadings:
     """`AttributeAxes.edit` and two calls of `AttributeAxes.read`, with one program to trace and to compile.
@@ -39,7 +40,7 @@ def edit_with_readings(
     Args:
         axes: the axes.
         w: latents of W [batch, w_dim] or W+ [batch, num_ws, w_dim], float32.
-        edits, absolute, units, pivot: as for `AttributeAxes.edit`.
+        edits, absolute, units, layers, pivot: as for `AttributeAxes.edit`.
 
     Raises:
         InputError: as `AttributeAxes.edit`.
@@ -49,8 +50,17 @@ def edit_with_readings(
         raise InputError("latents: expected finite numbers, got NaN or infinity")
     if units == "raw":
         check_raw_amounts(edits, axes.attribute_names, axes.quantile_transform)
-    edit = Edit.of(edits, axes.attribute_names, batch=len(w), absolute=absolute, units=units)
-    return _edit_and_read(axes._from_pivot(axes.path(), pivot, w), axes.quantile_transform, edit, w)
+    path = axes._from_pivot(axes.path(), pivot, w)
+    edit = Edit.of(
+        edits,
+        axes.attribute_names,
+        batch=len(w),
+        absolute=absolute,
+        units=units,
+        layers=layers,
+        num_ws=w.shape[1] if w.ndim == 3 else path.num_ws,
+    )
+    return _edit_and_read(path, axes.quantile_transform, edit, w)
 
 
 @jax.jit

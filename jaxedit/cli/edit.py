@@ -5,22 +5,32 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from jaxedit.cli.edit_directions import (
+    DirectionsOption,
+    LayersOption,
+    SortedEdits,
+    StyleDirectionsOption,
+    sort_edits,
+)
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     FaceOption,
     ForceOption,
     GeneratorOption,
     NumStepsOption,
-    Preset,
     PresetOption,
+    ThoroughOption,
 )
-from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face
+from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face, parse_layers
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxedit.axes.attribute_axes import AttributeAxes
+    from jaxedit.axes.edit_readings import EditReadings
     from jaxedit.generators.protocol import Generator
+    from jaxedit.inversion.config import ProjectionConfig
     from jaxedit.latents.latent_files import SavedLatent
 
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
@@ -59,6 +69,7 @@ def edit(
         ),
     ] = None,
     face: FaceOption = None,
+    thorough: ThoroughOption = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the image: .png, .jpg or .webp.")] = Path(
         "edited.png"
     ),
@@ -88,6 +99,9 @@ def edit(
     axes: Annotated[
         str | None, typer.Option(help="Folder of `jaxedit learn`. Default: the generator's own axes.")
     ] = None,
+    directions: DirectionsOption = None,
+    style_directions: StyleDirectionsOption = None,
+    layers: LayersOption = None,
     force: ForceOption = False,
     preset: PresetOption = None,
     num_steps: NumStepsOption = None,
@@ -112,6 +126,8 @@ def edit(
       jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
       jaxedit edit --latent latents.pt --index 3 glasses=+2      the fourth latent of encoder4editing
       jaxedit edit -g ffhq --axes axes --nvidia-seed 85 smile=+1
+      jaxedit edit -g ffhq --seed 7 --directions ganspace.npz component_3=+2 --layers 4-8
+      jaxedit edit -g ffhq --seed 7 b64.conv0:112=+10            a channel of StyleSpace
     """
     amounts = parse_edits(edits)
     sources = {"--seed": seed, "--nvidia-seed": nvidia_seed, "--latent": latent, "--photo": photo}
@@ -127,20 +143,24 @@ def edit(
             "--no-delta": (no_delta, ("--latent",)),
             "--preset": (preset is not None, ("--photo",)),
             "--face": (face is not None, ("--photo",)),
+            "--thorough": (thorough, ("--photo",)),
             "--num-steps": (num_steps is not None, ("--photo",)),
         },
     )
-    chosen_face = parse_face(face)
+    chosen_face, chosen_layers = parse_face(face), parse_layers(layers)
     if out.suffix.lower() not in _IMAGE_ENDINGS:
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
 
     # Imports are much of the time of an edit, so those of photographs stand where they are needed.
     from jaxedit.axes.edit_readings import edit_with_readings
-    from jaxedit.axes.editing import Edit
+    from jaxedit.axes.editing import Edit, layer_mask
+    from jaxedit.axes.published_directions import move_along
+    from jaxedit.generators.protocol import broadcast_w
     from jaxedit.generators.render import render
     from jaxedit.images import save_image
     from jaxedit.latents.latent_files import load_latent_file
     from jaxedit.latents.seed_stream import check_truncation_psi, w_of_seed
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_axes, load_generator
 
     psi = (1.0 if seed is None else 0.7) if truncation_psi is None else truncation_psi
@@ -150,30 +170,78 @@ def edit(
         generator = saved.generator  # that the latent names
     model: Any = load_generator(generator)
     check_class(model, generator)
-    chosen = load_axes(axes_name(axes, generator), model, check=not force)
+    found = sort_edits(model, amounts, directions, style_directions)
     units: Literal["raw", "std"] = "raw" if raw else "std"
-    Edit.of(amounts, chosen.attribute_names, units=units)  # an unknown name is found before a projection
+    _check_directions(found, chosen_layers is not None, absolute=absolute, raw=raw)
+    if chosen_layers is not None:
+        layer_mask(chosen_layers, model.num_ws)
+    chosen = None
+    if found.along_axes and found.known and axes is None and generator not in KNOWN_GENERATORS:
+        found.check_names((), is_given=False)
+    if found.along_axes or axes is not None:
+        chosen = load_axes(axes_name(axes, generator), model, check=not force)
+        found.check_names(chosen.attribute_names, is_given=axes is not None)
+        Edit.of(found.along_axes, chosen.attribute_names, units=units)  # an unknown name, before a projection
     crop = noise = pivot = None
     if (number := nvidia_seed if seed is None else seed) is not None:
         w = w_of_seed(model, number, truncation_psi=psi, nvidia=seed is None)
     else:
         if photo is not None:
-            saved, crop = _projected(photo, chosen_face, model, generator, preset, num_steps)
+            from jaxedit.inversion.presets import preset as preset_of
+
+            config = preset_of(preset, num_steps=num_steps)
+            saved, crop = _projected(
+                photo, model, generator, config, {"face": chosen_face, "thorough": thorough}
+            )
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)
         pivot = w if w.ndim == 3 else None
         if not no_delta and saved.delta is not None:
             model, noise = _tuned(model, saved), None  # it was tuned with the generator's own noise images
-    result = edit_with_readings(chosen, w, amounts, absolute=absolute, units=units, pivot=pivot)
-    # One image after the other: the same compiled program renders both. The empty edit brings the original to W+.
-    latents = [chosen.edit(w, {}), result.w] if compare else [result.w]
-    images = [render(model, one, noise) for one in latents]
+    if chosen_layers is not None:
+        w = broadcast_w(w, model.num_ws)
+    edited, before, lines = w, w, []
+    if chosen is not None and found.along_axes:
+        result = edit_with_readings(
+            chosen, w, found.along_axes, absolute=absolute, units=units, layers=chosen_layers, pivot=pivot
+        )
+        edited, before = result.w, chosen.edit(w, {})  # the empty edit brings the original to W+
+        lines = _readings(chosen, found.along_axes, result)
+    edited = move_along(
+        edited, found.directions, found.along_directions, num_ws=model.num_ws, layers=chosen_layers
+    )
+    if edited.ndim == 3:
+        before = broadcast_w(before, model.num_ws)
+    # One image after the other: the same compiled program renders both, unless styles move.
+    images = [render(model, before, noise)] if compare else []
+    images.append(render(model, edited, noise, style_moves=found.style_moves))
     save_image(_in_a_row([crop, *images] if compare and crop is not None else images), out)
+    print("\n".join([*lines, *found.describe(), str(out)]))
+
+
+def _readings(axes: "AttributeAxes", amounts: dict[str, float], result: "EditReadings") -> list[str]:
+    """A line for each edited attribute, with its value before and after."""
     before, after = result.before.tolist()[0], result.after.tolist()[0]
-    for name in amounts:
-        i = chosen.attribute_names.index(name)
-        print(f"{name}: {before[i]:.3g} → {after[i]:.3g} {chosen.attribute_units[i]}".replace("-", "−"))
-    print(out)
+    rows = [(name, axes.attribute_names.index(name)) for name in amounts]
+    return [
+        f"{name}: {before[i]:.3g} → {after[i]:.3g} {axes.attribute_units[i]}".replace("-", "−")
+        for name, i in rows
+    ]
+
+
+def _check_directions(found: SortedEdits, has_layers: bool, *, absolute: bool, raw: bool) -> None:
+    """Raise `InputError` if an option is given that has no meaning for directions."""
+    others = [*found.along_directions, *found.in_styles]
+    for option, is_given in (("--absolute", absolute), ("--raw", raw)):
+        if is_given and others:
+            raise InputError(
+                f"{option}: expected with attributes of axes, got it with the direction {others[0]!r}"
+            )
+    if has_layers and found.in_styles:
+        raise InputError(
+            f"--layers: expected with edits of W+, got it with {next(iter(found.in_styles))!r} of StyleSpace, which "
+            "names its layers"
+        )
 
 
 def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]) -> None:
@@ -190,19 +258,16 @@ def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]
 
 def _projected(
     photo: Path,
-    face: int | tuple[float, float] | None,
     model: "Generator",
     generator: str,
-    preset: Preset | None,
-    num_steps: int | None,
+    config: "ProjectionConfig",
+    search: dict[str, Any],
 ) -> "tuple[SavedLatent, np.ndarray]":
     """The latent and the crop of a photograph's largest or chosen face."""
     from jaxedit.inversion.cached_projection import project_cached
-    from jaxedit.inversion.presets import preset as preset_of
     from jaxedit.latents.latent_files import load_latent_file
 
-    config = preset_of(preset, num_steps=num_steps)
-    folder = project_cached(photo, model, generator_name=generator, config=config, face=face)
+    folder = project_cached(photo, model, generator_name=generator, config=config, **search)
     return load_latent_file(folder.path), folder.crop()
 
 

@@ -36,6 +36,14 @@ FaceOption = Annotated[
         help="One face of the photo: its number, 1 for the largest, or a place in it, in pixels from the top left.",
     ),
 ]
+ThoroughOption = Annotated[
+    bool,
+    typer.Option(
+        "--thorough",
+        help="Search for small and turned faces in every photo, not only where no face is found. Takes some seconds a "
+        "photo.",
+    ),
+]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of images.")
 ]

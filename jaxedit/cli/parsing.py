@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from jaxedit.generators.protocol import Generator
 
 
+_MOST_LAYERS = 1000
+
+
 def parse_edits(arguments: list[str]) -> dict[str, float]:
     """`["age=+1.5", "smile=-1"]` as amounts by name.
 
@@ -48,6 +51,41 @@ def parse_face(argument: str | None) -> int | tuple[float, float] | None:
     if len(numbers) == 2 and all(map(math.isfinite, numbers)):
         return (numbers[0], numbers[1])
     raise InputError(f"--face: expected a number such as 2, or a place X,Y such as 640,300, got '{argument}'")
+
+
+def parse_layers(argument: str | None) -> list[int] | None:
+    """`"4-8,10"` as numbers of layers; None for all.
+
+    Raises:
+        InputError: if it is something else.
+    """
+    if argument is None:
+        return None
+    layers: list[int] = []
+    for part in argument.split(","):
+        first, _, last = part.strip().partition("-")
+        ends = [first, last or first]
+        if not all(end.strip().isdecimal() for end in ends) or int(ends[0]) > int(ends[1]):
+            raise InputError(f"--layers: expected numbers and ranges such as 4-8,10, got '{argument}'")
+        if int(ends[1]) >= _MOST_LAYERS:
+            raise InputError(f"--layers: expected layers below {_MOST_LAYERS}, got '{argument}'")
+        layers += range(int(ends[0]), int(ends[1]) + 1)
+    return layers
+
+
+def parse_direction_files(arguments: list[str]) -> list[tuple[str | None, str]]:
+    """`["ganspace.npz", "age=age_boundary.npy"]` as files with their names; None where none is given.
+
+    Raises:
+        InputError: if an argument is neither FILE nor NAME=FILE.
+    """
+    files: list[tuple[str | None, str]] = []
+    for argument in arguments:
+        name, equals, path = argument.partition("=")
+        if not name or (equals and not path):
+            raise InputError(f"expected a file of directions or NAME=FILE, got '{argument}'")
+        files.append((name, path) if equals else (None, argument))
+    return files
 
 
 def parse_names(argument: str) -> tuple[str, ...]:

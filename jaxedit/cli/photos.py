@@ -15,6 +15,7 @@ from jaxedit.cli.options import (
     PhotosArgument,
     PresetOption,
     SeedOption,
+    ThoroughOption,
 )
 from jaxedit.cli.parsing import parse_face
 from jaxedit.errors import InputError
@@ -27,14 +28,7 @@ def align(
         bool, typer.Option("--all/--largest", help="All faces of a photo, or only the largest.")
     ] = True,
     face: FaceOption = None,
-    thorough: Annotated[
-        bool,
-        typer.Option(
-            "--thorough",
-            help="Search for small and turned faces in every photo, not only where no face is found. Takes some "
-            "seconds a photo.",
-        ),
-    ] = False,
+    thorough: ThoroughOption = False,
     size: Annotated[int, typer.Option(help="Height and width of the crops in pixels.")] = 1024,
 ) -> None:
     """Crop the faces of photographs.
@@ -75,6 +69,7 @@ def project(
         bool, typer.Option("--all-faces", help="Every face of each photograph, not only the largest.")
     ] = False,
     face: FaceOption = None,
+    thorough: ThoroughOption = False,
     aligned: Annotated[
         bool, typer.Option("--aligned", help="The photographs are crops of `jaxedit align` already.")
     ] = False,
@@ -116,6 +111,7 @@ def project(
         all_faces=all_faces,
         is_aligned=aligned,
         face=parse_face(face),
+        thorough=thorough,
     )
     summary = project_photos(
         list_photos(photos), out, load_generator(generator), config, generator_name=generator

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from jaxedit.errors import InputError
+from jaxedit.storage.regular_files import read_text
 from jaxedit.storage.runs import RunFolder
 
 ANSWER_COLUMNS = {
@@ -165,15 +166,7 @@ def read_answers(path: str | Path, key: Key) -> dict[str, dict[str, str]]:
         InputError: if the file is no table, belongs to another study, lacks a pair, has one twice or one that is none
             of the study, or an answer is missing or none of its column. The message names the line.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected the answers of a blind study, found nothing") from None
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected the answers of a blind study, could not read it: {error}"
-        ) from error
+    lines = read_text(path, expected="the answers of a blind study").splitlines()
     studies = [line.split()[2] for line in lines if line.startswith("# study ") and len(line.split()) > 2]
     if studies != [key.study]:
         found = f"study {studies[0]}" if studies else "no line '# study …'"

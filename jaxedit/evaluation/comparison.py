@@ -27,8 +27,10 @@ from jaxedit.evaluation.protocol import EqualChangeProtocol
 from jaxedit.evaluation.readings import KIND, UNEDITED, refuse_earlier_version
 from jaxedit.evaluation.results import Evaluation
 from jaxedit.evaluation.scales import save_scales, scales_of
+from jaxedit.evaluation.unit_arrays import unedited_arrays
 from jaxedit.generators.protocol import Generator
 from jaxedit.latents.seed_stream import fingerprint
+from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.paths import as_path
 from jaxedit.storage.runs import RunFolder, is_near
 
@@ -107,9 +109,9 @@ def _open(out: Path, request: EvaluationRequest, w: Float[np.ndarray, "num_faces
     refuse_earlier_version(out)
     content = dataclasses.asdict(request)
     # Checked before the folder takes the new request.
-    unedited = RunFolder(out, kind=KIND, request=content).read(UNEDITED)
-    has_as_many = unedited is not None and len(unedited["values"]) == len(w)
-    if unedited is not None and has_as_many and not is_near(unedited["when.w"], fingerprint(w)):
+    arrays = unedited_arrays(request) | {"when.w": ArrayOf("f", (len(w),), is_finite=True)}
+    unedited = RunFolder(out, kind=KIND, request=content).read(UNEDITED, arrays=arrays)
+    if unedited is not None and not is_near(unedited["when.w"], fingerprint(w)):
         raise InputError(f"{out}: holds an evaluation on other faces; give another folder")
     may_differ = tuple(name for name in content if name not in _MUST_AGREE)
     return RunFolder.open(out, kind=KIND, request=content, may_differ=may_differ)

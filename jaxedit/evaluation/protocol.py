@@ -26,6 +26,7 @@ from jaxedit.evaluation.methods import CalibratedMethod, EditingMethod
 from jaxedit.evaluation.readings import UNEDITED, UNEDITED_IMAGES, Readings, unit_name
 from jaxedit.evaluation.scales import in_standard_deviations
 from jaxedit.evaluation.scores import SLIDER
+from jaxedit.evaluation.unit_arrays import image_arrays, stage_arrays, unedited_arrays
 from jaxedit.labels.quantile_transform import QuantileTransform
 from jaxedit.latents.seed_stream import fingerprint
 from jaxedit.storage.runs import RunFolder
@@ -82,7 +83,7 @@ class EqualChangeProtocol:
 
     def unedited(self) -> Readings:
         """The readings of the unedited faces."""
-        found = self.run.read(UNEDITED)
+        found = self.run.read(UNEDITED, arrays=unedited_arrays(self.request))
         if found is not None:
             self._skip(len(self.measurement.w))
             return found
@@ -105,7 +106,8 @@ class EqualChangeProtocol:
         def read(stage: str, how: Edit, amounts: np.ndarray, faces: int, **more: np.ndarray) -> Readings:
             unit = unit_name(method.name, attribute, stage)
             under = {"method": method_fingerprint, "amounts": amounts, "faces": np.asarray(faces)}
-            found = self.run.read(unit, under=under)
+            arrays = stage_arrays(request, len(amounts), faces, has_positions="positions" in more)
+            found = self.run.read(unit, under=under, arrays=arrays)
             if found is not None:
                 self._skip(len(amounts) * faces)
                 return found
@@ -174,14 +176,14 @@ class EqualChangeProtocol:
             return
         size = min(SHEET_SIZE, measurement.generator.resolution)
         under = {"method": method_fingerprint, "amounts": amounts, "faces": np.asarray(faces)}
-        if self.run.read(unit, under=under) is None:
+        if self.run.read(unit, under=under, arrays=image_arrays(len(amounts), faces)) is None:
             images = measurement.thumbnails(edit, amounts, faces, size)
             content = {"images": images, "positions": np.asarray(_SHOWN)}
             self.run.write(unit, content, under=under, compressed=True)
         else:
             self._skip(len(amounts) * faces)
         under = {"faces": np.asarray(faces)}
-        if self.run.read(UNEDITED_IMAGES, under=under) is None:
+        if self.run.read(UNEDITED_IMAGES, under=under, arrays=image_arrays(None, faces)) is None:
             images = measurement.thumbnails(lambda w, _: w, np.zeros(1, np.float32), faces, size)[0]
             self._expect(len(images))
             self.run.write(UNEDITED_IMAGES, {"images": images}, under=under, compressed=True)

@@ -12,8 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
+from jaxedit.evaluation.config import EvaluationRequest
 from jaxedit.evaluation.evaluators import Evaluators
 from jaxedit.evaluation.readings import SCALES, Readings
+from jaxedit.evaluation.unit_arrays import scale_arrays
 from jaxedit.labels.quantile_transform import QuantileTransform, fit_quantile_transform
 from jaxedit.storage.runs import RunFolder
 
@@ -79,17 +81,26 @@ def save_scales(run: RunFolder, scales: Mapping[str, QuantileTransform]) -> None
     run.write(SCALES, tables, compressed=True)
 
 
-def load_scales(run: RunFolder, names: Sequence[str]) -> dict[str, QuantileTransform]:
+def load_scales(
+    run: RunFolder, request: EvaluationRequest, names: Sequence[str]
+) -> dict[str, QuantileTransform]:
     """The scales that `save_scales` kept.
 
+    Args:
+        run: the folder.
+        request: what was asked for.
+        names: keys of the readings of networks.
+
     Raises:
-        InputError: if they are not there.
+        InputError: if they are not there, or damaged.
     """
-    tables = run.read(SCALES) or {}
-    try:
-        return {
-            name: QuantileTransform(**{field: jnp.asarray(tables[f"{name}/{field}"]) for field in _FIELDS})
-            for name in names
-        }
-    except KeyError as error:
-        raise InputError(f"{run.path}: expected a folder of an evaluation, {error} is missing") from None
+    tables = run.read(SCALES, arrays=scale_arrays(request, _FIELDS))
+    if tables is None:
+        raise InputError(
+            f"{run.path}: expected the scales of an evaluation ({SCALES}.npz), found none, or damaged ones; start the "
+            "evaluation again with this folder"
+        )
+    return {
+        name: QuantileTransform(**{field: jnp.asarray(tables[f"{name}/{field}"]) for field in _FIELDS})
+        for name in names
+    }

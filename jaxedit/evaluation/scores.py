@@ -19,6 +19,7 @@ from jaxedit.evaluation.statistics import (
     monotone_share,
     resampling_weights,
 )
+from jaxedit.evaluation.unit_arrays import stage_arrays, unedited_arrays
 from jaxedit.storage.runs import RunFolder
 
 SLIDER = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
@@ -150,16 +151,19 @@ class Scorer:
         request: what was asked for.
 
     Raises:
-        InputError: if the unedited faces have not been read.
+        InputError: if the unedited faces have not been read, or what was read of them is damaged.
     """
 
     def __init__(self, run: RunFolder, request: EvaluationRequest) -> None:
         self.run, self.request = run, request
-        unedited = run.read(UNEDITED)
+        unedited = run.read(UNEDITED, arrays=unedited_arrays(request))
         if unedited is None:
-            raise InputError(f"{run.path}: expected the readings of the unedited faces, found none")
+            raise InputError(
+                f"{run.path}: expected the readings of the unedited faces, found none, or damaged ones; start the "
+                "evaluation again with this folder"
+            )
         keys = ["values", *(f"independent.{name}" for name in request.independent_attributes)]
-        self._scales = load_scales(run, keys)
+        self._scales = load_scales(run, request, keys)
         self._before = {key: in_standard_deviations(self._scales[key], unedited[key]) for key in keys}
         self._weights = resampling_weights(request.num_faces, request.num_resamples, request.seed)
         self._pilot_weights = resampling_weights(request.pilot, request.num_resamples, request.seed)
@@ -230,9 +234,10 @@ class Scorer:
         return after - self._before[key][: after.shape[1]]
 
     def _read(self, method: str, attribute: str, stage: str, num_faces: int) -> Readings | None:
-        """A stage; None if it is not there yet, or of another number of faces and so of an earlier run."""
-        readings = self.run.read(unit_name(method, attribute, stage))
-        return readings if readings is not None and readings["values"].shape[1] == num_faces else None
+        """A stage; None if it is not there yet, damaged, or of another number of faces and so of an earlier run."""
+        num_amounts = {"faces": 2, "slider": len(SLIDER) - 3}.get(stage)
+        arrays = stage_arrays(self.request, num_amounts, num_faces, has_positions=stage == "slider")
+        return self.run.read(unit_name(method, attribute, stage), arrays=arrays)
 
     def _slider(
         self, slider: Readings, faces: Readings, target: int

@@ -24,6 +24,7 @@ def project_cached(
     generator_name: str,
     config: ProjectionConfig,
     face: FaceChoice | None = None,
+    thorough: bool = False,
     progress: bool = True,
 ) -> PhotoFolder:
     """The projection of the largest or the chosen face in a photograph, from the cache or made now.
@@ -36,6 +37,7 @@ def project_cached(
         generator_name: its registered name or folder, which the files keep.
         config: the settings.
         face: another face than the largest, as `jaxedit.align` chooses it.
+        thorough: as for `jaxedit.align`.
         progress: whether to show bars.
 
     Raises:
@@ -45,7 +47,7 @@ def project_cached(
     """
     photo = photo if isinstance(photo, Photo) else Photo(photo)
     settings = ProjectionSettings.of(generator, generator_name, config)
-    out = cache_dir() / "projections" / _key(photo, settings, face)
+    out = cache_dir() / "projections" / _key(photo, settings, face, thorough)
     with locked(out):
         for path in out.glob("*"):  # named after the photograph's name at that time
             folder = PhotoFolder(path)
@@ -55,7 +57,7 @@ def project_cached(
             [photo],
             out,
             generator,
-            PhotoProjectionConfig(config, face=face),
+            PhotoProjectionConfig(config, face=face, thorough=thorough),
             generator_name=generator_name,
             progress=progress,
         )
@@ -65,8 +67,10 @@ def project_cached(
     return PhotoFolder(path)
 
 
-def _key(photo: Photo, settings: ProjectionSettings, face: FaceChoice | None) -> str:
+def _key(photo: Photo, settings: ProjectionSettings, face: FaceChoice | None, thorough: bool) -> str:
     depends = [photo.sha256, settings.weights, earlier_names(dataclasses.asdict(settings.config))]
     if face is not None:
         depends.append(face)
+    if thorough:
+        depends.append("thorough")
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:24]

@@ -118,9 +118,8 @@ def _add_faces(
             landmarks = _turned_back(find_landmarks(turned, box), photo, turn)
             if _is_taken(ffhq_quad(landmarks), taken):
                 continue
-            landmarks = refine_landmarks(photo, landmarks)
+            landmarks, score = _confirmed(photo, refine_landmarks(photo, landmarks))
             quad = ffhq_quad(landmarks)
-            score = _confirm(photo, quad)
         except InputError:  # landmarks that define no square: not a face
             continue
         if score > SCORE_THRESHOLD and not _is_taken(quad, taken):
@@ -245,6 +244,23 @@ def refine_landmarks(
         fractions += (0, _LANDMARK_BIAS)
         landmarks = quad[0] + fractions @ np.stack([quad[3] - quad[0], quad[1] - quad[0]])
     return landmarks
+
+
+def _confirmed(
+    photo: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "68 2"]
+) -> tuple[Float[np.ndarray, "68 2"], float]:
+    """The landmarks and the score of a face; those of the other way up, if it is a face rather then.
+
+    The networks take some faces that stand on their head for upright ones, with the mouth in the place of the eyes.
+    """
+    quad = ffhq_quad(landmarks)
+    score = _confirm(photo, quad)
+    if score > SCORE_THRESHOLD and _confirm(photo, np.roll(quad, 2, axis=0)) > _PROPOSAL_THRESHOLD:
+        turned = refine_landmarks(photo, 2 * quad.mean(0) - landmarks)
+        turned_score = _confirm(photo, ffhq_quad(turned))
+        if turned_score > score:
+            return turned, turned_score
+    return landmarks, score
 
 
 def _confirm(photo: UInt8[np.ndarray, "height width 3"], quad: Float[np.ndarray, "4 2"]) -> float:

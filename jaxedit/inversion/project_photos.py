@@ -1,6 +1,7 @@
 """Many photographs to folders of projections. Interrupted runs resume."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import shutil
@@ -37,6 +38,7 @@ class PhotoProjectionConfig:
             smaller last batch uses as many of them as divide it.
         all_faces: project every face of each photograph, not the largest alone.
         face: project another face than the largest, as `align` chooses it.
+        thorough: search turned and in tiles in every photograph, as `align` does.
         is_aligned: the photographs are square crops already, for example from `align_photos`.
     """
 
@@ -47,12 +49,15 @@ class PhotoProjectionConfig:
     all_faces: bool = False
     is_aligned: bool = False
     face: FaceChoice | None = None
+    thorough: bool = False
 
     def __post_init__(self) -> None:
         if self.face is not None:
             check_choice(self.face)
             if self.all_faces or self.is_aligned:
                 raise InputError("face: expected none together with all faces or with aligned crops")
+        if self.thorough and self.is_aligned:
+            raise InputError("thorough: expected no search together with aligned crops")
         if self.batch_size < 1:
             raise InputError(f"batch_size: expected 1 or more, got {self.batch_size}")
 
@@ -136,22 +141,24 @@ def project_photos(
 def _crops_of(photo: Photo, out: Path, config: PhotoProjectionConfig) -> list[PhotoFolder]:
     """The folders of a photograph's faces with their crops, from an earlier run or made now."""
     all_faces, is_aligned = config.all_faces, config.is_aligned
-    described = {"photo": photo.path.name, "sha256": photo.sha256, "is_aligned": is_aligned}
+    search = {"is_aligned": is_aligned, "thorough": config.thorough}
+    described = {"photo": photo.path.name, "sha256": photo.sha256, **search}
     if config.face is not None:
-        faces = align(photo)
+        faces = align(photo, thorough=config.thorough)
         chosen = number_of_face(faces, config.face, name=str(photo.path))
         folder = folder_of(photo, out, chosen)
-        if not _is_crop(folder, is_aligned):
+        if not _is_crop(folder, search):
             folder.write_crop(faces[chosen - 1], {**described, "face": chosen, "num_faces": None})
         return [folder]
     known = folder_of(photo, out).photo()
-    if known is not None and known.get("is_aligned") == is_aligned:
+    if known is not None and _is_of(known, search):
         count = known.get("num_faces") if all_faces else 1
         if isinstance(count, int):
             folders = [folder_of(photo, out, face + 1) for face in range(count)]
-            if all(_is_crop(folder, is_aligned) for folder in folders):
+            if all(_is_crop(folder, search) for folder in folders):
                 return folders
-    faces = [_as_aligned(photo)] if is_aligned else align(photo, largest_only=not all_faces)
+    find = functools.partial(align, largest_only=not all_faces, thorough=config.thorough)
+    faces = [_as_aligned(photo)] if is_aligned else find(photo)
     folders = []
     # The first one last: it holds the number of faces.
     for face in reversed(range(len(faces))):
@@ -178,9 +185,14 @@ def folder_of(photo: Photo, out: Path, face: int = 1) -> PhotoFolder:
     raise AssertionError
 
 
-def _is_crop(folder: PhotoFolder, is_aligned: bool) -> bool:
+def _is_crop(folder: PhotoFolder, search: dict[str, bool]) -> bool:
     photo = folder.photo()
-    return photo is not None and photo.get("is_aligned") == is_aligned
+    return photo is not None and _is_of(photo, search)
+
+
+def _is_of(photo: dict[str, Any], search: dict[str, bool]) -> bool:
+    """Whether a crop was made as it would be now; earlier versions had no thorough search."""
+    return all(photo.get(name, False) == value for name, value in search.items())
 
 
 def _as_aligned(photo: Photo) -> AlignedFace:

@@ -29,6 +29,8 @@ from jaxedit.labels.rubric import CANNOT_TELL, Column, Rubric
 from jaxedit.latents.seed_stream import fingerprint, sample_z
 from jaxedit.storage.arrays import read_arrays, write_arrays
 from jaxedit.storage.npy_headers import ArrayOf
+from jaxedit.storage.paths import as_path
+from jaxedit.storage.regular_files import read_text
 
 UNKNOWN = -1
 """Code of "cannot tell"."""
@@ -40,6 +42,10 @@ _ARRAYS = {"keys": ArrayOf("iu", ("num_rows",)), "codes": ArrayOf("i", ("num_row
 _BLOCK = 1024
 _TOLERANCE = 1e-2
 """Of a fingerprint, as of labels: machines differ by 1e-5, latents of other generators by about 1."""
+
+
+_MOST_DIGITS = 10
+"""Of a seed or an index."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +263,7 @@ def read_table(path: str | Path, rubric: Rubric, *, images: AnnotatedImages | No
         InputError: if the file is no table, a column is unknown or comes twice, a value is none of its column, a key
             comes twice, or is none of the images. The message names the line.
     """
-    path = Path(path)
+    path = as_path(path)
     lines = _lines(path)
     number, header = lines[0]
     key, names = _header(path, number, header, rubric)
@@ -269,8 +275,8 @@ def read_table(path: str | Path, rubric: Rubric, *, images: AnnotatedImages | No
         where = f"{path}, line {number}"
         if len(cells) != len(header):
             raise InputError(f"{where}: expected {len(header)} cells, found {len(cells)}")
-        if not cells[0].isdecimal():
-            raise InputError(f"{where}: {key}: expected a number of 0 or more, found {cells[0]!r}")
+        if not cells[0].isdecimal() or len(cells[0]) > _MOST_DIGITS:
+            raise InputError(f"{where}: {key}: expected a number of 0 or more, found {cells[0][:40]!r}")
         own = int(cells[0])
         if own in keys:
             raise InputError(f"{where}: {key} {own}: expected each once, found it in line {keys[own]} too")
@@ -294,12 +300,7 @@ def read_table(path: str | Path, rubric: Rubric, *, images: AnnotatedImages | No
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The cells of each line that says something, with its number."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a table of annotations, found nothing") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a table of annotations, could not read it: {error}") from error
+    text = read_text(path, expected="a table of annotations")
     kept = [
         (number, line)
         for number, line in enumerate(text.splitlines(), 1)
@@ -309,7 +310,12 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         raise InputError(f"{path}: expected a table of annotations, found no line in it")
     delimiter = "\t" if "\t" in kept[0][1] else ","
     cells = csv.reader((line for _, line in kept), delimiter=delimiter)
-    return [(number, [cell.strip() for cell in row]) for (number, _), row in zip(kept, cells, strict=True)]
+    try:
+        return [
+            (number, [cell.strip() for cell in row]) for (number, _), row in zip(kept, cells, strict=True)
+        ]
+    except (csv.Error, ValueError) as error:  # such as a quotation mark that nothing closes
+        raise InputError(f"{path}: expected a table of annotations, could not read it: {error}") from error
 
 
 def _header(path: Path, number: int, header: list[str], rubric: Rubric) -> tuple[str, list[str]]:

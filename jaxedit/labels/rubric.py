@@ -19,6 +19,7 @@ from typing import Any
 
 from jaxedit.errors import InputError
 from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.regular_files import read_text
 
 SCALES = ("ordinal", "yes-no", "category")
 CANNOT_TELL = ("9", "?")
@@ -220,12 +221,11 @@ def load_rubric(path: str | Path) -> Rubric:
     Raises:
         InputError: if the file is missing or no rubric.
     """
-    path = Path(path)
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: expected a rubric (.toml), found nothing") from None
-    except (OSError, ValueError) as error:  # ValueError: no TOML, or no text
+        content = tomllib.loads(read_text(path, expected="a rubric (.toml)"))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # no TOML, or too deep
         raise InputError(f"{path}: expected a rubric (.toml), could not read it: {error}") from error
     return Rubric.from_description(content, where=str(path))
 

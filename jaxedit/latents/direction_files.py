@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from jaxedit.errors import InputError
 from jaxedit.storage.foreign_arrays import read_any_arrays
+from jaxedit.storage.paths import as_path
 
 _EXPECTED = "directions (a .npz, .npy, .pt or .pkl, or a folder of these)"
 _SUFFIXES = (".npz", ".npy", ".pt", ".pth", ".pkl")
@@ -38,7 +39,7 @@ def read_direction_file(
         InputError: if the file is missing, damaged, or holds other arrays, a name comes twice, or a number is not
             finite.
     """
-    path = Path(path)
+    path = as_path(path)
     if not path.is_dir():
         return _read(path)
     files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from jaxedit.errors import InputError
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.storage.foreign_arrays import read_any_arrays
+from jaxedit.storage.paths import as_path
 
 _EXPECTED = "a direction of StyleSpace (a .npy, .npz, .pt or .pkl)"
 
@@ -45,7 +46,7 @@ def load_style_direction(path: str | Path, generator: StyleGAN2) -> dict[str, Fl
         >>> generator.synthesis_from_styles(edited).shape
         (1, 8, 8, 3)
     """
-    path, channels = Path(path), generator.style_channels
+    path, channels = as_path(path), generator.style_channels
     tree = read_any_arrays(path, expected=_EXPECTED).tree
     if isinstance(tree, dict):
         parts = tree

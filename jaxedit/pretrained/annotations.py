@@ -7,6 +7,7 @@ from jaxedit.labels.annotations import AnnotatedImages, Annotations, load_annota
 from jaxedit.labels.rubric import Rubric, load_rubric
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.storage.arrays import read_arrays, write_arrays
+from jaxedit.storage.paths import as_path
 
 TABLE_FILE = "table.tsv"
 RUBRIC_FILE = "rubric.toml"
@@ -45,7 +46,7 @@ def load_annotations(name: str | Path, *, rubric: Rubric | None = None) -> Annot
     """
     if str(name) in KNOWN_GENERATORS:
         return load_annotations_file(data_path(KNOWN_GENERATORS[str(name)].annotations))
-    path = Path(name)
+    path = as_path(name)
     if not path.exists():
         raise InputError(
             f"annotations {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, a table, or a folder of "

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 _OVERHEAD = 200_000
 """Bytes that Orbax needs besides the arrays, generously."""
 
-_LAST_THREADS_SECONDS = 0.3
+_LAST_THREADS_SECONDS = 5.0
+"""How long a failed write waits at most until the threads that it leaves behind do nothing any more."""
+
+_LOOK_SECONDS, _QUIET_LOOKS = 0.02, 5
+"""Time between two looks at the threads, and the number of looks in a row that find none at work."""
 
 _DAMAGE_STATUS = ("DATA_LOSS", "NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "OUT_OF_RANGE")
 """What TensorStore says of files whose content it has checked and found wrong."""
@@ -132,12 +137,34 @@ def _quiet_orbax() -> Iterator[None]:
     try:
         yield
     except Exception:
-        time.sleep(_LAST_THREADS_SECONDS)  # what they outlive this by, they report to the hooks, which stay
+        _wait_for_threads()  # what they outlive this by, they report to the hooks, which stay
         raise
     else:
         sys.unraisablehook, sys.excepthook = unraisable, uncaught
     finally:
         logger.setLevel(level)
+
+
+def _wait_for_threads() -> None:
+    """Wait until no other thread of this process is at work: those of TensorStore cannot be joined."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():  # not Linux
+        time.sleep(_LOOK_SECONDS * 3 * _QUIET_LOOKS)
+        return
+    own, quiet, end = threading.get_native_id(), 0, time.monotonic() + _LAST_THREADS_SECONDS
+    while quiet < _QUIET_LOOKS and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+        others = (task for task in tasks.iterdir() if task.name != str(own))
+        quiet = 0 if any(_is_at_work(task) for task in others) else quiet + 1
+
+
+def _is_at_work(task: Path) -> bool:
+    """Whether a thread runs, waits for a processor, or for a disk."""
+    try:
+        state = (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # it has ended
+        return False
+    return state in ("R", "D")
 
 
 def _is_closed_loop(error: BaseException | None) -> bool:

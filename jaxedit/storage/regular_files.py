@@ -8,7 +8,7 @@ from typing import Any
 from jaxedit.errors import InputError
 from jaxedit.storage.paths import as_path
 
-_LARGEST_JSON = 64_000_000
+_LARGEST_JSON = _LARGEST_TEXT = 64_000_000
 
 
 def check_regular(path: str | Path, *, expected: str) -> Path:
@@ -33,6 +33,23 @@ def check_regular(path: str | Path, *, expected: str) -> Path:
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: expected {expected}, found a pipe, a socket or a device")
     return path
+
+
+def read_text(path: str | Path, *, expected: str) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: if the file is missing, no regular file, larger than 64 MB, or no text.
+    """
+    path = check_regular(path, expected=expected)
+    try:
+        if (size := path.stat().st_size) > _LARGEST_TEXT:
+            raise InputError(f"{path}: expected {expected}, found {size / 1e6:.0f} MB")
+        return path.read_text("utf-8-sig")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected {expected}, could not read it: {error}") from error
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -166,13 +166,14 @@ class RunFolder:
         make: Callable[[], Mapping[str, Any]],
         *,
         under: Mapping[str, np.ndarray] | None = None,
+        arrays: Mapping[str, ArrayOf] | None = None,
     ) -> dict[str, np.ndarray]:
-        """A unit, made and kept where it is not there.
+        """A unit, made and kept where it is not there, or is not what it must be (`read`).
 
         Raises:
             OutputError: if the file cannot be written.
         """
-        found = self.read(unit, under=under)
+        found = self.read(unit, under=under, arrays=arrays)
         if found is not None:
             return found
         made = {name: np.asarray(array) for name, array in make().items()}

@@ -239,6 +239,46 @@ def test_arrays_of_another_family(folder, change, message):
         read_folder(folder)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_flipped_bits_are_found_by_the_hashes(folder, name):
+    content, random = (folder / name).read_bytes(), np.random.RandomState(0)
+    config, params = read_folder(folder)
+    refused = 0
+    for at in random.randint(len(content), size=60):
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << int(random.randint(8))
+        (folder / name).write_bytes(damaged)
+        try:
+            found = read_folder(folder)
+        except ConversionError:
+            refused += 1
+            continue
+        assert found[0] == config  # a blank, or the version
+        for key, array in flatten(found[1]).items():
+            np.testing.assert_array_equal(array, flatten(params)[key])
+    assert refused > 30
+
+
+def test_what_the_hashes_say_of_a_change(folder):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(ConversionError, match=r"model\.safetensors: damaged: .*other numbers than written"):
+        read_folder(folder)
+    content[-2] ^= 64
+    path.write_bytes(content)
+    rewrite(folder, lambda d: d["config"].update(conv_clamp=255.0))
+    with pytest.raises(ConversionError, match=r"config\.json: damaged: not the config that was written"):
+        read_folder(folder)
+
+
+def test_exports_without_hashes_are_read(folder, params):
+    arrays = {name: np.asarray(array, np.float32) for name, array in flatten(params).items()}
+    save_file(arrays, folder / "model.safetensors")
+    assert read_folder(folder)[0] == CONFIG
+
+
 def test_others_may_read_it(tmp_path, params):
     folder = write_folder(tmp_path / "open", CONFIG, params)
     assert [path.stat().st_mode & 0o444 for path in sorted(folder.iterdir())] == [0o444, 0o444]

@@ -1,6 +1,7 @@
 """Blind studies of the toy generator, whose colors tell the sides."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -158,6 +159,9 @@ def test_another_study_is_refused(study, run):
     code, printed, err = run("blind", "score", path, "--key", folder / "key")
     assert code == 0, err
     assert "5/5 [57, 100]" in printed
+    os.mkfifo(folder / "pipe")
+    code, _, err = run("blind", "score", folder / "pipe", "--key", folder / "key")
+    assert code == 2 and "expected the answers of a blind study, found a pipe" in err
     path.write_text(path.read_text().replace(key.study, "0" * 12))
     code, _, err = run("blind", "score", path, "--key", folder / "key")
     assert code == 2 and f"expected answers to study {key.study}, whose key this is" in err

@@ -89,6 +89,8 @@ def test_folders_without_lpips_are_loaded_and_resumed_without_it(classifier, tmp
 def test_command(monkeypatch, capsys, classifier, tmp_path, option):
     monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", lambda name: Larger())
     monkeypatch.setattr(face_attributes, "FaceAttributes", lambda: classifier)
+    names = [face_attributes.FaceAttribute(name, "", "") for name in classifier.names]
+    monkeypatch.setattr(face_attributes, "FACE_ATTRIBUTES", names)
     monkeypatch.setattr(face_attributes, "FaceIdentity", lambda: lambda images: images.mean((1, 2)))
     monkeypatch.setattr("jaxedit.evaluation.report.comparison_page.write_page", lambda result: result.folder)
     np.savez(tmp_path / "directions.npz", red=np.eye(W_DIM)[0])

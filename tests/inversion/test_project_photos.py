@@ -25,10 +25,10 @@ class StandIn:
     def __init__(self):
         self.aligned, self.batches, self.diverging, self.killed = [], [], set(), False
 
-    def align(self, photo, size=1024, *, largest_only=False):
+    def align(self, photo, size=1024, *, largest_only=False, thorough=False):
         self.aligned.append(photo.path.name)
         pixels = photo.pixels
-        count = int(pixels[0, 0, 0])
+        count = int(pixels[0, 0, 0]) + thorough
         if not count:
             raise InputError(f"{photo.path}: no face found")
         quad = np.asarray([[0, 0], [0, 64], [64, 64], [64, 0]], np.float64)
@@ -124,9 +124,21 @@ def test_one_chosen_face(run, stand_in, tmp_path):
     for wrong, message in [
         ({"face": 0}, "1 for the largest"),
         ({"face": 1, "all_faces": True}, "none together"),
+        ({"thorough": True, "is_aligned": True}, "thorough: expected no search together with aligned crops"),
     ]:
         with pytest.raises(InputError, match=message):
             run(me, **wrong)
+
+
+def test_a_thorough_search(run, stand_in, tmp_path):
+    me = photo(tmp_path / "me.png", 1)
+    assert names(run(me, all_faces=True)) == ["me"]
+    for _ in range(2):  # the second time from the folders
+        assert names(run(me, all_faces=True, thorough=True)) == ["me", "me_2"]
+    assert names(run(me, face=2, thorough=True)) == ["me_2"]
+    assert stand_in.aligned == ["me.png"] * 3
+    assert names(run(me, all_faces=True)) == ["me"]
+    assert stand_in.aligned == ["me.png"] * 4
 
 
 def test_photographs_of_one_name_have_folders_of_their_own(run, stand_in, tmp_path):

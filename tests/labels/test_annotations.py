@@ -1,6 +1,7 @@
 """Tables of labels read by eye, and two readers."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -67,12 +68,25 @@ def test_a_table_is_read(tmp_path):
         ("index\that\n12\t0\n", r"line 2: index 12: expected one of the 10 images that were shown \(0…9\)"),
         ("index\tnotes\n12\t0\n", "expected one of hat, length, color, found no column"),
         ("# nothing\n", "found no line in it"),
+        ("index\that\n" + "9" * 30 + "\t0\n", "expected a number of 0 or more, found '99"),
+        ('index\that\n1\t"0\n2\t1\n', "expected a table of annotations, could not read it"),
+        ("index\that\n1\t" + "0" * 200_000, "could not read it: field larger"),
     ],
 )
 def test_a_wrong_table_is_refused_in_one_line(tmp_path, text, message):
     images = AnnotatedImages("toy", 0, 1.0, np.arange(10), np.zeros(10, np.float32))
     with pytest.raises(InputError, match=message):
-        read_table(written(tmp_path, text), RUBRIC, images=images)
+        read_table(written(tmp_path, text), RUBRIC, images=None if "9" * 30 in text else images)
+
+
+@pytest.mark.parametrize("read", [lambda p: read_table(p, RUBRIC), load_rubric])
+def test_pipes_are_not_waited_for_and_home_is_found(tmp_path, monkeypatch, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"pipe: expected a .*, found a pipe, a socket or a device"):
+        read(tmp_path / "pipe")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=f"{tmp_path}/absent: expected a .*, found nothing"):
+        read("~/absent")
 
 
 def test_a_rubric_is_written_and_read(tmp_path):

@@ -1,8 +1,10 @@
 """Arrays of a safetensors file."""
 
+import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -12,6 +14,9 @@ from weights_conversion.formats.foreign_file import check_regular
 from weights_conversion.formats.safe_pickle import shorten
 
 FLOATS = ("F16", "BF16", "F32", "F64")
+HASHES = "jaxedit_sha256"
+"""The name in the metadata of a file under which exports keep `describe_hashes`."""
+
 _LONGEST_NAME = 200
 _MOST_NAMES = 100_000
 
@@ -27,9 +32,11 @@ def read_safetensors(path: str | Path, *, types: Collection[str] = FLOATS) -> di
         Name → array.
 
     Raises:
-        ConversionError: if the file is damaged, or holds names that are no names or numbers of another type.
+        ConversionError: if the file is damaged, holds names that are no names or numbers of another type, or its arrays
+            are not those of the hashes in it.
     """
     check_regular(path)
+    hashes = read_hashes(path)
     arrays: dict[str, np.ndarray] = {}
     try:
         with safe_open(path, framework="numpy") as file:
@@ -48,7 +55,61 @@ def read_safetensors(path: str | Path, *, types: Collection[str] = FLOATS) -> di
     except (SafetensorError, OSError) as error:
         detail = str(error)[:160]
         raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {detail!r}") from error
+    if hashes is not None:
+        wanted = hashes["arrays"]
+        if wanted.keys() != arrays.keys():
+            name = min(wanted.keys() ^ arrays.keys())
+            raise ConversionError(f"{path}: damaged: {shorten(name)}: other names than when it was written")
+        for name, array in arrays.items():
+            if hash_of_array(array) != wanted[name]:
+                raise ConversionError(
+                    f"{path}: damaged: {shorten(name)}: other numbers than written (its hash differs); make the file "
+                    "again"
+                )
     return arrays
+
+
+def describe_hashes(arrays: Mapping[str, np.ndarray], config: Mapping[str, object]) -> dict[str, str]:
+    """The metadata of an export: hashes of each array and of the config beside the file."""
+    hashes = {
+        "arrays": {name: hash_of_array(array) for name, array in arrays.items()},
+        "config": hash_of_config(config),
+    }
+    return {HASHES: json.dumps(hashes, sort_keys=True)}
+
+
+def read_hashes(path: str | Path) -> dict[str, Any] | None:
+    """The hashes that `describe_hashes` put into a file: "arrays" by name, and "config"; None in other files.
+
+    Raises:
+        ConversionError: if the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(HASHES)
+        if text is None:
+            return None
+        hashes = json.loads(text)
+        if isinstance(hashes["config"], str) and isinstance(hashes["arrays"], dict):
+            return hashes
+    except (SafetensorError, OSError) as error:
+        detail = str(error)[:160]
+        raise ConversionError(f"{path}: expected a safetensors file, it is damaged: {detail!r}") from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise ConversionError(f"{path}: damaged: its hashes are incomplete; make the file again")
+
+
+def hash_of_array(array: np.ndarray) -> str:
+    """SHA-256 of type, shape and numbers, in hexadecimal."""
+    digest = hashlib.sha256(f"{array.dtype.name}{list(array.shape)}".encode())
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def hash_of_config(config: Mapping[str, object]) -> str:
+    """SHA-256 of a JSON-serializable config, in hexadecimal. The order of names does not matter."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _bfloat16(path: str | Path, name: str) -> np.ndarray:

@@ -24,6 +24,7 @@ from jaxedit.axes.curve_learning.loss import LARGEST_POSITION, along_curve, in_l
 from jaxedit.axes.curve_learning.refinement import Refinement
 from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.parallel import over_batch
+from jaxedit.storage.arrays import ArrayOf
 
 _LEAST_GAIN = 0.5
 """Change of an attribute by its own curve, relative to the amount, from which on the curve takes it out of others."""
@@ -43,7 +44,8 @@ def read_in_full(
                 bar.update(count)
         return {"values": np.concatenate(parts)}
 
-    values = r.run.get_or_make(unit, make)["values"][:, np.asarray(r.reader.columns)]
+    expected = {"values": ArrayOf("f", (len(w_plus), r.num_classified), is_finite=True)}
+    values = r.run.get_or_make(unit, make, arrays=expected)["values"][:, np.asarray(r.reader.columns)]
     positions = np.asarray(r.axes.quantile_transform.transform(values))
     return np.clip(positions, -LARGEST_POSITION, LARGEST_POSITION)
 

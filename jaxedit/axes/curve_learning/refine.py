@@ -60,7 +60,7 @@ def refine_axes(
 
     Args:
         generator: of any number of layers.
-        axes: of this generator's W.
+        axes: of this generator's W; those of `load_axes(…, check=False)` are taken for any that shares its W.
         classifier: differentiable in the image, with all attributes of the axes; see `RefinementConfig.method` for
             others.
         config: settings; by default `RefinementConfig()`: 640 images of each attribute, hours on two CPU cores.
@@ -106,6 +106,7 @@ def refine_axes(
             loss=config.loss,
             model=EditModel(_render(generator, networks), reader, axes.pca, jnp.asarray(groups)),
             w=draw_latents(generator, config),
+            num_classified=len(tuple(classifier.names)),
             columns=(*axes.attribute_names, *networks.independent_names()),
             targets=targets,
             held=tuple(axes.attribute_names) if config.held is None else config.held,

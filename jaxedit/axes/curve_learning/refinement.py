@@ -31,6 +31,7 @@ class Refinement:
         loss: weights of the loss, with as many identity weights as there are descriptors.
         model: from moves to readings; its reader is not fitted to the independent networks yet.
         w: latents to learn from.
+        num_classified: number of the classifier's own columns, of which the axes have some.
         columns: names of the columns: the attributes of the axes, then the independent networks'.
         targets: attributes whose curves are learned.
         held: attributes that every curve holds.
@@ -45,6 +46,7 @@ class Refinement:
     loss: ImageLossConfig
     model: EditModel
     w: Float[np.ndarray, "num_latents w_dim"]
+    num_classified: int
     columns: tuple[str, ...]
     targets: tuple[str, ...]
     held: tuple[str, ...]

@@ -20,6 +20,7 @@ from jaxedit.axes.curve_learning.loss import EditModel
 from jaxedit.axes.curve_learning.preconditioner import Moments
 from jaxedit.axes.curve_learning.refinement import Refinement
 from jaxedit.axes.curve_learning.stages import read_moved
+from jaxedit.storage.arrays import ArrayOf
 
 _MOVE = 0.25
 """Of each whitened coordinate of each group, in standard deviations."""
@@ -74,7 +75,9 @@ def _responses(r: Refinement, model: EditModel) -> tuple[np.ndarray, np.ndarray]
                 sides = [read_moved(r, model, r.w[latents], side * some) for side in (1, -1)]
                 return {"responses": (sides[0] - sides[1]) / 2}
 
-            responses.append(r.run.get_or_make(f"regression/{number:05d}", make)["responses"])
+            expected = {"responses": ArrayOf("f", (count, len(r.columns)), is_finite=True)}
+            unit = r.run.get_or_make(f"regression/{number:05d}", make, arrays=expected)
+            responses.append(unit["responses"])
             moves.append(some.reshape(count, -1))
             bar.update(2 * count)
     return np.concatenate(moves), np.concatenate(responses)

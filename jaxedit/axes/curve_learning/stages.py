@@ -29,6 +29,7 @@ from jaxedit.axes.curve_learning.loss import (
 from jaxedit.axes.curve_learning.preconditioner import Moments
 from jaxedit.axes.curve_learning.refinement import Refinement
 from jaxedit.parallel import over_batch
+from jaxedit.storage.arrays import ArrayOf
 
 _LARGEST_AMOUNT = 2.0
 """Of the descent, in standard deviations."""
@@ -54,18 +55,27 @@ def read_unedited(r: Refinement) -> tuple[EditModel, Unedited]:
                 found = _read_raw(model, w, mesh=r.mesh)
                 parts.append([np.asarray(leaf)[:count] for leaf in jax.tree.leaves(found)])
                 bar.update(count)
-        values, independent, *descriptors = (np.concatenate(part) for part in zip(*parts, strict=True))
-        named = {f"descriptor_{i}": descriptor for i, descriptor in enumerate(descriptors)}
-        return {"values": values, "independent": independent, **named}
+        whole = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return dict(zip(_names_of_readings(len(whole)), whole, strict=True))
 
-    found = r.run.get_or_make("unedited", make)
+    _, (first,) = next(r.batches(r.config.batch_size, r.w))
+    shapes = jax.tree.leaves(jax.eval_shape(functools.partial(_read_raw, mesh=r.mesh), model, first))
+    arrays = {
+        name: ArrayOf("f", (len(r.w), *shape.shape[1:]), is_finite=True)
+        for name, shape in zip(_names_of_readings(len(shapes)), shapes, strict=True)
+    }
+    found = r.run.get_or_make("unedited", make, arrays=arrays)
     names = r.columns[len(r.axes.attribute_names) :]
     reader = r.reader.fitted(found["independent"], names)
     positions = np.asarray(reader.positions(jnp.asarray(found["values"]), jnp.asarray(found["independent"])))
-    number = sum(name.startswith("descriptor_") for name in found)
-    descriptors = tuple(found[f"descriptor_{i}"] for i in range(number))
+    descriptors = tuple(found[name] for name in arrays if name.startswith("descriptor_"))
     model = dataclasses.replace(r.model, reader=reader)
     return model, (np.clip(positions, -LARGEST_POSITION, LARGEST_POSITION), descriptors)
+
+
+def _names_of_readings(count: int) -> list[str]:
+    """The names of what a reader reads, by which the unit keeps them."""
+    return ["values", "independent", *(f"descriptor_{i}" for i in range(count - 2))]
 
 
 @functools.partial(jax.jit, static_argnames="mesh")
@@ -114,7 +124,8 @@ def read_moments(r: Refinement, model: EditModel, descriptor_sizes: Sequence[int
         for start in range(0, number, step):
             latents = list(range(start, min(start + step, number)))
             units = [f"derivatives/{latent:05d}" for latent in latents]
-            found = [r.run.read(unit) for unit in units]
+            expected = {"rows": ArrayOf("f", rows.shape[1:], is_finite=True)}
+            found = [r.run.read(unit, arrays=expected) for unit in units]
             if any(unit is None for unit in found):
                 stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(cotangents(i) for i in latents))
                 zeros = np.zeros((len(latents), *r.shape), np.float32)
@@ -147,7 +158,7 @@ def descend(r: Refinement, model: EditModel, unedited: Unedited, moments: Moment
     size = r.config.images_per_update
     batches, done = -(-r.config.num_images // size), 0
     for unit in reversed(r.run.units("descent")):
-        found = r.run.read(unit)
+        found = r.run.read(unit, arrays=_arrays_of_states(states))
         if found is not None:
             states = {
                 name: DescentState(**{field: found[f"{i:03d}.{field}"] for field in DescentState._fields})
@@ -178,6 +189,17 @@ def descend(r: Refinement, model: EditModel, unedited: Unedited, moments: Moment
                 }
                 r.run.write(f"descent/{number + 1:06d}", arrays)
     return {name: state.rescaled(state.gains(weights[name])) for name, state in states.items()}
+
+
+def _arrays_of_states(states: dict[str, DescentState]) -> dict[str, ArrayOf]:
+    """What the arrays of a unit of the descent must be, from the states before the first batch."""
+    return {
+        f"{i:03d}.{field}": ArrayOf(
+            array.dtype.kind, (f"lengths of {i}",) if field == "lengths" else array.shape, is_finite=True
+        )
+        for i, state in enumerate(states.values())
+        for field, array in state._asdict().items()
+    }
 
 
 def _one_batch(

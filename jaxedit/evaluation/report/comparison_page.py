@@ -18,6 +18,7 @@ from jaxedit.evaluation.report.plots import save_figure
 from jaxedit.evaluation.results import DEFINITIONS, Evaluation
 from jaxedit.evaluation.scores import CellScores
 from jaxedit.evaluation.statistics import Estimate
+from jaxedit.evaluation.unit_arrays import image_arrays
 from jaxedit.images import save_image
 
 PAGE_FILE = "index.html"
@@ -137,9 +138,12 @@ def draw_sheets(
     Returns:
         The sheets; none if no images were kept.
     """
-    unedited = evaluation.run.read(UNEDITED_IMAGES)
+    unedited = evaluation.run.read(UNEDITED_IMAGES, arrays=image_arrays(None, "faces"))
     methods = [m for m in evaluation.methods if (m, attribute) in evaluation.cells]
-    units = {m: evaluation.run.read(unit_name(m, attribute, "images")) for m in methods}
+    units = {
+        m: evaluation.run.read(unit_name(m, attribute, "images"), arrays=image_arrays(4, "faces"))
+        for m in methods
+    }
     kept = {m: unit for m, unit in units.items() if unit is not None}
     if unedited is None or not kept:
         return []

@@ -19,6 +19,7 @@ from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import sample_w
+from tests.storage.spoiled_units import spoil
 
 SHAPE = StyleGAN2Config.of_size(32, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2)
 TINY = RefinementConfig(
@@ -171,6 +172,20 @@ def test_an_interrupted_run_ends_with_the_same_curves(small, plain, tiny, tmp_pa
     assert_same(refine_axes(small, plain, LOOKS, TINY, progress=False), whole)
 
 
+def test_units_with_other_arrays_are_made_again(small, plain, tiny, tmp_path):
+    out, whole = tiny
+    arrays = {
+        "unedited": "values", "derivatives/00001": "rows", "descent/000010": "000.sums",
+        "descent/000005": "001.batches", "calibration/unedited": "values", "calibration/0-002-down": "values",
+    }  # fmt: skip
+    shutil.copytree(out, tmp_path / "run")
+    for number, (unit, name) in enumerate(arrays.items()):
+        spoil(tmp_path / "run" / f"{unit}.npz", name, number)
+    assert_same(refine_axes(small, plain, LOOKS, TINY, out=tmp_path / "run", progress=False), whole)
+    for unit in arrays:
+        assert (tmp_path / "run" / f"{unit}.npz").read_bytes() == (out / f"{unit}.npz").read_bytes()
+
+
 def test_another_run_in_the_folder_is_refused(small, plain, tiny):
     out, _ = tiny
     with pytest.raises(InputError, match="another seed: expected 1, found 0"):
@@ -251,7 +266,7 @@ def test_groups(small, plain):
     assert curves.group_of_layer.tolist() == list(config.groups)
 
 
-def test_a_classifier_without_derivatives_is_told_and_regressed(small, plain):
+def test_a_classifier_without_derivatives_is_told_and_regressed(small, plain, tmp_path):
     with pytest.raises(
         InputError, match=r"gradient of 'warmth' is zero in all of 3 images; give method='regr"
     ):
@@ -263,7 +278,11 @@ def test_a_classifier_without_derivatives_is_told_and_regressed(small, plain):
         method="regression",
     )  # fmt: skip
     networks = RefinementNetworks(identity=(corners,), independent=(GreenBlue(),))
-    refined = refine_axes(small, plain, Rounded(), config, networks=networks, progress=False)
+    given = (small, plain, Rounded(), config)
+    refined = refine_axes(*given, networks=networks, out=tmp_path / "run", progress=False)
+    spoil(tmp_path / "run" / "regression" / "00001.npz", "responses", 1)
+    again = refine_axes(*given, networks=networks, out=tmp_path / "run", progress=False)
+    assert_same(again, refined)
     held_out = sample_w(small, 7, 48)
     effects = effects_in_images(small, refined, held_out)
     # Contrast has no mean derivative that would find it: a move and its negative change it alike.
