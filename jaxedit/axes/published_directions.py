@@ -66,8 +66,8 @@ def read_directions_for(
 
 
 def move_along(
-    w: Float[Array | np.ndarray, "batch *num_ws w_dim"],
-    directions: Mapping[str, Float[Array | np.ndarray, "*num_ws w_dim"]],
+    w: Float[Array | np.ndarray, "batch *layers_in w_dim"],
+    directions: Mapping[str, Float[Array | np.ndarray, "*_ w_dim"]],
     amounts: Mapping[str, float],
     *,
     num_ws: int,
@@ -104,7 +104,7 @@ def move_along(
         if name not in directions:
             raise InputError(f"edits: unknown direction '{name}'; known: {', '.join(directions)}")
         direction = jnp.asarray(directions[name])
-        _check_amount(name, amount)
+        check_amount(name, amount)
         if mask is not None:
             direction = mask * direction
         if direction.ndim == 2:
@@ -144,7 +144,7 @@ def style_moves(
     known = {name: load_style_direction(path, model) for name, path in (files or {}).items()}
     moves = {name: np.zeros((1, channels), np.float32) for name, channels in model.style_channels.items()}
     for name, amount in amounts.items():
-        _check_amount(name, amount)
+        check_amount(name, amount)
         if name in known:
             for layer, direction in known[name].items():
                 moves[layer] += amount * direction
@@ -174,6 +174,7 @@ def _channel(name: str, channels: dict[str, int]) -> tuple[str, int]:
     return layer, channel
 
 
-def _check_amount(name: str, amount: float) -> None:
+def check_amount(name: str, amount: float) -> None:
+    """Raise `InputError` unless an amount is finite."""
     if not np.isfinite(amount):
         raise InputError(f"amount of '{name}': expected a finite number, got {amount}")

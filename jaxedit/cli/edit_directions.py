@@ -90,7 +90,12 @@ def sort_edits(
     """
     from pathlib import Path
 
-    from jaxedit.axes.published_directions import is_style_channel, read_directions_for, style_moves
+    from jaxedit.axes.published_directions import (
+        check_amount,
+        is_style_channel,
+        read_directions_for,
+        style_moves,
+    )
 
     known = read_directions_for(model, parse_direction_files(directions or []))
     files: dict[str, str] = {}
@@ -100,6 +105,8 @@ def sort_edits(
             raise InputError(f"expected each direction once, got {name!r} twice: write NAME={path}")
         files[name] = path
     of_w = {name: amount for name, amount in amounts.items() if name in known}
+    for name, amount in of_w.items():
+        check_amount(name, amount)
     of_styles = {
         name: amount
         for name, amount in amounts.items()

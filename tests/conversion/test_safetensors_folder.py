@@ -126,7 +126,7 @@ def test_what_is_no_weight_is_not_written(tmp_path, params, array, message):
 
 
 def test_a_failed_write_leaves_the_older_export(folder, params, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("weights_conversion.safetensors_folder.save_file", full)

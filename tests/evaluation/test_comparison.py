@@ -16,7 +16,6 @@ from jaxedit.evaluation import (
     evaluate,
     measurement,
 )
-from tests.storage.spoiled_units import spoil
 
 NAMES = ("red", "green", "blue")
 W_DIM = 6
@@ -321,34 +320,6 @@ def test_a_damaged_unit_is_measured_again(run, batches):
     path.write_bytes(path.read_bytes()[:100])
     assert run().to_json() == result.to_json()
     assert 0 < len(batches) - before < 10
-
-
-def test_units_with_other_arrays_are_measured_again(run):
-    method = Calibrated("linear", NAMES, DIRECTIONS)
-    settings = {
-        "evaluators": {"identity": {"identity": mean_color}, "perceptual": pixel_distance},
-        "targets": ["red"],
-        "sheet_faces": 1,
-    }
-    result = run(method, **settings)
-    folder, whole = result.folder / "measurements", result.to_json()
-    arrays = {
-        "unedited": "values", "scales": "values/positions", "unedited_images": "images", "search": "values",
-        "refined-1": "amounts", "faces": "identity.identity", "slider": "positions", "calibration": "values",
-        "images": "positions",
-    }  # fmt: skip
-    paths = {path.stem: path for path in folder.rglob("*.npz") if path.stem in arrays}
-    assert paths.keys() == arrays.keys()
-    for number, (unit, path) in enumerate(paths.items()):
-        content = path.read_bytes()
-        spoil(path, arrays[unit], number)
-        if unit in ("unedited", "scales"):
-            with pytest.raises(InputError, match=r"found none, or damaged ones; start the evaluation again"):
-                Evaluation.load(result.folder)
-        else:
-            assert len(Evaluation.load(result.folder).cells) == (unit not in ("faces", "slider"))
-        assert run(method, **settings).to_json() == whole
-        assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize(
