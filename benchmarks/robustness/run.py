@@ -39,7 +39,7 @@ SECONDS = 20
 CASES = {"npz": (200, 200), "orbax": (140, 80)}
 """Kills of each kind, and small disks, by the format of the arrays."""
 
-LONGEST_WRITE = {"npz": 0.05, "orbax": 1.5}
+LONGEST_WRITE = {"npz": 0.05, "orbax": 0.5}
 """Seconds within which a writer is killed; about the time that it takes."""
 
 CUT, FLIP, ZEROS, GARBAGE = "cut short", "flipped bit", "zeros", "garbage"

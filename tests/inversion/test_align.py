@@ -241,6 +241,14 @@ def test_photographs_that_lie_on_their_side(astronaut, astronaut_face, turn):
     assert left < face.landmarks[:, 0].mean() < right and top < face.landmarks[:, 1].mean() < bottom
 
 
+def test_a_face_that_stands_on_its_head_is_not_taken_for_an_upright_one():
+    photo = sample(1)[:962, :972]  # its mouth looks like two eyes to the networks
+    (upright,) = detect_faces(photo)
+    (found,) = detect_faces(np.ascontiguousarray(photo[::-1, ::-1]))
+    expected = (972, 962) - ffhq_quad(upright.landmarks)
+    assert np.abs(ffhq_quad(found.landmarks) - expected).max() < 0.05 * side(expected)
+
+
 def test_one_chosen_face(astronaut):
     half = np.asarray(Image.fromarray(astronaut).resize((320, 320), Image.Resampling.LANCZOS))
     photo = np.zeros((512, 832, 3), np.uint8)
