@@ -12,7 +12,7 @@ from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, loa
 from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
 from jaxedit.evaluation.methods import LinearDirections
 
-CONFIG = BlindConfig(("red", "blue"), faces=5, amount=2.0, size=16, pairs_per_sheet=4)
+CONFIG = BlindConfig(("red", "blue"), faces=5, amount=2.0, seed=0, size=16, pairs_per_sheet=4)
 METHODS = (
     LinearDirections("ours", ("red", "blue"), np.eye(6, dtype=np.float32)[[0, 2]]),
     LinearDirections("theirs", ("red",), np.eye(6, dtype=np.float32)[:1]),
@@ -77,7 +77,7 @@ def test_it_resumes_and_keeps_answers(study, toy, toy_w):
 
 def test_sides_are_a_secret_of_the_key_unless_a_seed_is_given(toy, toy_w, tmp_path):
     def write(name, key_name=None, **changes):
-        config = dataclasses.replace(CONFIG, attributes=("red",), **changes)
+        config = dataclasses.replace(CONFIG, **{"attributes": ("red",), "seed": None} | changes)
         places = {
             "out": tmp_path / name,
             "key_out": tmp_path / (key_name or f"{name}-key"),
