@@ -132,11 +132,11 @@ def load_seed(folder: str | Path) -> int | str:
     Raises:
         InputError: if the folder holds none, or a damaged one.
     """
-    seed = RunFolder.load(folder, kind=KEY_KIND).request.get("seed")
+    seed: Any = RunFolder.load(folder, kind=KEY_KIND).request.get("seed")
     is_secret = isinstance(seed, str) and len(seed) == 32 and set(seed) <= set(string.hexdigits)
-    if not (is_secret or type(seed) is int):
-        raise InputError(f"{folder}: expected the key of a blind study, its seed is damaged: {seed!r}")
-    return seed
+    if is_secret or type(seed) is int:
+        return seed
+    raise InputError(f"{folder}: expected the key of a blind study, its seed is damaged: {seed!r}")
 
 
 @runtime_checkable

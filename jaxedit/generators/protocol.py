@@ -71,6 +71,28 @@ def check_latents(name: str, latents: Array | np.ndarray, *, width: int, num_ws:
         raise InputError(f"{name}: expected floating-point numbers, got {latents.dtype}")
 
 
+def check_square_rgb(generator: Any, *, use: str) -> None:
+    """Raise `InputError` for a generator whose images are not square RGB.
+
+    Args:
+        generator: a generator of this library, whose config is asked; or another, whose synthesis is traced.
+        use: what needs such images, for the error.
+    """
+    config = getattr(getattr(generator, "generator", generator), "config", None)
+    if config is not None:
+        channels, (height, width) = (
+            getattr(config, "image_channels", 3),
+            getattr(config, "image_size", (1, 1)),
+        )
+    else:
+        w = jax.ShapeDtypeStruct((1, generator.w_dim), jnp.float32)
+        _, height, width, channels = jax.eval_shape(generator.synthesis, w).shape
+    if channels != 3 or height != width:
+        raise InputError(
+            f"generator: {use} needs one of square RGB images, got one of {width} × {height} with {channels} channels"
+        )
+
+
 def as_w_plus(
     name: str, latents: Any, generator: Generator, *, batch: int
 ) -> Float[Array, "batch num_ws w_dim"]:

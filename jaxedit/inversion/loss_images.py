@@ -11,7 +11,7 @@ from jaxedit.attributes.faces.crop import MIN_SIZE as MIN_IDENTITY_SIZE
 from jaxedit.errors import InputError, LeftOutWarning
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.preview import half_size
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, check_square_rgb
 from jaxedit.nn.lpips import MIN_SIZE as MIN_LPIPS_SIZE
 from jaxedit.nn.platform_branch import platform_branch
 from jaxedit.nn.resize import average_pool, resample, shrink
@@ -91,11 +91,7 @@ def rendered_side(generator: Generator, *, is_cheap: bool) -> int:
     Raises:
         InputError: if the generator's images are not square RGB, which the losses need.
     """
-    if not isinstance(generator, MobileStyleGAN):
-        w = jax.ShapeDtypeStruct((1, generator.w_dim), jnp.float32)
-        shape = jax.eval_shape(generator.synthesis, w).shape[1:]
-        if shape[0] != shape[1] or shape[2] != 3:
-            raise InputError(f"generator: expected one of square RGB images, got one of images {list(shape)}")
+    check_square_rgb(generator, use="projection")
     return generator.resolution // (2 if is_cheap and isinstance(generator, MobileStyleGAN) else 1)
 
 

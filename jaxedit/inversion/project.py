@@ -15,11 +15,11 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxedit.errors import InputError
-from jaxedit.generators.protocol import Generator
+from jaxedit.generators.protocol import Generator, check_square_rgb
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.image_arguments import ImagesLike, as_batch
-from jaxedit.inversion.loss_images import render, rendered_side
+from jaxedit.inversion.loss_images import render
 from jaxedit.inversion.presets import preset
 from jaxedit.inversion.projection_problem import (
     MAX_SIDE,
@@ -155,7 +155,7 @@ def _images(generator: Any, parameters: Parameters) -> Array:
 
 def check_noise_inputs(generator: Generator, config: ProjectionConfig) -> None:
     """Raise `InputError` if the settings search noise that the generator does not take, or it makes no square RGB."""
-    rendered_side(generator, is_cheap=True)
+    check_square_rgb(generator, use="projection")
     if config.optimize_noise and not isinstance(generator, StyleGAN2):
         raise InputError(
             f"optimize_noise (preset official): expected a generator with noise inputs, got "

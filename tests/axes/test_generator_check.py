@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import AttributeAxes
+from jaxedit.axes.curve_learning.refine import refine_axes
 from jaxedit.axes.learning import learn
 from jaxedit.axes.paths import DecoderPath
 from jaxedit.errors import InputError
@@ -54,6 +55,20 @@ def test_axes_of_another_generator_or_class_are_refused(own_axes, of_class, tmp_
         forced = load_axes(folder, other, check=False)
         assert forced.generator_fingerprint is None
         check_methods(other, [AxesMethod("ours", forced)])
+
+
+def test_refinement_takes_forced_axes_alone(own_axes, of_class):
+    class Other:
+        names = ("hat",)
+
+        def __call__(self, images):
+            return images.mean((1, 2))[:, :1]
+
+    with pytest.raises(InputError, match="axes: expected axes of this generator"):
+        refine_axes(of_class[2], own_axes, Other(), progress=False)
+    forced = dataclasses.replace(own_axes, generator_fingerprint=None)  # as `load_axes(…, check=False)`
+    with pytest.raises(InputError, match="classifier: expected the attributes of the axes, age, smile, yaw"):
+        refine_axes(of_class[2], forced, Other(), progress=False)
 
 
 def test_axes_without_a_fingerprint_fit_every_generator_of_their_shape(axes, of_class):

@@ -127,5 +127,7 @@ def test_generators_of_other_images_are_refused(shape):
         def synthesis(self, w):
             return jnp.zeros(shape)
 
-    with pytest.raises(InputError, match=f"square RGB images, got one of images \\[{shape[1]}, {shape[2]}"):
+    with pytest.raises(
+        InputError, match=f"square RGB images, got one of {shape[2]} × {shape[1]} with {shape[3]}"
+    ):
         rendered_side.__wrapped__(Other(), is_cheap=True)

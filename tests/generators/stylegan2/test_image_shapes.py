@@ -100,7 +100,7 @@ def test_what_needs_square_rgb_says_so():
         with pytest.raises(InputError, match=r"expected \[batch, side, side, 3\] \(square RGB\)"):
             crop_faces(jnp.zeros((1, *generator.config.image_size, generator.config.image_channels)))
         with pytest.raises(
-            InputError, match="generator: expected one of square RGB images, got one of images"
+            InputError, match="generator: projection needs one of square RGB images, got one of"
         ):
             project(generator, np.zeros((64, 64, 3), np.float32), progress=False)
         with pytest.raises(InputError, match="expected one of square RGB images, got one of shape"):
