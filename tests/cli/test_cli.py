@@ -17,6 +17,7 @@ COMMANDS = [
     "project",
     "label",
     "learn",
+    "teach",
     "refine",
     "evaluate",
     "fetch",
