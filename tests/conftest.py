@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import math
 import os
 import sys
 import tempfile
@@ -23,41 +24,77 @@ from jaxedit.pretrained.registry import load_generator
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
+IS_QUICK = os.environ.get("JAXEDIT_TESTS_QUICK_COMPILATION") == "1"
+"""Whether small programs compile with few optimizations, as in `make test`; all other targets compile as users do."""
+
 
 COMPUTES_FOR_LONG = (
     "cli/test_align_command",
-    "cli/test_project_command",
     "demos/",
     "evaluation/test_lpips_distance",
     "examples/",
     "generators/mobile_stylegan/",
     "inversion/",
-    "labels/test_labeling",
     "test_docstring_examples",
 )
 """Tests whose programs run longer than they compile: these keep all optimizations."""
 
 
+LONGEST = (
+    "cli/test_project_command",
+    "axes/curve_learning/test_refine",
+    "test_docstring_examples",
+    "inversion/test_project.py",
+    "inversion/test_lpips",
+    "inversion/test_align",
+    "generators/mobile_stylegan/",
+    "attributes/",
+    "cli/",
+    "demos/",
+    "docs/",
+    "examples/",
+)
+"""Tests that take longest, in quick ones or in slow ones: they come first."""
+
+
+def path_of(item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
+
+
+def pytest_collection_modifyitems(items):
+    """A long module at the end would keep one process busy while the other has nothing left to do.
+
+    Modules that compile in one way stand together, since programs of the other way are dropped.
+    """
+    items.sort(
+        key=lambda item: [not path_of(item).startswith(names) for names in (LONGEST, COMPUTES_FOR_LONG)]
+    )
+
+
 @pytest.fixture(scope="module", autouse=True)
 def quick_compilation(request):
-    """`make test` compiles with few optimizations where programs are small; all other targets compile as users do."""
-    path = request.path.relative_to(Path(__file__).parent).as_posix()
-    is_quick = os.environ.get("JAXEDIT_TESTS_QUICK_COMPILATION") == "1" and not path.startswith(
-        COMPUTES_FOR_LONG
-    )
-    jax.config.update("jax_disable_most_optimizations", is_quick)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    is_quick = IS_QUICK and not path_of(request).startswith(COMPUTES_FOR_LONG)
+    if is_quick != jax.config.read("jax_disable_most_optimizations"):
+        jax.clear_caches()  # of programs compiled in the other way
+        jax.config.update("jax_disable_most_optimizations", is_quick)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def release_memory():
-    """Compiled programs of a module are dropped at its end: those of all modules would take gigabytes."""
+    """Compiled programs are dropped where they pile up: those of all modules would take gigabytes."""
     yield
-    jax.clear_caches()
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
+    if resident_bytes() > 0.8e9:
+        jax.clear_caches()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident_bytes() -> float:
+    """Memory of this process; where that is not known, as if it were much."""
+    if sys.platform != "linux":
+        return math.inf
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(scope="session")
@@ -74,8 +111,12 @@ def reference() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def images(generator: MobileStyleGAN, reference: dict[str, np.ndarray]) -> np.ndarray:
-    """The images of the reference latents, made here."""
-    return np.asarray(generator.synthesis(jax.numpy.asarray(reference["w"])))
+    """The images of the reference latents, made here, with all optimizations whichever module comes first."""
+    is_quick = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    images = np.asarray(generator.synthesis(jax.numpy.asarray(reference["w"])))
+    jax.config.update("jax_disable_most_optimizations", is_quick)
+    return images
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_what_users_meet_first_has_an_example(name):
     assert ">>> " in (thing.__doc__ or "")
 
 
-SLOW = {"inversion/tuning.py"}
+SLOW = {"inversion/align.py", "inversion/project.py", "inversion/tuning.py"}
 """Examples that compile for long."""
 
 

@@ -20,6 +20,7 @@ from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labels_file import Labels
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
 from jaxedit.pretrained.registry import load_axes, save_generator
+from tests.generators.random_weights import stylegan2_params
 
 SHAPE = StyleGAN2Config.of_size(8, channel_max=4, z_dim=8, w_dim=32, mapping_layers=1, c_dim=3)
 
@@ -77,7 +78,7 @@ def test_axes_without_a_fingerprint_fit_every_generator_of_their_shape(axes, of_
         axes.check_generator(generator)
     narrow = dataclasses.replace(SHAPE, w_dim=16)
     with pytest.raises(InputError, match="axes of latents of width 16, as the generator's, got 32"):
-        axes.check_generator(StyleGAN2(narrow, initial_params(narrow, jax.random.key(0))))
+        axes.check_generator(StyleGAN2(narrow, stylegan2_params(narrow)))
 
 
 def test_folders_of_earlier_versions_have_none(own_axes, of_class, monkeypatch, tmp_path):

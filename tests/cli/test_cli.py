@@ -10,6 +10,8 @@ from PIL import Image
 from jaxedit import cli
 from jaxedit.attributes.faces import face_attributes
 from jaxedit.cli import parse_edits
+from jaxedit.pretrained.registry import save_generator
+from tests.inversion.small_generator import small_generator
 
 COMMANDS = [
     "edit",
@@ -246,6 +248,7 @@ assert not slow, slow
 """
 
 
+@pytest.mark.slow
 def test_an_edit_with_the_shipped_axes_imports_nothing_that_it_does_not_need(tmp_path):
     command = [sys.executable, "-c", _EDIT, str(tmp_path / "edited.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -304,19 +307,20 @@ class MeanAndSpread:
 def test_label_then_info_then_learn_from_too_few(run, tmp_path, monkeypatch):
     monkeypatch.setattr(face_attributes, "FaceAttributes", MeanAndSpread)
     folder = tmp_path / "labels"
-    options = ("--batch-size", 2, "--shard-size", 2)
+    save_generator(small_generator(), tmp_path / "small")
+    options = ("--generator", tmp_path / "small", "--batch-size", 2, "--shard-size", 2)
     code, out, err = run("label", "--out", folder, "-n", 3, *options, "--seed", 5)
     assert code == 0, err
     assert "3 images × 2 attributes" in out
     code, out, _ = run("info", folder)
     assert code == 0
-    assert "3 faces of mobile-stylegan-ffhq, seed 5" in out
+    assert f"3 faces of {tmp_path / 'small'}, seed 5" in out
     assert "spread" in out
 
     code, _, err = run("label", "--out", folder, "-n", 3, *options, "--seed", 6)
     assert code == 2
     assert "another seed" in err
-    code, _, err = run("label", "--out", folder, "-n", 3, "--batch-size", 2, "--shard-size", 3)
+    code, _, err = run("label", "--out", folder, "-n", 3, *options[:4], "--shard-size", 3)
     assert code == 2
     assert "multiple" in err
     code, _, err = run("learn", "--labels", folder, "--num-components", 2, "--out", tmp_path / "axes")

@@ -3,6 +3,7 @@
 import json
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,7 +54,8 @@ def test_is_the_distance_of_edited_and_original_images(result):
         jnp.clip(images.at[..., 0].add(0.1 * amount), -1, 1)  # a tenth of w, as the generator does
         for amount in cell.amounts
     ]
-    down, up = (LPIPS.from_pretrained()(jnp.clip(images, -1, 1), end).mean() for end in ends)
+    distance = jax.jit(LPIPS.from_pretrained())
+    down, up = (distance(jnp.clip(images, -1, 1), end).mean() for end in ends)
     assert cell.perceptual.low <= cell.perceptual.value <= cell.perceptual.high
     assert min(down, up) > 1e-4
     # Readings start from images of 8 bits, and are scaled to exactly the change.

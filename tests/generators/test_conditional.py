@@ -7,8 +7,8 @@ from jaxedit.errors import InputError
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.pretrained.registry import load_generator, save_generator
+from tests.generators.random_weights import normal, stylegan2_params
 
 CONFIG = StyleGAN2Config.of_size(
     8, channel_base=64, channel_max=8, z_dim=6, c_dim=3, w_dim=8, mapping_layers=2
@@ -17,11 +17,11 @@ CONFIG = StyleGAN2Config.of_size(
 
 @pytest.fixture(scope="module")
 def conditional() -> StyleGAN2:
-    return StyleGAN2(CONFIG, initial_params(CONFIG, jax.random.key(0)))
+    return StyleGAN2(CONFIG, stylegan2_params(CONFIG))
 
 
 def test_it_is_a_generator_of_its_class(conditional, tmp_path):
-    z = jax.random.normal(jax.random.key(1), (4, 6))
+    z = normal(4, 6, seed=1)
     second = ConditionedGenerator(conditional, 2)
     assert isinstance(second, Generator)
     assert (second.c_dim, second.resolution, second.num_ws) == (0, 8, 4)

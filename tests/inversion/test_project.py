@@ -91,9 +91,13 @@ def test_first_all_layers_move_alike_and_then_each_by_itself(result):
     assert (result.loss_history["spread"][:, -1] > 0).all()
 
 
-def test_an_image_alone_and_the_same_again(small, targets, result):
+def test_the_same_again(small, targets, result):
     again = project(small, targets, CONFIG, progress=False)
     np.testing.assert_array_equal(again.w_plus, result.w_plus)
+
+
+@pytest.mark.slow
+def test_an_image_alone(small, targets):
     # In small steps: Adam makes a whole one of the rounding of a gradient that is nearly 0, and what two programs find
     # moves apart.
     slow = dataclasses.replace(CONFIG, learning_rate=1e-3)

@@ -1,4 +1,4 @@
-"""Names, batches and resumption, with a stand-in for the search itself: `tests/test_project_command.py` has it real."""
+"""Names, batches and resumption, with a stand-in for the search, which `tests/cli/test_project_command.py` has."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +7,7 @@ from PIL import Image
 
 from jaxedit.errors import CheckpointError, InputError, LeftOutWarning, OutputError
 from jaxedit.inversion import project_photos as module
+from jaxedit.inversion import projection_folder
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import list_photos
@@ -63,6 +64,8 @@ def stand_in(monkeypatch):
     stand_in = StandIn()
     monkeypatch.setattr(module, "align", stand_in.align)
     monkeypatch.setattr(module, "project", stand_in.project)
+    # Drawing takes most of the time; `test_projection_folder.py` has it.
+    monkeypatch.setattr(projection_folder, "draw_losses", lambda curves: b"curves")
     return stand_in
 
 

@@ -44,6 +44,7 @@ def test_values_are_those_of_the_formulas(faces):
     np.testing.assert_allclose(found["lpips"], lpips, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_one_image_and_uint8(faces):
     pixels = np.asarray(to_uint8(jnp.asarray(faces)))
     alone = compare(pixels[0], pixels[1])

@@ -16,6 +16,7 @@ from jaxedit.labels.config import LabelingConfig
 from jaxedit.labels.labeling import label
 from jaxedit.labels.labels_file import load_labels, save_labels
 from jaxedit.latents.seed_stream import fingerprint, sample_w, sample_z
+from tests.inversion.small_generator import small_generator
 
 
 class Lightness:
@@ -36,9 +37,14 @@ def label_into(out, generator, classifier, **changes):
 
 
 @pytest.fixture(scope="module")
-def folder(generator, tmp_path_factory) -> Path:
+def small():
+    return small_generator()
+
+
+@pytest.fixture(scope="module")
+def folder(small, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("labels") / "whole"
-    label_into(out, generator, Lightness())
+    label_into(out, small, Lightness())
     return out
 
 
@@ -57,18 +63,20 @@ def test_the_stream_is_frozen():
     assert abs(sample_z(0, 3000, 64).std() - 1) < 0.01
 
 
-def test_values_are_those_of_the_images(generator, folder):
+def test_values_are_those_of_the_images(small, folder):
     labels = load_labels(folder / "labels.npz")
     assert labels.attribute_names == ("lightness", "contrast")
-    images = generator.synthesis(generator.mapping(jnp.asarray(sample_z(5, 10, 512))))
+    images = small.synthesis(small.mapping(jnp.asarray(sample_z(5, 10, small.z_dim))))
     np.testing.assert_allclose(labels.values, Lightness()(images), atol=1e-4)
-    dataset = labels.with_latents(generator)
-    np.testing.assert_allclose(dataset.w, sample_w(generator, 5, 10), atol=1e-5)
+    dataset = labels.with_latents(small)
+    np.testing.assert_allclose(dataset.w, sample_w(small, 5, 10), atol=1e-5)
     assert len(dataset) == 10
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_with_the_same_files(folder, tmp_path):
+def test_killed_at_any_moment_it_ends_with_the_same_files(generator, tmp_path):
+    """With the default generator, whose images take long enough to be interrupted."""
+    label_into(tmp_path / "whole", generator, Lightness())
     code = """
 import sys
 from jaxedit.pretrained.registry import load_generator
@@ -98,20 +106,20 @@ label_into(sys.argv[1], load_generator("mobile-stylegan-ffhq"), Lightness())
     )
     assert finished.returncode == 0, finished.stderr
     kept = {name: data for name, data in contents(out).items() if not name.endswith(".partial")}
-    assert kept == contents(folder)
+    assert kept == contents(tmp_path / "whole")
 
 
-def test_a_damaged_shard_is_made_again_and_a_folder_extended(generator, folder, tmp_path):
+def test_a_damaged_shard_is_made_again_and_a_folder_extended(small, folder, tmp_path):
     out = tmp_path / "extended"
-    label_into(out, generator, Lightness(), num_samples=5)
+    label_into(out, small, Lightness(), num_samples=5)
     (out / "shards" / "000000000.npz").write_bytes(b"PK damaged")
-    label_into(out, generator, Lightness())
+    label_into(out, small, Lightness())
     assert contents(out) == contents(folder)
 
 
-def test_a_folder_of_an_earlier_version_is_read_and_extended(generator, folder, tmp_path):
+def test_a_folder_of_an_earlier_version_is_read_and_extended(small, folder, tmp_path):
     out = tmp_path / "earlier"
-    label_into(out, generator, Lightness(), num_samples=8)
+    label_into(out, small, Lightness(), num_samples=8)
     expected = load_labels(out / "labels.npz")
     request = json.loads((out / "run.json").read_text())["request"]
     (out / "run.json").unlink()
@@ -126,22 +134,22 @@ def test_a_folder_of_an_earlier_version_is_read_and_extended(generator, folder, 
     for field, value in vars(load_labels(out / "labels.npz")).items():
         np.testing.assert_array_equal(value, getattr(expected, field))
     with pytest.raises(InputError, match="another seed: expected 6, found 5; give another folder"):
-        label_into(out, generator, Lightness(), seed=6)
+        label_into(out, small, Lightness(), seed=6)
     kept = (out / "shards" / "000000004.npz").read_bytes()
-    label_into(out, generator, Lightness())
+    label_into(out, small, Lightness())
     assert (out / "shards" / "000000004.npz").read_bytes() == kept
     for name in ("labels.npz", "run.json"):
         assert (out / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_other_requests_and_folders_are_refused(generator, folder, tmp_path):
+def test_other_requests_and_folders_are_refused(small, folder, tmp_path):
     with pytest.raises(InputError, match="holds a run of labels with another seed: expected 6, found 5"):
-        label_into(folder, generator, Lightness(), seed=6)
+        label_into(folder, small, Lightness(), seed=6)
     (tmp_path / "other.txt").write_text("")
     with pytest.raises(InputError, match="expected a new or empty folder"):
-        label_into(tmp_path, generator, Lightness())
+        label_into(tmp_path, small, Lightness())
     with pytest.raises(OutputError, match="could not write"):
-        label_into(tmp_path / "other.txt" / "labels", generator, Lightness())
+        label_into(tmp_path / "other.txt" / "labels", small, Lightness())
     assert json.loads((folder / "run.json").read_text())["request"]["seed"] == 5
 
 
@@ -161,23 +169,23 @@ def test_impossible_requests(changes, message):
         sample_z(-1, 1, 8)
 
 
-def test_a_classifier_that_gives_nan(generator, tmp_path):
+def test_a_classifier_that_gives_nan(small, tmp_path):
     class Broken(Lightness):
         def __call__(self, images):
             return super().__call__(images).at[1, 1].set(jnp.nan)
 
     with pytest.raises(InputError, match="expected finite values, got nan for contrast of latent 1"):
-        label_into(tmp_path / "out", generator, Broken())
+        label_into(tmp_path / "out", small, Broken())
     assert not (tmp_path / "out" / "labels.npz").exists()
 
 
-def test_latents_that_were_not_labelled(generator, folder, tmp_path):
+def test_latents_that_were_not_labelled(small, folder, tmp_path):
     labels = load_labels(folder / "labels.npz")
     with pytest.raises(InputError, match="10 of 10 have another fingerprint"):
-        dataclasses.replace(labels, seed=6).with_latents(generator)
+        dataclasses.replace(labels, seed=6).with_latents(small)
     shifted = dataclasses.replace(labels, w_fingerprint=np.roll(labels.w_fingerprint, 1))
     with pytest.raises(InputError, match="latents w of seed 5"):
-        shifted.with_latents(generator)
+        shifted.with_latents(small)
     assert fingerprint(np.eye(4, dtype=np.float32)).shape == (4,)
     assert labels.select(("contrast",)).values.shape == (10, 1)
     with pytest.raises(InputError, match="attribute 'age': expected one of lightness, contrast"):

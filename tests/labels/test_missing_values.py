@@ -24,6 +24,9 @@ from jaxedit.latents.ridge import ridge
 NAMES = ("size", "hat", "length")
 
 
+CONFIG = AxesConfig(num_layers=2, hidden_width=16, num_steps=40, steps_per_chunk=20, batch_size=128)
+
+
 @pytest.fixture(scope="module")
 def dataset() -> LabelledLatents:
     """A number, a rare yes or no, and three levels, each missing in other rows."""
@@ -93,10 +96,17 @@ def test_selection(dataset):
     assert list(predictable_attributes(dataset)) == list(NAMES)
 
 
-def test_axes_are_learned_from_known_values(dataset, tmp_path):
-    pca = fit_pca(dataset.w, 12)
-    config = AxesConfig(num_layers=2, hidden_width=16, num_steps=40, steps_per_chunk=20, batch_size=128)
-    axes = learn_axes(dataset, pca, config, progress=False)
+@pytest.fixture(scope="module")
+def pca(dataset):
+    return fit_pca(dataset.w, 12)
+
+
+@pytest.fixture(scope="module")
+def axes(dataset, pca):
+    return learn_axes(dataset, pca, CONFIG, progress=False)
+
+
+def test_axes_are_learned_from_known_values(dataset, pca, axes, tmp_path):
     assert np.asarray(axes.report.known_labels)[0] == 450
     assert 250 < axes.report.known_labels[1] < 400 and 120 < axes.report.known_labels[2] < 240
     assert (np.asarray(axes.report.axis_label_correlation) > [0.85, 0.5, 0.7]).all()
@@ -110,16 +120,20 @@ def test_axes_are_learned_from_known_values(dataset, tmp_path):
         dataset, values=jnp.where(jnp.isnan(dataset.values), jnp.nan, dataset.values + 1)
     )
     other = dataclasses.replace(other, values=jnp.asarray(other.values).at[:99, 0].set(jnp.nan))
-    learn_axes(other, pca, config, progress=False)
+    learn_axes(other, pca, CONFIG, progress=False)
     assert run_chunk._cache_size() == programs  # one program for all datasets with missing values
-    (swept,) = learn_axes_sweep(dataset, pca, [config], progress=False)
-    np.testing.assert_allclose(
-        swept.report.axis_label_correlation, axes.report.axis_label_correlation, atol=2e-3
-    )
     again = jaxedit_load(axes.save(tmp_path / "axes"))
     np.testing.assert_array_equal(again.report.known_labels, axes.report.known_labels)
     older = dataclasses.replace(axes, report=dataclasses.replace(axes.report, known_labels=None))
     assert jaxedit_load(older.save(tmp_path / "older")).report.known_labels is None
+
+
+@pytest.mark.slow
+def test_a_sweep_learns_from_known_values_too(dataset, pca, axes):
+    (swept,) = learn_axes_sweep(dataset, pca, [CONFIG], progress=False)
+    np.testing.assert_allclose(
+        swept.report.axis_label_correlation, axes.report.axis_label_correlation, atol=2e-3
+    )
 
 
 def jaxedit_load(folder):
@@ -128,8 +142,7 @@ def jaxedit_load(folder):
     return AttributeAxes.load(folder)
 
 
-def test_what_is_hardly_known_is_refused(dataset):
-    pca = fit_pca(dataset.w, 12)
+def test_what_is_hardly_known_is_refused(dataset, pca):
     values = np.array(dataset.values)
     values[3:, 2] = np.nan
     with pytest.raises(InputError, match="'length': expected two known values or more"):

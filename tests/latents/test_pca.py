@@ -22,7 +22,7 @@ def reference(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean, v, s**2 / (len(w) - 1)
 
 
-@pytest.mark.parametrize("mean", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("mean", [0.0, pytest.param(1.0, marks=pytest.mark.slow), 100.0])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_agrees_with_a_float64_svd(mean, streamed):
     w = spectrum_like_w(6000, 128, mean)

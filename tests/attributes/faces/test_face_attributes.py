@@ -116,6 +116,7 @@ def test_compiled_equals_eager(attributes, portraits, values):
     np.testing.assert_allclose(compiled, eager, rtol=1e-3, atol=2e-2)
 
 
+@pytest.mark.slow
 def test_values_do_not_depend_on_the_batch(attributes, measure, portraits, values):
     alone = measure(portraits[3:4])
     for name in attributes.names:
@@ -141,8 +142,11 @@ def test_resolution_hardly_matters(measure, portraits, values, size, tolerance):
         assert difference.mean() < tolerance * column.std(), name
 
 
-def test_averaged_down_input_is_the_same(measure, portraits, values):
-    larger = jnp.repeat(jnp.repeat(portraits, 2, axis=1), 2, axis=2)
+@pytest.mark.parametrize("size", [256, pytest.param(512, marks=pytest.mark.slow)])
+def test_averaged_down_input_is_the_same(measure, portraits, size):
+    smaller = jax.image.resize(portraits, (len(portraits), size, size, 3), "linear")
+    values = measure(smaller)
+    larger = jnp.repeat(jnp.repeat(smaller, 2, axis=1), 2, axis=2)
     for name, column in measure(larger).items():
         np.testing.assert_allclose(column, values[name], rtol=1e-3, atol=2e-2, err_msg=name)
 
@@ -163,6 +167,7 @@ def test_colors_follow_the_image(measure, portraits, values):
     assert values["background_lightness"] == pytest.approx(58.0, abs=1.5)  # sRGB 0.55
 
 
+@pytest.mark.slow
 def test_can_be_differentiated(portraits, reference):
     """In pixels and landmarks, even where an image is black (the networks' gradients: see test_face_api)."""
 
@@ -181,9 +186,9 @@ def test_can_be_differentiated(portraits, reference):
 
 
 def test_flat_image_gives_finite_values(measure):
-    for level in (-1.0, 0.0, 1.0):
-        flat = measure(jnp.full((1, 256, 256, 3), level))
-        assert all(np.isfinite(column).all() for column in flat.values())
+    levels = np.float32([-1.0, 0.0, 1.0, -1.0, 0.0, 1.0, -1.0, 0.0])  # eight images, as in the other tests
+    flat = measure(jnp.asarray(np.broadcast_to(levels[:, None, None, None], (8, SIDE, SIDE, 3))))
+    assert all(np.isfinite(column).all() for column in flat.values())
 
 
 def test_empty_batch(attributes):

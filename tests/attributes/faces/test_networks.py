@@ -34,8 +34,11 @@ def crops(reference):
     return jnp.asarray(np.stack(pixels) / 127.5 - 1, jnp.float32)
 
 
+run = jax.jit(lambda network, images: network(images))
+
+
 def test_age_and_gender_agree_with_the_original(networks, crops, reference):
-    age, logits = networks.age_gender(crops)
+    age, logits = run(networks.age_gender, crops)
     assert age.dtype == logits.dtype == jnp.float32
     np.testing.assert_allclose(age, [entry["age"] for entry in reference], atol=0.01)
     probabilities = jax.nn.softmax(logits)
@@ -46,32 +49,32 @@ def test_age_and_gender_agree_with_the_original(networks, crops, reference):
 
 
 def test_expressions_agree_with_the_original(networks, crops, reference):
-    probabilities = jax.nn.softmax(networks.expressions(crops))
+    probabilities = jax.nn.softmax(run(networks.expressions, crops))
     expected = [[entry["expressions"][name] for name in networks.expression_names] for entry in reference]
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
 
 
 def test_landmarks_agree_with_the_original(networks, crops, reference):
-    landmarks = networks.landmarks(crops)
+    landmarks = run(networks.landmarks, crops)
     assert landmarks.shape == (8, NUM_LANDMARKS, 2)
     np.testing.assert_allclose(landmarks * 160, [entry["landmarks"] for entry in reference], atol=0.01)
 
 
 def test_descriptors_agree_with_the_original(networks, crops, reference):
-    descriptors = networks.identity(crops)
+    descriptors = run(networks.identity, crops)
     assert descriptors.shape == (8, DESCRIPTOR_DIM)
     np.testing.assert_allclose(descriptors, [entry["descriptor"] for entry in reference], atol=1e-4)
 
 
 def test_jit_takes_a_network_as_an_argument(networks, crops):
-    compiled = jax.jit(lambda network, images: network(images))(networks.expressions, crops)
+    compiled = run(networks.expressions, crops)
     np.testing.assert_allclose(compiled, networks.expressions(crops), rtol=1e-3, atol=1e-3)
 
 
 def test_landmarks_of_a_wide_crop_are_fractions_of_its_own_sides(networks, crops):
     bars = jnp.pad(crops, ((0, 0), (20, 20), (0, 0), (0, 0)), constant_values=-1.0)  # square after padding
-    tall = networks.landmarks(bars)
-    square = networks.landmarks(pad_to_square(bars, -1.0))
+    tall = run(networks.landmarks, bars)
+    square = run(networks.landmarks, pad_to_square(bars, -1.0))
     np.testing.assert_allclose(tall[..., 1], square[..., 1], atol=1e-5)
     np.testing.assert_allclose(tall[..., 0] * 160 + 20, square[..., 0] * 200, atol=1e-3)
 
@@ -93,7 +96,7 @@ def test_second_load_reads_the_checkpoint_and_a_damaged_one_is_made_anew(
     (folder,) = [p for p in (cache_dir() / "weights").iterdir() if p.is_dir()]
     assert read_metadata(folder)["kind"] == FACE_WEIGHTS.kind
     again = FaceNetworks.from_pretrained(folder)
-    np.testing.assert_allclose(again.identity(crops), networks.identity(crops), atol=1e-5)
+    np.testing.assert_allclose(run(again.identity, crops), run(networks.identity, crops), atol=1e-5)
     (folder / "metadata.json").write_text(json.dumps({"format": "cut"})[:-3])
     FaceNetworks.from_pretrained()
     assert read_metadata(folder)["kind"] == FACE_WEIGHTS.kind

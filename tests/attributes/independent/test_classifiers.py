@@ -25,6 +25,7 @@ from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.graph_network import GraphNetwork
 from jaxedit.storage.cache import checkpoint_folder
 from jaxedit.storage.checkpoints import save_checkpoint
+from tests.generators.random_weights import normal
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 FROM_0_TO_255 = ("faceres", "ssrnet_age", "ssrnet_gender", "mobileface")
@@ -207,8 +208,8 @@ def toy(op, inputs, attributes, arrays, shape):
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(("stride", "window"), [(1, (3, 3)), (2, (3, 3)), (3, (2, 5))])
 def test_windows_are_those_of_xla(padding, stride, window):
-    x = jax.random.normal(jax.random.key(0), (2, 8, 7, 3))
-    filters = jax.random.normal(jax.random.key(1), (*window, 3, 1))
+    x = normal(2, 8, 7, 3)
+    filters = normal(*window, 3, 1, seed=1)
     place = {"stride": [stride, stride], "padding": padding}
     depthwise = toy("DepthwiseConv2D", ["x", "w"], {**place, "fused": []}, {"w": filters}, (8, 7, 3))
     grouped = jax.lax.conv_general_dilated(
@@ -238,9 +239,9 @@ def test_windows_are_those_of_xla(padding, stride, window):
     "fused", [[], ["BiasAdd"], ["BiasAdd", "Prelu"], ["BiasAdd", "LeakyRelu"], ["BiasAdd", "Relu6"]]
 )
 def test_convolutions_of_one_pixel_and_what_follows_them(fused):
-    x = 5 * jax.random.normal(jax.random.key(0), (2, 5, 5, 3))
+    x = 5 * normal(2, 5, 5, 3)
     arrays = {
-        "w": jax.random.normal(jax.random.key(1), (1, 1, 3, 4)),
+        "w": normal(1, 1, 3, 4, seed=1),
         "b": jnp.arange(4.0),
         "slopes": jnp.array([0.1, 0.2, -0.3, 2.0]),
     }

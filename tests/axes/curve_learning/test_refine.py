@@ -19,6 +19,7 @@ from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import sample_w
+from tests.generators.random_weights import stylegan2_params
 from tests.storage.spoiled_units import spoil
 
 SHAPE = StyleGAN2Config.of_size(32, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2)
@@ -319,12 +320,12 @@ def test_what_does_not_fit_is_refused(small, plain, tiny):
     other = dataclasses.replace(SHAPE, w_dim=12)
     refused(
         "width 12, as the generator's, got 16",
-        generator=StyleGAN2(other, initial_params(other, jax.random.key(0))),
+        generator=StyleGAN2(other, stylegan2_params(other)),
     )
     deeper = StyleGAN2Config.of_size(
         16, channel_base=512, channel_max=16, z_dim=16, w_dim=16, mapping_layers=2
     )
-    deeper_generator = StyleGAN2(deeper, initial_params(deeper, jax.random.key(0)))
+    deeper_generator = StyleGAN2(deeper, stylegan2_params(deeper))
     refused("curves of 6 layers, as the generator's, got 8", generator=deeper_generator, axes=tiny[1])
     refused("classifier: expected the attributes of the axes.* found no 'contrast'", classifier=Less())
     refused("got 'hat'", attributes=("hat",))

@@ -99,6 +99,7 @@ def test_a_sweep_names_the_setting_that_may_not_differ(dataset, pca):
         learn_axes_sweep(dataset, pca, [])
 
 
+@pytest.mark.slow
 def test_the_published_recipe_trains(dataset, pca):
     config = AxesConfig.paper(
         num_layers=3, hidden_width=32, num_epochs=2, attribute_weight=1.0, learning_rate=3e-3

@@ -23,9 +23,11 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def methods(split, tiny) -> dict[str, EditingMethod]:
+    """All methods, which takes long; the other modules of this folder fit each by itself."""
     return {name: fit(split, tiny, **OPTIONS.get(name, {})) for name, fit in METHODS.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "paper"])
 def test_each_method_moves_its_target_up(methods, split, name):
     method = methods[name]
@@ -43,12 +45,14 @@ def test_each_method_moves_its_target_up(methods, split, name):
         )
 
 
+@pytest.mark.slow
 def test_unknown_attributes_are_refused(methods, split):
     for method in methods.values():
         with pytest.raises(InputError):
             method.edit(split.w[:2], "moustache", jnp.ones(2))
 
 
+@pytest.mark.slow
 def test_the_split_is_that_of_learn_axes(known_latents, split, methods):
     axes = methods["paper"].axes
     assert (len(split.w), len(split.held_out_w)) == (2800, 1200)

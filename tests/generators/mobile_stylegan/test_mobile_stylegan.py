@@ -9,6 +9,7 @@ from jaxedit.generators.mobile_stylegan import generator as mobile_stylegan
 from jaxedit.generators.mobile_stylegan.haar import inverse_haar
 from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.pretrained.registry import load_generator
+from tests.generators.random_weights import normal
 
 
 def box_average(images: np.ndarray, size: int) -> np.ndarray:
@@ -53,7 +54,7 @@ def test_truncation(generator, reference):
     z, w = jnp.asarray(reference["z"]), jnp.asarray(reference["w"])
     w_avg = generator.w_avg[...]
     # The mean of W, checked on latents that it was not computed from.
-    other = generator.mapping(jax.random.normal(jax.random.key(1), (20_000, 512)))
+    other = generator.mapping(normal(20_000, 512, seed=1))
     standard_error = float(jnp.std(other, axis=0).max()) / np.sqrt(20_000)
     assert np.abs(w_avg - other.mean(0)).max() < 6 * standard_error
     np.testing.assert_allclose(generator.mapping(z, truncation_psi=0.0), jnp.tile(w_avg, (8, 1)), atol=1e-6)
@@ -65,6 +66,7 @@ def test_truncation(generator, reference):
     np.testing.assert_allclose(cut[:, 3:], jnp.stack([w] * 13, 1), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_vmap_and_jit(generator, images, reference):
     w = jnp.asarray(reference["w"][:2])
     one_by_one = jax.jit(jax.vmap(lambda g, w: g.synthesis(w[None])[0], in_axes=(None, 0)))(generator, w)
@@ -72,9 +74,10 @@ def test_vmap_and_jit(generator, images, reference):
 
 
 def test_no_recompilation_for_a_new_batch_of_the_same_shape(generator, reference):
-    generator.synthesis(jnp.asarray(reference["w"][:1]))
+    one, other = (broadcast_w(jnp.asarray(reference["w"][i : i + 1]), generator.num_ws) for i in (0, 1))
+    generator.synthesis(one)
     compiled = MobileStyleGAN._synthesis._cache_size()
-    generator.synthesis(jnp.asarray(reference["w"][1:2]))
+    generator.synthesis(other)
     assert MobileStyleGAN._synthesis._cache_size() == compiled
 
 
@@ -94,6 +97,7 @@ def test_gradient_is_the_slope_of_the_image(generator, reference):
     assert float(jnp.vdot(gradient, direction)) == pytest.approx(float(slope), rel=0.03)
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near_float32(images, reference):
     generator = load_generator("mobile-stylegan-ffhq", dtype=jnp.bfloat16)
     rounded = generator.synthesis(jnp.asarray(reference["w"][:1]))
@@ -103,8 +107,8 @@ def test_bfloat16_is_near_float32(images, reference):
 
 
 def test_inverse_haar_is_orthogonal_and_puts_the_bands_in_their_place():
-    x = jax.random.normal(jax.random.key(0), (3, 4, 5, 8))
-    y = inverse_haar(x)
+    x = normal(3, 4, 5, 8)
+    y = jax.jit(inverse_haar)(x)
     assert y.shape == (3, 8, 10, 2)
     assert jnp.sum(y**2) == pytest.approx(float(jnp.sum(x**2)), rel=1e-5)
     bands = jnp.zeros((1, 1, 8)).at[0, 0, 3].set(2.0)  # the second detail (hl) of the first channel

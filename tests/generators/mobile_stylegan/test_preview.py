@@ -26,6 +26,7 @@ def test_images_are_small_ones_of_the_generator(preview, images, reference):
     assert 1 - ((seen - wanted) ** 2).mean() / wanted.var() > 0.9
 
 
+@pytest.mark.slow
 def test_features_are_those_before_the_last_block(generator, reference):
     w_plus = broadcast_w(jnp.asarray(reference["w"][:1]), generator.num_ws)
 
@@ -76,7 +77,7 @@ def test_derivatives_written_by_hand_agree_with_automatic_ones():
     )
     for ours, automatic in cases:
         values = [
-            jax.value_and_grad(lambda *a, f=f: (f(*a) ** 3).sum(), (0, 1))(*arrays[:2])
+            jax.jit(jax.value_and_grad(lambda *a, f=f: (f(*a) ** 3).sum(), (0, 1)))(*arrays[:2])
             for f in (ours, automatic)
         ]
         np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-5)
@@ -84,6 +85,7 @@ def test_derivatives_written_by_hand_agree_with_automatic_ones():
             np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-3 * np.abs(theirs).max())
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_style_input_before_the_last_block(preview, reference):
     w_plus = broadcast_w(jnp.asarray(reference["w"][:1]), 16)
     gradient = jax.jit(jax.grad(lambda w: (preview(w) ** 2).mean()))(w_plus)

@@ -1,6 +1,5 @@
 """Generators of gray and RGBA images, and of images that are not square: from latents to axes, edits and files."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,10 +11,10 @@ from jaxedit.errors import InputError, OutputError
 from jaxedit.evaluation.thumbnails import render_thumbnails
 from jaxedit.generators.render import render
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.images import save_image
 from jaxedit.inversion.project import project
 from jaxedit.labels import LabelingConfig, label
+from tests.generators.random_weights import stylegan2_params
 
 SHAPES = [(1, (4, 4)), (2, (2, 4)), (4, (5, 3))]
 
@@ -30,7 +29,7 @@ def make(channels, constant):
         image_channels=channels,
         constant_size=constant,
     )
-    return StyleGAN2(config, initial_params(config, jax.random.key(0), noise_strength=0.3))
+    return StyleGAN2(config, stylegan2_params(config, noise_strength=0.3))
 
 
 class Brightness:

@@ -10,6 +10,7 @@ from jaxedit.generators.stylegan2.modulated_conv import (
     merged_kernels,
     upsample,
 )
+from tests.generators.random_weights import normal
 
 
 def with_margin(x: jax.Array) -> jax.Array:
@@ -36,15 +37,15 @@ def by_definition(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 3), (1, 2)])
 def test_both_forms_of_the_upsampling_convolution_follow_the_definition(height, width):
-    x = jax.random.normal(jax.random.key(0), (2, height, width, 4))
-    weight = jax.random.normal(jax.random.key(1), (3, 3, 4, 5))
+    x = normal(2, height, width, 4)
+    weight = normal(3, 3, 4, 5, seed=1)
     expected = by_definition(np.asarray(x, np.float64), np.asarray(weight, np.float64))
     np.testing.assert_allclose(conv_up(x, weight), expected, atol=2e-5)
     np.testing.assert_allclose(conv_up_merged(with_margin(x), merged_kernels(weight)), expected, atol=2e-5)
 
 
 def test_upsampling_is_the_convolution_with_a_kernel_of_one_pixel():
-    x = jax.random.normal(jax.random.key(0), (2, 6, 5, 3))
+    x = normal(2, 6, 5, 3)
     one = jnp.zeros((3, 3, 3, 3)).at[1, 1].set(jnp.eye(3))
     np.testing.assert_allclose(upsample(with_margin(x)), conv_up(x, one), atol=1e-6)
 
@@ -55,8 +56,8 @@ def test_upsampling_keeps_what_is_constant():
 
 
 def test_demodulation_gives_unit_length_to_each_image_s_kernel():
-    weight = jax.random.normal(jax.random.key(0), (3, 3, 6, 4))
-    style = jax.random.normal(jax.random.key(1), (3, 6)) + 1
+    weight = normal(3, 3, 6, 4)
+    style = normal(3, 6, seed=1) + 1
     modulated = weight[None] * style[:, None, None, :, None]
     lengths = jnp.sqrt(jnp.sum(modulated**2, axis=(1, 2, 3)))
     np.testing.assert_allclose(demodulation(weight, style) * lengths, jnp.ones((3, 4)), rtol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 
 from jaxedit.generators.stylegan3 import filtered_lrelu
 from jaxedit.generators.stylegan3.filtered_lrelu import Resampling, filtered_leaky_relu
+from tests.generators.random_weights import normal
 
 CASES = [(2, 2, 9, 18, 20, 1), (4, 2, -6, 26, 15, 1), (4, 2, -2, 20, 13, 2), (2, 2, -11, 12, 20, 2)]
 
@@ -75,7 +76,7 @@ def test_values_and_gradient_follow_the_definition(order, up, down, padding, siz
 
 
 def test_a_factor_of_one_has_one_tap():
-    x = jax.random.normal(jax.random.key(0), (1, 5, 5, 2))
+    x = normal(1, 5, 5, 2)
     spec = Resampling(1, 1, 0, 5, gain=1.0, slope=0.5, clamp=None)
     y = filtered_leaky_relu(x, jnp.ones(1), jnp.ones((1, 2, 1)), spec)
     np.testing.assert_allclose(y, jnp.where(x > 0, x, x / 2), rtol=1e-6)

@@ -7,6 +7,7 @@ from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxedit.generators.stylegan3.initial import StyleGAN3Design, initial_params
+from tests.generators.random_weights import normal
 from tests.generators.stylegan3.references import relative
 
 DESIGN = StyleGAN3Design(32, channel_base=256, channel_max=8, num_layers=4)
@@ -29,7 +30,7 @@ def small() -> StyleGAN3:
 
 @pytest.fixture(scope="module")
 def w(small) -> jax.Array:
-    return small.mapping(jax.random.normal(jax.random.key(1), (3, 12)))
+    return small.mapping(normal(3, 12, seed=1))
 
 
 def test_it_is_a_generator(small):
@@ -120,7 +121,7 @@ def test_bad_arguments(small, w):
 def test_full_size_image_and_gradient(design):
     config = design.config()
     generator = StyleGAN3(config, initial_params(design, config, jax.random.key(0)))
-    w = generator.mapping(jax.random.normal(jax.random.key(1), (1, 512)))
+    w = generator.mapping(normal(1, 512, seed=1))
     target = jnp.zeros((1, 256, 256, 3))
 
     def loss(w):

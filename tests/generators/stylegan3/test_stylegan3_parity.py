@@ -48,6 +48,9 @@ def test_images(reference):
     assert relative(images[3], images[2]) > 0.1
 
 
+@pytest.mark.parametrize(
+    "reference", ["stylegan3_t_32", pytest.param("stylegan3_r_64", marks=pytest.mark.slow)], indirect=True
+)
 def test_gradients(reference):
     _, _, out, generator = reference
     cotangent = nhwc(out["cotangent"])
