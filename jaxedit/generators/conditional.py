@@ -94,3 +94,12 @@ class ConditionedGenerator(nnx.Module):
         raise InputError(
             "generator: expected one with all its classes to save, got one whose class is chosen"
         )
+
+    def with_generator(self, generator: Generator) -> "ConditionedGenerator":
+        """The same class of another generator, such as a tuned one."""
+        return ConditionedGenerator(generator, int(np.argmax(self.one_hot[...])))
+
+
+def without_class(generator: Any) -> Any:
+    """The generator; of one whose class is chosen, that with all its classes."""
+    return generator.generator if isinstance(generator, ConditionedGenerator) else generator

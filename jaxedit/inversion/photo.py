@@ -70,7 +70,7 @@ class Photo:
         Raises:
             InputError: if the file is missing, cannot be read, is no regular file or is larger than 2 GB.
         """
-        return hashlib.sha256(self._content).hexdigest()
+        return hashlib.sha256(self.content).hexdigest()
 
     @functools.cached_property
     def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
@@ -79,10 +79,15 @@ class Photo:
         Raises:
             InputError: as `load_photo` does.
         """
-        return _decoded(self._content, self.path)
+        return _decoded(self.content, self.path)
 
     @functools.cached_property
-    def _content(self) -> bytes:
+    def content(self) -> bytes:
+        """The file, as it is.
+
+        Raises:
+            InputError: as `sha256` does.
+        """
         size = check_regular(self.path, expected="an image").stat().st_size
         if size > MAX_BYTES:
             raise InputError(
@@ -94,7 +99,7 @@ class Photo:
             raise InputError(f"{self.path}: expected an image that can be read: {error}") from error
 
 
-def load_photo(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
+def load_photo(path: str | Path, *, min_side: int = MIN_SIDE) -> UInt8[np.ndarray, "height width 3"]:
     """Read a photograph as upright RGB in sRGB.
 
     The orientation of its EXIF data and its color profile are applied, transparency is laid over white, and gray,
@@ -104,16 +109,18 @@ def load_photo(path: str | Path) -> UInt8[np.ndarray, "height width 3"]:
     Args:
         path: BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TGA, TIFF or WebP; AVIF with Pillow 11.3 or newer; HEIC with the
             package `pillow-heif`.
+        min_side: smallest height and width.
 
     Raises:
-        InputError: if the file is missing, damaged, no image or no regular file, is smaller than 64 pixels a side, is
-            larger than 80 million pixels, 2 GB or Pillow's own limit, is a JPEG of more than 64 scans, or holds numbers
+        InputError: if the file is missing, damaged, no image or no regular file, is smaller than `min_side`, is larger
+            than 80 million pixels, 2 GB or Pillow's own limit, is a JPEG of more than 64 scans, or holds numbers
             that are no colors; if the reader of its format is not installed.
     """
-    return Photo(path).pixels
+    photo = Photo(path)
+    return _decoded(photo.content, photo.path, min_side)
 
 
-def _decoded(content: bytes, path: Path) -> UInt8[np.ndarray, "height width 3"]:
+def _decoded(content: bytes, path: Path, min_side: int = MIN_SIDE) -> UInt8[np.ndarray, "height width 3"]:
     _check_reader(content, path)
     _check_scans(content, path)
     try:
@@ -121,7 +128,7 @@ def _decoded(content: bytes, path: Path) -> UInt8[np.ndarray, "height width 3"]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
-                _check_size(image, path)
+                _check_size(image, path, min_side)
                 image.load()
                 orientation = orientation_of(image)
                 pixels = rgb_pixels(image, str(path))
@@ -197,10 +204,10 @@ def _check_scans(content: bytes, path: Path) -> None:
         raise InputError(f"{path}: expected a JPEG of {MAX_SCANS} scans or fewer, found {scans}")
 
 
-def _check_size(image: Image.Image, path: Path) -> None:
+def _check_size(image: Image.Image, path: Path, min_side: int) -> None:
     width, height = image.size
-    if min(width, height) < MIN_SIDE:
-        raise InputError(f"{path}: expected {MIN_SIDE} pixels a side or more, found {width} × {height}")
+    if min(width, height) < min_side:
+        raise InputError(f"{path}: expected {min_side} pixels a side or more, found {width} × {height}")
     if width * height > MAX_PIXELS:
         raise InputError(
             f"{path}: expected {MAX_PIXELS // 10**6} million pixels or fewer, found {width} × {height}"

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxedit.errors import InputError
+from jaxedit.generators.conditional import without_class
 from jaxedit.generators.protocol import Generator, check_square_rgb
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.inversion.config import ProjectionConfig
@@ -156,10 +157,10 @@ def _images(generator: Any, parameters: Parameters) -> Array:
 def check_noise_inputs(generator: Generator, config: ProjectionConfig) -> None:
     """Raise `InputError` if the settings search noise that the generator does not take, or it makes no square RGB."""
     check_square_rgb(generator, use="projection")
-    if config.optimize_noise and not isinstance(generator, StyleGAN2):
+    if config.optimize_noise and not isinstance(without_class(generator), StyleGAN2):
         raise InputError(
             f"optimize_noise (preset official): expected a generator with noise inputs, got "
-            f"{type(generator).__name__}, which has none"
+            f"{type(without_class(generator)).__name__}, which has none"
         )
 
 

@@ -20,6 +20,7 @@ from jaxedit.generators.render import render
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.loss_images import MIN_LPIPS_SIZE
 from jaxedit.inversion.loss_plot import draw_losses
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project import ProjectionResult, check_noise_inputs
@@ -208,7 +209,7 @@ class PhotoFolder:
         latent = self.latent(settings)
         if latent is None:
             raise InputError(f"{self.path}: expected a projection with these settings, found none")
-        crop, shown = self.crop(), load_photo(self.path / RECONSTRUCTION)
+        crop, shown = self.crop(), load_photo(self.path / RECONSTRUCTION, min_side=MIN_LPIPS_SIZE)
         metrics: dict[str, Any] = {
             "projection": settings.describe(),
             "generator": settings.generator_name,

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxedit.generators.conditional import without_class
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.loss_images import clip_softly, face_part, render
 from jaxedit.inversion.priors import noise_regularity, prior, spread, white
@@ -59,7 +60,7 @@ def initial_state(problem: ProjectionProblem, config: ProjectionConfig) -> Proje
             name: jax.vmap(functools.partial(jax.random.normal, shape=image.shape))(
                 jax.vmap(jax.random.fold_in, (0, None))(keys, i)
             )
-            for i, (name, image) in enumerate(problem.generator.const_noise().items())
+            for i, (name, image) in enumerate(without_class(problem.generator).const_noise().items())
         }
     # A copy: the steps use up the buffers of their state, and the start may be an array of the caller.
     parameters = Parameters(jnp.array(problem.start), noise)

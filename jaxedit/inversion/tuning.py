@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import CheckpointError, InputError
+from jaxedit.generators.conditional import ConditionedGenerator, without_class
 from jaxedit.generators.protocol import Generator, as_w_plus
 from jaxedit.inversion.config import TuningConfig
 from jaxedit.inversion.image_arguments import ImageLike, as_batch
@@ -41,7 +42,7 @@ class GeneratorDelta:
     """Difference between the tuned and the untuned weights of a synthesis network.
 
     Attributes:
-        generator: `describe()` of the generator that it belongs to.
+        generator: `describe()` of the generator that it belongs to; of a conditional one, all classes share it.
         arrays: differences, float16, by dotted name of the weight.
     """
 
@@ -54,6 +55,8 @@ class GeneratorDelta:
         Raises:
             InputError: if the delta belongs to another generator.
         """
+        if isinstance(generator, ConditionedGenerator):
+            return generator.with_generator(self.apply(generator.generator))
         if json.dumps(generator.describe(), sort_keys=True) != json.dumps(self.generator, sort_keys=True):
             raise InputError(
                 f"delta: expected that of a generator {generator.describe()}, got that of {self.generator}"
@@ -100,7 +103,7 @@ class GeneratorDelta:
 
 def _is_tuned(path: tuple[Any, ...], value: Any) -> bool:
     """Whether a variable is a weight of the synthesis network."""
-    return isinstance(value, nnx.Param) and path[0] != "mapping_network"
+    return isinstance(value, nnx.Param) and "mapping_network" not in path
 
 
 def _dotted(path: tuple[Any, ...]) -> str:
@@ -199,6 +202,7 @@ def tune(
     target = as_batch(image, "image", min_side=MIN_SIDE, max_side=MAX_SIDE)
     if len(target) != 1:
         raise InputError(f"image: expected one, got {len(target)}: each image has weights of its own")
+    described = json.loads(json.dumps(without_class(generator).describe()))
     pivot = as_w_plus("w_plus", w_plus, generator, batch=1)
     rendering, side = rendered_side(generator, is_cheap=False), target.shape[1]
     sizes = LossSizes.of(rendering, side, config.lpips_size)
@@ -219,13 +223,14 @@ def tune(
         key=jax.random.key_data(jax.random.key(config.seed)),
         sizes=sizes,
     )
-    tuned = _run(problem, config, progress).weights
-    difference = jax.tree.map(lambda new, old: new - old, tuned, weights)
+    tuned = nnx.merge(graph, _run(problem, config, progress).weights, rest)
+    new, old = (nnx.state(without_class(one), _is_tuned) for one in (tuned, generator))
+    difference = jax.tree.map(lambda new, old: new - old, new, old)
     arrays = {
         _dotted(path): np.asarray(variable[...], np.float16)
         for path, variable in nnx.to_flat_state(difference)
     }
-    return GeneratorDelta(json.loads(json.dumps(generator.describe())), arrays)
+    return GeneratorDelta(described, arrays)
 
 
 def _run(problem: TuningProblem, config: TuningConfig, progress: bool) -> TuningState:

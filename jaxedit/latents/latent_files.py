@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
+from jaxedit.generators.conditional import without_class
 from jaxedit.generators.protocol import Generator
 from jaxedit.latents.latent_entries import LATENT_KEYS, choose_entry, find_entries
 from jaxedit.storage.arrays import write_arrays
@@ -83,7 +84,8 @@ class SavedLatent:
         """
         if self.noise is None:
             return None
-        own = generator.const_noise() if hasattr(generator, "const_noise") else {}
+        base = without_class(generator)
+        own = base.const_noise() if hasattr(base, "const_noise") else {}
         expected = {name: tuple(image.shape) for name, image in own.items()}
         images = self.noise
         if len(images) == len(own) and set(images) == {str(number) for number in range(len(own))}:

@@ -182,6 +182,9 @@ def test_too_small(tmp_path):
     Image.new("RGB", (63, 200)).save(tmp_path / "x.png")
     with pytest.raises(InputError, match=r"x\.png: expected 64 pixels a side or more, found 63 × 200"):
         load_photo(tmp_path / "x.png")
+    assert load_photo(tmp_path / "x.png", min_side=32).shape == (200, 63, 3)  # a rendering
+    with pytest.raises(InputError, match=r"x\.png: expected 100 pixels a side or more, found 63 × 200"):
+        load_photo(tmp_path / "x.png", min_side=100)
 
 
 @pytest.mark.parametrize("size", [(9000, 9000), (9600, 9600), (20000, 20000)])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import CheckpointError, InputError
+from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.inversion import project as module
@@ -176,6 +177,18 @@ def test_the_published_settings_seek_the_noise_and_keep_it_white(small, targets)
     shown = small.synthesis(found.w_plus, noise=found.noise)
     np.testing.assert_allclose(found.image, shown, atol=1e-4)
     assert found.loss_history["lpips"][0, -1] < found.loss_history["lpips"][0, 0]
+
+
+@pytest.mark.slow
+def test_the_published_settings_with_a_class(targets):
+    shape = dataclasses.replace(SHAPE, c_dim=3)
+    one = ConditionedGenerator(StyleGAN2(shape, initial_params(shape, jax.random.key(0))), 1)
+    config = ProjectionConfig.official(
+        num_steps=4, num_w_steps=4, lpips="alex", lpips_size=64, num_w_samples=400, steps_per_chunk=4
+    )
+    found = project(one, targets[:1], config, progress=False)
+    assert set(found.noise) == set(one.generator.const_noise())
+    np.testing.assert_allclose(found.image, one.synthesis(found.w_plus, noise=found.noise), atol=1e-4)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxedit.errors import CheckpointError, InputError
+from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.inversion.config import TuningConfig
@@ -84,6 +85,29 @@ def test_a_delta_is_a_small_file(small, pivot, delta, tmp_path):
     )
     weights = sum(array.size for array in delta.arrays.values())
     assert path.stat().st_size < 2.3 * weights + 20_000
+
+
+def test_the_classes_of_a_generator_share_a_delta(delta, pivot):
+    shape = dataclasses.replace(SHAPE, c_dim=3)
+    whole = StyleGAN2(shape, initial_params(shape, jax.random.key(3), noise_strength=0.1))
+    one, own = ConditionedGenerator(whole, 1), dataclasses.replace(delta, generator=whole.describe())
+    tuned = own.apply(one)
+    np.testing.assert_array_equal(tuned.synthesis(pivot[None]), own.apply(whole).synthesis(pivot[None]))
+    z = jax.random.normal(jax.random.key(2), (3, 12))
+    np.testing.assert_array_equal(tuned.mapping(z), one.mapping(z))
+    with pytest.raises(InputError, match="delta: expected that of a generator"):
+        delta.apply(one)
+
+
+@pytest.mark.slow
+def test_a_class_is_tuned(pivot, target):
+    shape = dataclasses.replace(SHAPE, c_dim=3)
+    whole = StyleGAN2(shape, initial_params(shape, jax.random.key(3), noise_strength=0.1))
+    one = ConditionedGenerator(whole, 1)
+    delta = tune(one, target, pivot, dataclasses.replace(CONFIG, num_steps=15), progress=False)
+    assert delta.generator["c_dim"] == 3
+    assert distance(delta.apply(one), pivot, target) < distance(one, pivot, target)
+    assert not any("mapping" in name for name in delta.arrays)
 
 
 def test_a_delta_of_an_earlier_version(small, delta, tmp_path):

@@ -1,4 +1,6 @@
-"""A StyleGAN3 passes through the rest of the library: conversion, saving, PCA, axes, projection."""
+"""A StyleGAN3 passes through the rest of the library, from Python; `test_stylegan3_commands` has the commands."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +8,20 @@ import numpy as np
 import pytest
 
 import jaxedit
+from jaxedit.errors import LeftOutWarning
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan3 import StyleGAN3
+from jaxedit.generators.stylegan3.initial import StyleGAN3Design, initial_params
 from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.conversion import convert_generator, export_generator
 from jaxedit.pretrained.inspection import describe
 from tests.conversion.foreign_stylegan3 import stylegan3_module
 from tests.conversion.foreign_torch import write_pickle
 from tests.generators.stylegan3.references import read_reference, relative
+
+TINY_T = StyleGAN3Design(32, channel_base=256, channel_max=8, num_layers=3, num_critical=1)
+TINY_R = dataclasses.replace(TINY_T, conv_kernel=1, radial=True)
+DESIGNS = [pytest.param(TINY_T, id="T"), pytest.param(TINY_R, id="R", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +63,78 @@ def test_pca_and_classes(folder):
     assert pca.num_components == 8
 
 
-@pytest.mark.slow
-def test_projection_finds_the_image(folder):
-    generator = jaxedit.load_generator(f"{folder}#0")
-    w = generator.mapping(np.random.RandomState(1).standard_normal((1, 16)).astype(np.float32))
-    image = np.clip(np.asarray(generator.synthesis(w)), -1, 1)
-    config = jaxedit.ProjectionConfig.fast(
-        num_steps=40, num_w_steps=20, learning_rate=0.1, lpips_size=64, face_weight=0.0, identity_weight=0.0
+class Colors:
+    """Image statistics."""
+
+    names = ("brightness", "warmth")
+    units = ("", "")
+
+    def __call__(self, images):
+        warmth = images[..., 0].mean((1, 2)) - images[..., 2].mean((1, 2))
+        return jnp.stack([images.mean((1, 2, 3)), warmth], axis=1)
+
+
+def tiny(design: StyleGAN3Design) -> StyleGAN3:
+    config = design.config(z_dim=12, w_dim=16)
+    return StyleGAN3(config, initial_params(design, config, jax.random.key(0)))
+
+
+def learned(generator: StyleGAN3, folder) -> tuple[jaxedit.LabelledLatents, jaxedit.AttributeAxes]:
+    """Labels and axes of a few latents."""
+    request = jaxedit.LabelingConfig(num_samples=128, batch_size=32, shard_size=128)
+    labels = jaxedit.label(generator, Colors(), folder, request, generator_name="tiny", progress=False)
+    dataset = labels.with_latents(generator)
+    settings = jaxedit.AxesConfig(
+        num_layers=1, hidden_width=32, num_steps=60, steps_per_chunk=60, batch_size=32
     )
-    result = jaxedit.project(generator, image, config, progress=False)
-    found = generator.synthesis(result.w)
-    start = generator.synthesis(jnp.asarray(generator.generator.w_avg[...])[None])
-    assert relative(found, image) < 0.5 * relative(start, image)
+    return dataset, jaxedit.learn_axes(dataset, jaxedit.fit_pca(dataset.w, 8), settings, progress=False)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_labels_axes_and_edits_in_w_and_w_plus(design, tmp_path):
+    generator = tiny(design)
+    dataset, axes = learned(generator, tmp_path)
+    w = jnp.asarray(dataset.w[:32])
+    w_plus = jnp.repeat(w[:, None], generator.num_ws, axis=1).at[:, 0].set(w[::-1])
+    before = Colors()(generator.synthesis(w))
+    np.testing.assert_allclose(before, dataset.labels[:32], atol=1e-5)
+    for latents in (w, w_plus):
+        edited = axes.edit(latents, {"warmth": 1.0})
+        assert edited.shape == latents.shape
+        moved = Colors()(generator.synthesis(edited)) - Colors()(generator.synthesis(latents))
+        assert moved[:, 1].mean() > 0.3 * before[:, 1].std()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_refinement(design, tmp_path):
+    generator = tiny(design)
+    dataset, axes = learned(generator, tmp_path)
+    config = jaxedit.RefinementConfig(
+        num_latents=64, num_derivatives=8, num_images=16, num_calibration_latents=16, gradient_batch_size=8
+    )
+    refined = jaxedit.refine_axes(generator, axes, Colors(), config, progress=False)
+    w = jnp.asarray(dataset.w[:32])
+    edited = refined.edit(w, {"warmth": 1.0})
+    assert edited.shape == (32, generator.num_ws, 16)
+    before, after = (Colors()(generator.synthesis(latents))[:, 1] for latents in (w, edited))
+    assert (after - before).mean() == pytest.approx(float(before.std()), rel=0.4)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_projection_and_tuning(design):
+    generator = tiny(design)
+    w = generator.mapping(np.random.RandomState(1).standard_normal((1, 12)).astype(np.float32))
+    image = np.clip(np.asarray(generator.synthesis(w))[0], -1, 1)
+    target = image.repeat(2, 0).repeat(2, 1)
+    config = jaxedit.ProjectionConfig.fast(
+        num_steps=20, num_w_steps=10, learning_rate=0.1, lpips_size=32, face_weight=0.0, identity_weight=0.0
+    )
+    result = jaxedit.project(generator, target, config, progress=False)
+    found = np.asarray(generator.synthesis(result.w_plus))[0]
+    start = np.asarray(generator.synthesis(generator.w_avg[...][None]))[0]
+    assert relative(found, image) < 0.7 * relative(start, image)
+    tuning = jaxedit.TuningConfig(num_steps=10, steps_per_chunk=10, lpips_size=32, identity_weight=0.0)
+    with pytest.warns(LeftOutWarning, match="loss of the face"):
+        delta = jaxedit.tune(generator, target, result.w_plus, tuning, progress=False)
+    tuned = np.asarray(delta.apply(generator).synthesis(result.w_plus))[0]
+    assert relative(tuned, image) < relative(found, image)

@@ -31,7 +31,6 @@ _SIZES = {
     "label_size": "c_dim",
     "dlatent_size": "w_dim",
     "mapping_layers": "mapping_layers",
-    "resolution": "resolution",
 }
 """Options that also follow from the shapes of the variables → their names in the config."""
 
@@ -86,10 +85,12 @@ def convert_tensorflow(source: str | Path | bytes) -> tuple[dict[str, Any], dict
     lrmul = _positive(options, "mapping_lrmul", name) if "mapping_lrmul" in options else 0.01
     clamp = _positive(options, "conv_clamp", name) if options.get("conv_clamp") is not None else None
     config, params = convert_variables(variables, name=name, mapping_lrmul=lrmul, conv_clamp=clamp)
-    for option, key in _SIZES.items():
-        if option in options and options[option] != config[key]:
+    sizes = {option: config[key] for option, key in _SIZES.items()}
+    sizes["resolution"] = 4 * 2 ** (len(config["channels"]) - 1)  # of a square image, whatever the constant
+    for option, size in sizes.items():
+        if option in options and options[option] != size:
             raise ConversionError(
-                f"{name}: its options say {option} {describe(options[option])}, its variables {config[key]}"
+                f"{name}: its options say {option} {describe(options[option])}, its variables {size}"
             )
     return config, params
 

@@ -4,6 +4,8 @@ The converted form follows NVIDIA's later PyTorch code. TensorFlow's variables d
 of upsampling convolutions are flipped, and the bias of a style lies around 0, to which the network adds 1. TensorFlow
 also multiplies the 3×3 filters by 1/√(9·in). The conversion omits this factor, because the demodulation cancels every
 constant factor.
+
+The names of the blocks (4x4, 8x8, …) are those of square images, also where the constant has another shape.
 """
 
 import itertools
@@ -19,6 +21,7 @@ from weights_conversion.models.stylegan2.layout import (
     Entry,
     check_config,
     convert_entries,
+    image_shape,
     known_shape,
     target_shapes,
 )
@@ -104,8 +107,8 @@ def _config(variables: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
         raise ConversionError(
             f"{name}: expected Dense0 to take more than the {embed} features of the label, found {features_in}"
         )
-    resolution = _resolution(variables, name)
-    sizes = [2**i for i in range(3, resolution.bit_length())]
+    sizes = [2**i for i in range(3, _resolution(variables, name).bit_length())]
+    constant = known_shape(variables, "synthesis/4x4/Const/const", 4, name=name)[2:]
     convs = ["synthesis/4x4/Conv/weight", *(f"synthesis/{size}x{size}/Conv1/weight" for size in sizes)]
     if "synthesis/4x4/ToRGB/weight" in variables:
         architecture = "skip"
@@ -117,9 +120,10 @@ def _config(variables: Mapping[str, np.ndarray], name: str) -> dict[str, Any]:
         "c_dim": c_dim,
         "w_dim": known_shape(variables, "dlatent_avg", 1, name=name)[0],
         "mapping_layers": layers,
-        "resolution": resolution,
+        "resolution": max(constant) * 2 ** len(sizes),
         "channels": [known_shape(variables, source, 4, name=name)[3] for source in convs],
         "architecture": architecture,
+        **image_shape(3, constant),
     }
 
 
@@ -177,17 +181,27 @@ def _mapping_entries(config: dict[str, Any], lrmul: float, widths: _Widths) -> l
 
 def _synthesis_entries(variables: dict[str, np.ndarray], config: dict[str, Any]) -> list[Entry]:
     w_dim, channels, architecture = config["w_dim"], config["channels"], config["architecture"]
+    height, width = config.get("constant_size", (4, 4))
+
+    def size(block: int) -> tuple[int, int]:
+        return height * 2**block, width * 2**block
+
     entries = [
         Entry(
-            "synthesis/4x4/Const/const", "constant", (1, channels[0], 4, 4), lambda x: x[0].transpose(1, 2, 0)
+            "synthesis/4x4/Const/const",
+            "constant",
+            (1, channels[0], height, width),
+            lambda x: x[0].transpose(1, 2, 0),
         ),
-        *_layer(variables, "synthesis/4x4/Conv", "blocks.0.conv1", 0, w_dim, (channels[0], channels[0])),
+        *_layer(
+            variables, "synthesis/4x4/Conv", "blocks.0.conv1", 0, w_dim, (channels[0], channels[0]), size(0)
+        ),
     ]
     for i, (before, after) in enumerate(itertools.pairwise(channels), start=1):
         source, target = f"synthesis/{4 * 2**i}x{4 * 2**i}", f"blocks.{i}"
         up, same = (before, after), (after, after)
-        entries += _layer(variables, f"{source}/Conv0_up", f"{target}.conv0", 2 * i - 1, w_dim, up)
-        entries += _layer(variables, f"{source}/Conv1", f"{target}.conv1", 2 * i, w_dim, same)
+        entries += _layer(variables, f"{source}/Conv0_up", f"{target}.conv0", 2 * i - 1, w_dim, up, size(i))
+        entries += _layer(variables, f"{source}/Conv1", f"{target}.conv1", 2 * i, w_dim, same, size(i))
         if architecture == "resnet":
             entries.append(_pointwise(f"{source}/Skip/weight", f"{target}.skip.weight", before, after))
     for i, width in enumerate(channels):
@@ -208,11 +222,12 @@ def _layer(
     index: int,
     w_dim: int,
     channels: tuple[int, int],
+    size: tuple[int, int],
 ) -> list[Entry]:
     """Rows of layer `index` of the synthesis network. A layer without noise gets noise of strength 0."""
-    noise, strength, size = f"synthesis/noise{index}", f"{source}/noise_strength", 4 * 2 ** ((index + 1) // 2)
+    noise, strength = f"synthesis/noise{index}", f"{source}/noise_strength"
     if noise not in variables and strength not in variables:
-        variables[noise] = np.zeros((1, 1, size, size), np.float32)
+        variables[noise] = np.zeros((1, 1, *size), np.float32)
         variables[strength] = np.zeros((), np.float32)
     flip = _flipped if source.endswith("_up") else np.asarray
     return [
@@ -220,7 +235,7 @@ def _layer(
         Entry(f"{source}/weight", f"{target}.weight", (3, 3, *channels), flip),
         Entry(f"{source}/bias", f"{target}.bias", channels[1:]),
         Entry(strength, f"{target}.noise_strength", ()),
-        Entry(noise, f"{target}.noise", (1, 1, size, size), lambda array: array[0, 0]),
+        Entry(noise, f"{target}.noise", (1, 1, *size), lambda array: array[0, 0]),
     ]
 
 

@@ -99,9 +99,13 @@ BLOCK = "synthesis_network/block_16x16"
         (
             "synthesis_network/const",
             np.ones((4, 4, 64), np.float32),
-            r"Const/const': expected shape \(1, 64, 4, 4\)",
+            r"'synthesis/4x4/Const/const' of 4 dimensions, found one of shape \(4, 4, 64\)",
         ),
-        ("synthesis_network/const", np.ones((0, 4, 4, 64), np.float32), "Const/const': expected shape"),
+        (
+            "synthesis_network/const",
+            np.ones((0, 4, 4, 64), np.float32),
+            "'synthesis/4x4/Const/const' of 4 dimensions",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(read, arrays, path, value, message):

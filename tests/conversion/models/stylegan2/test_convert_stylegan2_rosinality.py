@@ -157,6 +157,23 @@ def test_arrays_that_do_not_fit(name, array, message):
         convert_rosinality(write_archive(small(**{name: array})))
 
 
+@pytest.mark.parametrize("constant", [(2, 4), (5, 3)])
+@pytest.mark.parametrize("noise", [True, False])
+def test_images_that_are_not_square(constant, noise):
+    height, width = constant
+    arrays = {"input.input": np.resize(np.arange(4.0, dtype=np.float32), (1, 4, height, width))}
+    for layer, scale in enumerate((1, 2, 2)):
+        shape = (1, 1, scale * height, scale * width)
+        arrays[f"noises.noise_{layer}"] = np.full(shape, layer, np.float32) if noise else None
+    config, params = convert_rosinality(write_archive(small(**arrays)))
+    assert config["constant_size"] == list(constant)
+    assert config["resolution"] == 2 * max(constant)
+    np.testing.assert_array_equal(params["constant"].transpose(2, 0, 1), arrays["input.input"][0])
+    image = params["blocks"]["1"]["conv1"]["noise"]
+    assert image.shape == (2 * height, 2 * width)
+    assert (image == 2).all() == noise
+
+
 @pytest.mark.parametrize("writer", [write_archive, write_stream])
 def test_truncated(writer):
     data = writer(small())

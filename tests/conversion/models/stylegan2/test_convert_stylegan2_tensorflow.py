@@ -258,3 +258,30 @@ def test_one_array_under_many_names(read, variables):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConversionError, match=r"absent\.pkl: could not read it"):
         convert_tensorflow(tmp_path / "absent.pkl")
+
+
+@pytest.mark.parametrize("constant", [(2, 4), (5, 3)])
+def test_images_that_are_not_square(read, variables, constant):
+    """Names of blocks and the option `resolution` stay those of a square image; only the constant has the shape."""
+    height, width = constant
+    wide = dict(variables)
+    for name, array in variables.items():
+        if name.endswith("/const"):
+            wide[name] = np.resize(array, (*array.shape[:2], height, width))
+        elif name.startswith("synthesis/noise"):
+            scale = array.shape[-1] // 4
+            wide[name] = np.resize(array, (1, 1, height * scale, width * scale))
+    options = {"resolution": 32, "init_res": list(constant)}
+    config, params = read(network(wide, options))
+    assert config["constant_size"] == list(constant)
+    assert config["resolution"] == 8 * max(constant)
+    constant_read = params["constant"].transpose(2, 0, 1)
+    np.testing.assert_array_equal(constant_read, wide["synthesis/4x4/Const/const"][0])
+    noise = params["blocks"]["3"]["conv0"]["noise"]
+    np.testing.assert_array_equal(noise, wide["synthesis/noise5"][0, 0])
+    bare = {name: array for name, array in wide.items() if "noise" not in name}
+    assert read(network(bare, options))[1]["blocks"]["3"]["conv0"]["noise"].shape == noise.shape
+    with pytest.raises(ConversionError, match="its options say resolution 16, its variables 32"):
+        read(network(wide, {"resolution": 16}))
+    with pytest.raises(ConversionError, match="noise0': expected shape"):
+        read(network(variables | {"synthesis/4x4/Const/const": wide["synthesis/4x4/Const/const"]}, {}))
