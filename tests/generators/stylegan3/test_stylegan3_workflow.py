@@ -21,7 +21,6 @@ from tests.generators.stylegan3.references import read_reference, relative
 
 TINY_T = StyleGAN3Design(32, channel_base=256, channel_max=8, num_layers=3, num_critical=1)
 TINY_R = dataclasses.replace(TINY_T, conv_kernel=1, radial=True)
-DESIGNS = [pytest.param(TINY_T, id="T"), pytest.param(TINY_R, id="R", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +89,16 @@ def learned(generator: StyleGAN3, folder) -> tuple[jaxedit.LabelledLatents, jaxe
     return dataset, jaxedit.learn_axes(dataset, jaxedit.fit_pca(dataset.w, 8), settings, progress=False)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize(
+    "design", [pytest.param(TINY_T, id="T"), pytest.param(TINY_R, id="R", marks=pytest.mark.slow)]
+)
 def test_labels_axes_and_edits_in_w_and_w_plus(design, tmp_path):
     generator = tiny(design)
     dataset, axes = learned(generator, tmp_path)
     w = jnp.asarray(dataset.w[:32])
     w_plus = jnp.repeat(w[:, None], generator.num_ws, axis=1).at[:, 0].set(w[::-1])
     before = Colors()(generator.synthesis(w))
-    np.testing.assert_allclose(before, dataset.labels[:32], atol=1e-5)
+    np.testing.assert_allclose(before, dataset.values[:32], atol=1e-5)
     for latents in (w, w_plus):
         edited = axes.edit(latents, {"warmth": 1.0})
         assert edited.shape == latents.shape
@@ -105,7 +106,8 @@ def test_labels_axes_and_edits_in_w_and_w_plus(design, tmp_path):
         assert moved[:, 1].mean() > 0.3 * before[:, 1].std()
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
+@pytest.mark.parametrize("design", [TINY_T, TINY_R], ids=["T", "R"])
 def test_refinement(design, tmp_path):
     generator = tiny(design)
     dataset, axes = learned(generator, tmp_path)
@@ -120,20 +122,21 @@ def test_refinement(design, tmp_path):
     assert (after - before).mean() == pytest.approx(float(before.std()), rel=0.4)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
+@pytest.mark.parametrize("design", [TINY_T, TINY_R], ids=["T", "R"])
 def test_projection_and_tuning(design):
     generator = tiny(design)
     w = generator.mapping(np.random.RandomState(1).standard_normal((1, 12)).astype(np.float32))
     image = np.clip(np.asarray(generator.synthesis(w))[0], -1, 1)
     target = image.repeat(2, 0).repeat(2, 1)
     config = jaxedit.ProjectionConfig.fast(
-        num_steps=20, num_w_steps=10, learning_rate=0.1, lpips_size=32, face_weight=0.0, identity_weight=0.0
+        num_steps=20, num_w_steps=10, learning_rate=0.1, lpips_size=64, face_weight=0.0, identity_weight=0.0
     )
     result = jaxedit.project(generator, target, config, progress=False)
     found = np.asarray(generator.synthesis(result.w_plus))[0]
     start = np.asarray(generator.synthesis(generator.w_avg[...][None]))[0]
     assert relative(found, image) < 0.7 * relative(start, image)
-    tuning = jaxedit.TuningConfig(num_steps=10, steps_per_chunk=10, lpips_size=32, identity_weight=0.0)
+    tuning = jaxedit.TuningConfig(num_steps=10, steps_per_chunk=10, lpips_size=64, identity_weight=0.0)
     with pytest.warns(LeftOutWarning, match="loss of the face"):
         delta = jaxedit.tune(generator, target, result.w_plus, tuning, progress=False)
     tuned = np.asarray(delta.apply(generator).synthesis(result.w_plus))[0]
