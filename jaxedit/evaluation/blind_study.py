@@ -30,6 +30,7 @@ from jaxedit.storage.runs import REQUEST_FILE, RunFolder
 
 ANSWERS_FILE = "answers.tsv"
 _GAP = 4
+_KIND = "blind study"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,14 +219,12 @@ def write_sheets(
         InputError: if a folder holds something else.
         OutputError: if a folder cannot be written.
     """
+    # Nothing that tells the sides or the methods: the reader has this folder.
+    told = {"study": key.study, "pairs": len(key.pairs), "size": config.size}
+    RunFolder.check_target(folders.out, kind=_KIND, request=told)
     # The key first: without its secret the sheets could not be finished.
     RunFolder.open(folders.key_out, kind=KEY_KIND, request=request)
-    run = RunFolder.open(
-        folders.out,
-        kind="blind study",
-        # Nothing that tells the sides or the methods: the reader has this folder.
-        request={"study": key.study, "pairs": len(key.pairs), "size": config.size},
-    )
+    run = RunFolder.open(folders.out, kind=_KIND, request=told)
     for name in dict.fromkeys(pair.attribute for pair in key.pairs):
         pairs = [pair for pair in key.pairs if pair.attribute == name]
         for first in range(0, len(pairs), config.pairs_per_sheet):

@@ -78,14 +78,22 @@ class RunFolder:
         return run
 
     @classmethod
-    def check_target(cls, path: str | Path, *, kind: str) -> None:
+    def check_target(cls, path: str | Path, *, kind: str, request: Mapping[str, Any] | None = None) -> None:
         """Refuse a folder that no run of this kind could use, before work begins.
 
+        Args:
+            path: a new or empty folder, or one of an earlier run.
+            kind: what the run makes.
+            request: what is asked for; None if it is not known yet.
+
         Raises:
-            InputError: if it holds something else.
+            InputError: if it holds something else, or a run with another request.
             OutputError: if it cannot be written.
         """
-        cls(path, kind=kind, request={})._request_or_free()
+        run = cls(path, kind=kind, request=request or {})
+        found = run._request_or_free()
+        if request is not None and found is not None:
+            run._check(found, ())
         check_writable(path)
 
     def remove(self) -> None:

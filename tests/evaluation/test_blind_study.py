@@ -98,6 +98,13 @@ def test_sides_are_a_secret_of_the_key_unless_a_seed_is_given(toy, toy_w, tmp_pa
     assert not (tmp_path / "other").exists()
     with pytest.raises(InputError, match="another"):  # the key of another study
         write("a", "b-key")
+    with pytest.raises(InputError, match="another study"):
+        write("c", "new-key", seed=5)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    with pytest.raises(InputError, match="full: expected a new or empty folder"):
+        write("full", "new-key")
+    assert not (tmp_path / "new-key").exists()
 
 
 def test_what_does_not_belong_to_the_generator_is_refused(toy, toy_w, tmp_path):
