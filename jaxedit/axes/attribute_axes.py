@@ -27,7 +27,7 @@ from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["pca", "quantile_transform", "autoencoder", "report", "history", "curves"],
+    data_fields=["pca", "quantile_transform", "autoencoder", "report", "history", "curves", "ranges"],
     meta_fields=["attribute_names", "attribute_units", "config", "generator_fingerprint"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +46,8 @@ class AttributeAxes:
             batches; "held_out_step", "held_out_axis_label_correlation", "held_out_code_correlation" and
             "held_out_reconstruction" [num_chunks] between chunks.
         curves: of each layer of W+, for axes refined through images; None for axes that move all layers alike.
+        ranges: usable amounts of each axis in standard deviations, (down, up), NaN where they were not measured; None
+            if none was (see `range`).
         generator_fingerprint: `weights_fingerprint` of the generator on whose latents they were learned; None if that
             is unknown.
     """
@@ -63,11 +65,34 @@ class AttributeAxes:
     history: dict[str, Array | np.ndarray]
     curves: LayerCurves | None = None
     generator_fingerprint: str | None = None
+    ranges: Float[np.ndarray, "num_attributes 2"] | None = None
 
     @property
     def num_attributes(self) -> int:
         """Number of axes that are attributes."""
         return len(self.attribute_names)
+
+    def range(self, attribute: str) -> tuple[float, float] | None:
+        """The amounts between which an axis is usable, in standard deviations; None if they were not measured.
+
+        Larger amounts are allowed. Beyond, the attribute hardly changes further, or the person, the background or the
+        soundness of the image goes (`jaxedit.evaluation.ranges`).
+
+        Raises:
+            InputError: if the attribute is unknown.
+
+        Examples:
+            >>> import jaxedit
+            >>> down, up = jaxedit.load_axes("mobile-stylegan-ffhq").range("smile")
+            >>> down < 0 < up
+            True
+        """
+        if attribute not in self.attribute_names:
+            raise InputError(f"attribute {attribute!r}: expected one of {', '.join(self.attribute_names)}")
+        if self.ranges is None:
+            return None
+        down, up = (float(x) for x in np.asarray(self.ranges)[self.attribute_names.index(attribute)])
+        return None if np.isnan(down) or np.isnan(up) else (down, up)
 
     def check_generator(self, generator: Generator, *, name: str = "axes") -> None:
         """Refuse a generator with which these axes do not belong.

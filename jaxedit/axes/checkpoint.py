@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxedit.axes.autoencoder import MLP, Affine, AxisAutoencoder, BatchNorm, LinearPath, fold_batch_norms
@@ -50,6 +51,8 @@ def to_checkpoint(axes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     if axes.curves is not None:
         arrays["curves"] = _fields(axes.curves)
+    if axes.ranges is not None:
+        arrays["ranges"] = {"amounts": np.asarray(axes.ranges, np.float32)}
     return config, arrays
 
 
@@ -73,6 +76,7 @@ def from_checkpoint(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> dic
             "history": arrays["history"],
             "curves": _curves(config, arrays),
             "generator_fingerprint": _fingerprint(config),
+            "ranges": _ranges(arrays, len(config["attribute_names"])),
         }
     except (KeyError, TypeError, InputError) as error:
         raise CheckpointError(f"does not fit this version's axes: {error}") from error
@@ -83,6 +87,16 @@ def _fingerprint(config: Mapping[str, Any]) -> str | None:
     found = config.get("generator_fingerprint")
     if not (found is None or isinstance(found, str)):
         raise InputError(f"generator_fingerprint: expected text or none, found {type(found).__name__}")
+    return found
+
+
+def _ranges(arrays: Mapping[str, Any], num_attributes: int) -> np.ndarray | None:
+    """The usable amounts. Earlier versions kept none."""
+    if "ranges" not in arrays:
+        return None
+    found = np.asarray(arrays["ranges"]["amounts"])
+    if found.shape != (num_attributes, 2):
+        raise InputError(f"ranges: expected shape {(num_attributes, 2)}, found {found.shape}")
     return found
 
 

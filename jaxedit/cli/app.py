@@ -23,6 +23,7 @@ from jaxedit.cli import (
     info,
     labels_and_axes,
     photos,
+    ranges,
     refine,
     teach,
 )
@@ -73,6 +74,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "learn": labels_and_axes.learn,
     "teach": teach.teach,
     "refine": refine.refine,
+    "ranges": ranges.ranges,
     "evaluate": evaluate.evaluate,
     "fetch": generators.fetch,
     "convert": generators.convert,

@@ -1,5 +1,6 @@
 """The command that edits one face: edit."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -207,6 +208,9 @@ def edit(
         )
         edited, before = result.w, chosen.edit(w, {})  # the empty edit brings the original to W+
         lines = _readings(chosen, found.along_axes, result)
+        if not (absolute or raw):
+            notes = [beyond_range(chosen, name, amount) for name, amount in found.along_axes.items()]
+            print("".join(f"jaxedit: note: {note}\n" for note in notes if note), end="", file=sys.stderr)
     edited = move_along(
         edited, found.directions, found.along_directions, num_ws=model.num_ws, layers=chosen_layers
     )
@@ -242,6 +246,18 @@ def _check_directions(found: SortedEdits, has_layers: bool, *, absolute: bool, r
             f"--layers: expected with edits of W+, got it with {next(iter(found.in_styles))!r} of StyleSpace, which "
             "names its layers"
         )
+
+
+def beyond_range(axes: "AttributeAxes", name: str, amount: float) -> str | None:
+    """What to say of an amount beyond the usable range of an axis; None within it, or where none was measured."""
+    usable = axes.range(name)
+    if usable is None or usable[0] <= amount <= usable[1]:
+        return None
+    text = (
+        f"{name}={amount:+g} lies beyond the usable range {usable[0]:+g} … {usable[1]:+g} of this axis: expect "
+        "little more of the attribute, or another face, background or flaws"
+    )
+    return text.replace("-", "−")
 
 
 def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]) -> None:

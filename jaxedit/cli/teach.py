@@ -58,7 +58,7 @@ def teach(
     ] = 5,
     seed: SeedOption = 0,
 ) -> None:
-    """Teach a classifier what you marked, from a few hundred images.
+    """Teach a classifier what you marked in a few hundred images.
 
     Each image is drawn again, a frozen network gives its features, and a small head learns your marks. Quality is
     measured on images that the fit has not seen: the area under the ROC curve (0.5 is chance, 1 is perfect), or the

@@ -67,7 +67,12 @@ def describe(what: str) -> str:
 def describe_axes(axes: AttributeAxes) -> str:
     """Number of axes, each attribute with its numbers, and the means."""
     lines = [f"{axes.pca.num_components} axes, of which {axes.num_attributes} are attributes:", ""]
-    lines += describe_attributes(axes.attribute_names, axes.attribute_units, axes.report)
+    table = describe_attributes(axes.attribute_names, axes.attribute_units, axes.report)
+    if axes.ranges is not None:
+        usable = [axes.range(name) for name in axes.attribute_names]
+        texts = ["–" if pair is None else f"{pair[0]:+g} … {pair[1]:+g}".replace("-", "−") for pair in usable]
+        table = [f"{line}{text:>16}" for line, text in zip(table, ("usable range", *texts), strict=True)]
+    lines += table
     summary = axes.report.summary()
     lines += ["", "means on faces that were held out:"]
     lines += [f"  {name.replace('_', ' '):28}{value:.4g}" for name, value in summary.items()]

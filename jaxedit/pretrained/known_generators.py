@@ -27,6 +27,8 @@ class KnownGenerator(NamedTuple):
     """File of axes, without curves; `jaxedit.pretrained.make_axes` writes it."""
     curves: str
     """File of the curves of the axes, one for each layer of W+."""
+    ranges: str
+    """File of the amounts between which the axes are usable; `jaxedit ranges` writes it."""
     evaluation: str
     """File of what these axes, and other methods, change in images."""
     license_note: str
@@ -42,6 +44,7 @@ KNOWN_GENERATORS = {
         annotations="mobile_stylegan_ffhq_annotations.npz",
         axes="mobile_stylegan_ffhq_axes.npz",
         curves="mobile_stylegan_ffhq_curves.npz",
+        ranges="mobile_stylegan_ffhq_ranges.json",
         evaluation="mobile_stylegan_ffhq_evaluation.json",
         license_note="The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data "
         "and code are for non-commercial research.",

@@ -28,6 +28,7 @@ from jaxedit.storage.cache import cached_checkpoint
 from jaxedit.storage.checkpoints import load_checkpoint, read_metadata, save_checkpoint
 from jaxedit.storage.download import fetch
 from jaxedit.storage.paths import as_path
+from jaxedit.storage.regular_files import read_json
 from weights_conversion.safetensors_folder import CONFIG_FILE, read_folder
 
 KIND = "generator"
@@ -168,7 +169,7 @@ def _load_axes(name: str | Path) -> AttributeAxes:
         axes = AttributeAxes(
             **from_checkpoint(config, jax.device_put(jax.tree.map(_single_precision, arrays)))
         )
-        return with_layer_curves(axes, str(name))
+        return _with_shipped_ranges(with_layer_curves(axes, str(name)), str(name))
     recover(name)
     if not as_path(name).exists():
         raise InputError(
@@ -192,6 +193,13 @@ def with_layer_curves(axes: AttributeAxes, name: str) -> AttributeAxes:
     """
     path = data_path(KNOWN_GENERATORS[name].curves)
     return dataclasses.replace(axes, curves=load_layer_curves(path, axes.attribute_names, axes.pca))
+
+
+def _with_shipped_ranges(axes: AttributeAxes, name: str) -> AttributeAxes:
+    path = data_path(KNOWN_GENERATORS[name].ranges)
+    found = read_json(path, expected="the ranges of the package")
+    rows = [found.get(attribute, [np.nan, np.nan]) for attribute in axes.attribute_names]
+    return dataclasses.replace(axes, ranges=np.asarray(rows, np.float32))
 
 
 def load_labelled_latents(name: str | Path, generator: Generator | None = None) -> LabelledLatents:

@@ -21,6 +21,7 @@ COMMANDS = [
     "learn",
     "teach",
     "refine",
+    "ranges",
     "evaluate",
     "fetch",
     "convert",

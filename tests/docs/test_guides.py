@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.pretrained.registry import load_axes
 from tests.conversion.foreign_torch import official_module, write_pickle
 from tests.conversion.official_fixtures import fixture_params
 from tests.docs.pages import (
@@ -71,9 +73,12 @@ def test_devices(tmp_path):
 
 def test_evaluation(tmp_path):
     guide = GUIDES / "evaluation.md"
-    (command,) = shell_lines(guide)
-    run_command(command, tmp_path, "--faces", "2", "--pilot", "2")
+    first_look, ranges = shell_lines(guide)
+    run_command(first_look, tmp_path, "--faces", "2", "--pilot", "2")
     assert (tmp_path / "first-look" / "index.html").exists()
+    load_axes("mobile-stylegan-ffhq").save(tmp_path / "axes")
+    printed = run_command(ranges, tmp_path, "--faces", "2")
+    assert AttributeAxes.load(tmp_path / "axes").range("age") is not None and "age" in printed
 
 
 def test_every_guide_is_followed():

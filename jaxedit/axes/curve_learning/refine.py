@@ -116,7 +116,7 @@ def refine_axes(
         )
         calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
     curves = _curves(refinement, calibrated)
-    return dataclasses.replace(axes, curves=curves, generator_fingerprint=request["generator"])
+    return dataclasses.replace(axes, curves=curves, ranges=None, generator_fingerprint=request["generator"])
 
 
 def _learn(refinement: Refinement) -> dict[str, Curve]:

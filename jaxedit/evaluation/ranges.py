@@ -1,0 +1,288 @@
+"""Where an axis is usable: how far it can be moved before an edit stops to do what it says.
+
+Faces are moved along each axis, step by step, and read. A side of the slider ends before the first amount at which one
+of these holds, on average over the faces:
+
+- *target*: the attribute no longer changes: by less than a quarter of what a step of this size changed at first;
+- *identity*: a network takes the face for another one;
+- *flaw*: more of the images look broken than before (needs a classifier that has learned what broken means);
+- *background*: what lies behind the person changes.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+from jaxedit.attributes.classifier import AttributeClassifier, as_argument
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator, weights_fingerprint
+from jaxedit.latents.seed_stream import sample_z
+from jaxedit.storage.arrays import ArrayOf
+from jaxedit.storage.runs import RunFolder
+
+RUN_KIND = "ranges"
+"""Kind of the run folder."""
+
+Network = Callable[[Array], Array]
+
+_FLAW = "flaw"
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeConfig:
+    """What is measured, and what ends a range.
+
+    Attributes:
+        amounts: sizes of the amounts on either side, rising.
+        faces: number of faces.
+        seed: of the faces.
+        truncation_psi: of the faces.
+        least_gain: of the target, relative to the first step.
+        identity: largest mean distance of identity descriptors. 0.6 is the threshold for one person of the face
+            network that this library has.
+        flaw: largest rise of the share of images that look broken.
+        background: largest mean distance of the background's descriptor, in colors of [-1, 1].
+        batch_size: images at once.
+
+    Raises:
+        InputError: if a number is out of range.
+    """
+
+    amounts: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+    faces: int = 16
+    seed: int = 3000
+    truncation_psi: float = 0.7
+    least_gain: float = 0.25
+    identity: float = 0.6
+    flaw: float = 0.15
+    background: float = 0.2
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.amounts or self.amounts[0] <= 0 or (np.diff(self.amounts) <= 0).any():
+            raise InputError(f"amounts: expected rising numbers above 0, got {list(self.amounts)}")
+        for name in ("faces", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeNetworks:
+    """What reads the images.
+
+    Attributes:
+        classifier: of the axes' attributes.
+        identity: descriptors of identity; None leaves identity out.
+        background: descriptors of the background; None leaves it out.
+        flaw: a classifier with an attribute "flaw" in log-odds; None leaves flaws out.
+    """
+
+    classifier: AttributeClassifier
+    identity: Network | None = None
+    background: Network | None = None
+    flaw: AttributeClassifier | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredRange:
+    """The range of one axis.
+
+    Attributes:
+        down: the usable amount furthest down, 0 or below.
+        up: the usable amount furthest up.
+        ended_down: what ended it below: "target", "identity", "flaw", "background"; "" where all amounts are usable.
+        ended_up: likewise above.
+        readings: of each amount (down to up): "target" in standard deviations, and what else was read.
+    """
+
+    down: float
+    up: float
+    ended_down: str
+    ended_up: str
+    readings: Mapping[str, Float[np.ndarray, " num_amounts"]]
+
+
+def measure_ranges(
+    generator: Generator,
+    axes: AttributeAxes,
+    networks: RangeNetworks,
+    config: RangeConfig | None = None,
+    *,
+    attributes: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, MeasuredRange]:
+    """Measure where each axis is usable.
+
+    Args:
+        generator: of the axes.
+        axes: to measure.
+        networks: read the images.
+        config: amounts, faces and limits.
+        attributes: which; None for all.
+        out: folder of the run, which resumes attribute by attribute. None keeps nothing.
+        progress: whether to show a bar.
+
+    Returns:
+        By attribute. `with_ranges` puts them into the axes.
+
+    Raises:
+        InputError: if the classifier lacks an attribute, an attribute is unknown, or `out` holds another run.
+        OutputError: if `out` cannot be written.
+    """
+    config = config or RangeConfig()
+    axes.check_generator(generator)
+    names = tuple(axes.attribute_names) if attributes is None else tuple(attributes)
+    for name in names:
+        if name not in axes.attribute_names:
+            raise InputError(f"attribute {name!r}: expected one of {', '.join(axes.attribute_names)}")
+        if name not in networks.classifier.names:
+            raise InputError(f"classifier: expected the attribute {name!r} of the axes")
+    if networks.flaw is not None and _FLAW not in networks.flaw.names:
+        raise InputError(f"flaw: expected a classifier with {_FLAW!r}, got {', '.join(networks.flaw.names)}")
+    run = None
+    if out is not None:
+        request = {
+            "generator": weights_fingerprint(generator),
+            "axes": weights_fingerprint((axes.pca, axes.quantile_transform, axes.autoencoder, axes.curves)),
+            "amounts": config.amounts,
+            "faces": config.faces,
+            "seed": config.seed,
+            "truncation_psi": config.truncation_psi,
+        }
+        run = RunFolder.open(out, kind=RUN_KIND, request=request)
+    z = jnp.asarray(sample_z(config.seed, config.faces, generator.z_dim))
+    w = np.asarray(generator.mapping(z, truncation_psi=config.truncation_psi), np.float32)
+    amounts = np.array([*(-a for a in reversed(config.amounts)), 0.0, *config.amounts], np.float32)
+    reader = _Reader(generator, axes, networks, config.batch_size)
+    found = {}
+    with tqdm(total=len(names) * len(amounts) * len(w), unit="image", disable=not progress) as bar:
+        for name in names:
+            bar.set_description(name)
+            readings = _of_run(run, name, len(amounts), len(w))
+            if readings is None:
+                readings = reader.read(name, w, amounts, bar)
+                if run is not None:
+                    run.write(f"readings/{name}", readings)
+            else:
+                bar.update(len(amounts) * len(w))
+            found[name] = _range(amounts, readings, config)
+    return found
+
+
+def with_ranges(axes: AttributeAxes, ranges: Mapping[str, MeasuredRange]) -> AttributeAxes:
+    """The axes with these ranges; attributes that were not measured keep what they have."""
+    kept = np.full((axes.num_attributes, 2), np.nan, np.float32) if axes.ranges is None else axes.ranges
+    rows = np.array(kept, np.float32)
+    for name, found in ranges.items():
+        rows[axes.attribute_names.index(name)] = found.down, found.up
+    return dataclasses.replace(axes, ranges=rows)
+
+
+def describe_ranges(ranges: Mapping[str, MeasuredRange]) -> str:
+    """A table for people."""
+    lines = [f"  {'attribute':24}{'down':>7}{'up':>7}   what ends it (down, up)"]
+    for name, found in ranges.items():
+        why = f"{found.ended_down or '–'}, {found.ended_up or '–'}"
+        lines.append(f"  {name:24}{found.down:+7.1f}{found.up:+7.1f}   {why}".replace("-", "−"))
+    return "\n".join(lines)
+
+
+def _of_run(run: RunFolder | None, name: str, num_amounts: int, faces: int) -> dict[str, np.ndarray] | None:
+    if run is None:
+        return None
+    found = run.read(f"readings/{name}", arrays={"target": ArrayOf("f", ("num_amounts", "faces"))})
+    return found if found is not None and found["target"].shape == (num_amounts, faces) else None
+
+
+class _Reader:
+    """Moves faces along an axis and reads them: one compiled program for all axes."""
+
+    def __init__(
+        self, generator: Generator, axes: AttributeAxes, networks: RangeNetworks, batch_size: int
+    ) -> None:
+        self.generator, self.axes, self.batch_size = generator, axes, batch_size
+        self.names = tuple(networks.classifier.names)
+        self.flaw = None if networks.flaw is None else networks.flaw.names.index(_FLAW)
+        parts: dict[str, Any] = {
+            "values": networks.classifier,
+            "identity": networks.identity,
+            "background": networks.background,
+            _FLAW: networks.flaw,
+        }
+        self.networks = {name: as_argument(part) for name, part in parts.items() if part is not None}
+
+    def read(
+        self,
+        name: str,
+        w: Float[np.ndarray, "faces w_dim"],
+        amounts: Float[np.ndarray, " num_amounts"],
+        bar: tqdm,
+    ) -> dict[str, Float[np.ndarray, "num_amounts faces"]]:
+        """Positions on the axis, distances from the unedited face, and log-odds of flaws."""
+        faces, steps = np.tile(w, (len(amounts), 1)), np.repeat(amounts, len(w))
+        parts = []
+        for start in range(0, len(faces), self.batch_size):
+            rows = np.minimum(np.arange(start, start + self.batch_size), len(faces) - 1)
+            count = min(self.batch_size, len(faces) - start)
+            moved = self.axes.edit(jnp.asarray(faces[rows]), {name: jnp.asarray(steps[rows])})
+            seen = _read(self.generator, self.networks, moved)
+            parts.append({key: np.asarray(value)[:count] for key, value in seen.items()})
+            bar.update(count)
+        seen = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        seen = {key: x.reshape(len(amounts), len(w), -1).astype(np.float64) for key, x in seen.items()}
+        index, column = self.axes.attribute_names.index(name), self.names.index(name)
+        transform = jax.tree.map(lambda table: table[index : index + 1], self.axes.quantile_transform)
+        raw = np.asarray(seen["values"][..., column], np.float32).reshape(-1, 1)
+        found = {"target": np.asarray(transform.transform(raw)).reshape(len(amounts), len(w))}
+        origin = int(np.flatnonzero(amounts == 0)[0])
+        for key in ("identity", "background"):
+            if key in seen:
+                found[key] = np.linalg.norm(seen[key] - seen[key][origin], axis=-1)
+        if self.flaw is not None:
+            found[_FLAW] = 1 / (1 + np.exp(-seen[_FLAW][..., self.flaw]))
+        return {key: np.asarray(value, np.float32) for key, value in found.items()}
+
+
+@jax.jit
+def _read(generator: Generator, networks: dict[str, Network], w: Array) -> dict[str, Array]:
+    images = jnp.clip(generator.synthesis(w), -1, 1)
+    return {name: network(images) for name, network in networks.items()}
+
+
+def _range(
+    amounts: Float[np.ndarray, " num_amounts"], readings: Mapping[str, np.ndarray], config: RangeConfig
+) -> MeasuredRange:
+    means = {name: values.mean(1) for name, values in readings.items()}
+    origin = int(np.flatnonzero(amounts == 0)[0])
+    means["target"] = means["target"] - means["target"][origin]
+    if _FLAW in means:
+        means[_FLAW] = (readings[_FLAW] > 0.5).mean(1) - (readings[_FLAW][origin] > 0.5).mean()
+    ends = []
+    for side in (-1, 1):
+        rows = origin + side * np.arange(len(config.amounts) + 1)
+        ends.append(_end(amounts[rows], {name: values[rows] for name, values in means.items()}, config))
+    (down, why_down), (up, why_up) = ends
+    return MeasuredRange(down, up, why_down, why_up, {"amount": amounts} | means)
+
+
+def _end(
+    amounts: Float[np.ndarray, " num_steps"], means: Mapping[str, np.ndarray], config: RangeConfig
+) -> tuple[float, str]:
+    """The last usable amount of a side, which starts at 0, and what ends it."""
+    gains = np.diff(means["target"]) / np.diff(amounts)
+    for step in range(1, len(amounts)):
+        if gains[step - 1] < config.least_gain * max(gains[0], 1e-6):
+            return float(amounts[step - 1]), "target"
+        for name in ("identity", _FLAW, "background"):
+            if name in means and means[name][step] > getattr(config, name):
+                return float(amounts[step - 1]), name
+    return float(amounts[-1]), ""
