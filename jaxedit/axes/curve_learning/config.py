@@ -44,6 +44,9 @@ class RefinementConfig:
             latents lie beyond.
         slopes: of edits beyond the ends. By default the measured one: the change of the target by edits that lead
             beyond the ends, relative to that by edits that stay between them.
+        in_layers: of an attribute of shape (a hat, glasses), the first layer and the one after the last: its curve is
+            not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
+            path in W, in these layers alone. It is calibrated as the others are.
         far: amounts (down, up) at which a curve is measured and corrected once more, for an axis whose usual edits
             are long.
         loss: weights of the loss. Its identity weights belong to the descriptors in order; further ones are not used.
@@ -71,6 +74,7 @@ class RefinementConfig:
     default_weight: float = 0.1
     ends: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    in_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     loss: ImageLossConfig = dataclasses.field(default_factory=ImageLossConfig)
     method: str = "gradients"
@@ -99,13 +103,18 @@ class RefinementConfig:
         for name, slope in self.slopes.items():
             if not 0 < slope <= 1:
                 raise InputError(f"slope of {name!r}: expected a number in (0, 1], got {slope}")
+        for name, (first, end) in self.in_layers.items():
+            if not 0 <= first < end:
+                raise InputError(
+                    f"in_layers of {name!r}: expected the first layer and the one after the last, got {first}, {end}"
+                )
         for name, (down, up) in self.far.items():
             if not (down > 0 and up > 0):
                 raise InputError(f"far amounts of {name!r}: expected two positive numbers, got {down}, {up}")
 
     def names(self) -> set[str]:
         """All attributes that the settings name."""
-        mappings = (self.weights, self.ends, self.slopes, self.far)
+        mappings = (self.weights, self.ends, self.slopes, self.in_layers, self.far)
         return {*(self.attributes or ()), *(self.held or ()), *(name for m in mappings for name in m)}
 
     def restricted(self, attribute_names: Sequence[str]) -> "RefinementConfig":
@@ -121,6 +130,7 @@ class RefinementConfig:
             weights=some(self.weights),
             ends=some(self.ends),
             slopes=some(self.slopes),
+            in_layers=some(self.in_layers),
             far=some(self.far),
         )
 
@@ -149,6 +159,10 @@ class RefinementConfig:
             for name in ("ends", "far"):
                 if name in settings:
                     settings[name] = {key: (float(a), float(b)) for key, (a, b) in settings[name].items()}
+            if "in_layers" in settings:
+                settings["in_layers"] = {
+                    key: (int(a), int(b)) for key, (a, b) in settings["in_layers"].items()
+                }
             if "loss" in settings:
                 loss = dict(settings["loss"])
                 if "identity" in loss:

@@ -121,6 +121,24 @@ def refine_axes(
 
 def _learn(refinement: Refinement) -> dict[str, Curve]:
     """The curves before calibration."""
+    targets, in_layers = refinement.targets, refinement.config.in_layers
+    kept = {name: _in_layers(refinement, name, in_layers[name]) for name in targets if name in in_layers}
+    refinement = dataclasses.replace(refinement, targets=tuple(name for name in targets if name not in kept))
+    learned = _descended(refinement) if refinement.targets else {}
+    return {name: (kept | learned)[name] for name in targets}
+
+
+def _in_layers(refinement: Refinement, name: str, layers: tuple[int, int]) -> Curve:
+    """The path of an axis in W, in the groups of some layers alone."""
+    tangent, curvature = _curve_in_w(refinement, refinement.axes.attribute_names.index(name))
+    group_of_layer = np.asarray(refinement.model.group_of_layer)
+    inside = (np.arange(len(group_of_layer)) >= layers[0]) & (np.arange(len(group_of_layer)) < layers[1])
+    moved = np.array([inside[group_of_layer == g].all() for g in range(len(tangent))])[:, None]
+    return tangent * moved, curvature * moved
+
+
+def _descended(refinement: Refinement) -> dict[str, Curve]:
+    """The curves of the targets that images teach."""
     if refinement.config.method == "regression":
         # Descriptors have no gradient here: they take no part.
         reader = dataclasses.replace(refinement.reader, identity=())
@@ -162,6 +180,14 @@ def _checked(
         raise InputError(
             f"groups: expected the group of each of {generator.num_ws} layers, numbered from 0, got {list(groups)}"
         )
+    for name, (first, end) in config.in_layers.items():
+        if end > len(groups) or any(
+            len({first <= i < end for i, g in enumerate(groups) if g == group}) > 1 for group in set(groups)
+        ):
+            raise InputError(
+                f"in_layers of {name!r}: expected whole groups of the {len(groups)} layers {list(groups)}, got "
+                f"{first}, {end}"
+            )
     if kept is not None and kept != groups:
         raise InputError(
             f"groups: expected those of the curves that the axes keep, {list(kept)}, got {list(groups)}"

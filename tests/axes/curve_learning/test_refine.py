@@ -373,3 +373,24 @@ def test_settings_go_to_json_and_back(tmp_path):
             RefinementConfig.load(tmp_path / "config.json")
     with pytest.raises(InputError, match=r"absent.json: expected a JSON file"):
         RefinementConfig.load(tmp_path / "absent.json")
+
+
+def test_an_attribute_of_shape_keeps_its_path_in_some_layers(small, plain):
+    config = dataclasses.replace(
+        TINY, attributes=("left", "warmth"), in_layers={"left": (0, 4), "warmth": (0, 2)}, num_calibrations=0
+    )
+    refined = refine_axes(small, plain, LOOKS, config, progress=False)  # nothing is left to descend
+    w = sample_w(small, 5, 4)
+    for name, (_, end) in config.in_layers.items():
+        moved = np.asarray(refined.edit(w, {name: 0.5}) - refined.edit(w, {}))
+        in_w = np.asarray(plain.edit(w, {name: 0.5})) - w
+        assert np.abs(moved[:, end:]).max() < 1e-6
+        alike = (moved[:, 0] * in_w).sum(1) / (
+            np.linalg.norm(moved[:, 0], axis=1) * np.linalg.norm(in_w, axis=1)
+        )
+        assert alike.min() > 0.9
+        np.testing.assert_array_equal(moved[:, 0], moved[:, end - 1])
+    with pytest.raises(InputError, match=r"in_layers of 'left': expected whole groups of the 8 layers"):
+        refine_axes(small, plain, LOOKS, dataclasses.replace(TINY, in_layers={"left": (0, 3)}))
+    with pytest.raises(InputError, match=r"in_layers of 'left': expected the first layer"):
+        dataclasses.replace(TINY, in_layers={"left": (4, 4)})
