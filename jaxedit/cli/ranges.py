@@ -32,6 +32,13 @@ def ranges(
     attributes: Annotated[
         str | None, typer.Option(help="Attributes to measure, separated by commas. Default: all.")
     ] = None,
+    moves_background: Annotated[
+        str | None,
+        typer.Option(
+            help="Attributes that reach behind the head, such as long hair, separated by commas: for these the "
+            "background ends nothing."
+        ),
+    ] = None,
     faces: Annotated[int, typer.Option(help="Number of faces.")] = 16,
     seed: Annotated[int, typer.Option("--seed", "-s", help="Seed of the faces.")] = 3000,
     truncation_psi: Annotated[
@@ -77,7 +84,13 @@ def ranges(
 
     if axes is None and out is None:
         raise InputError("expected a folder of axes, or --out for the ranges of the generator's own axes")
-    config = RangeConfig(faces=faces, seed=seed, truncation_psi=truncation_psi, batch_size=batch_size)
+    config = RangeConfig(
+        faces=faces,
+        seed=seed,
+        truncation_psi=truncation_psi,
+        moves_background=() if moves_background is None else parse_names(moves_background),
+        batch_size=batch_size,
+    )
     if run is not None:
         RunFolder.check_target(run, kind=RUN_KIND)
     chosen = classifier or [FACES]

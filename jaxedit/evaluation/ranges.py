@@ -4,6 +4,7 @@ Faces are moved along each axis, step by step, and read. A side of the slider en
 of these holds, on average over the faces:
 
 - *target*: the attribute no longer changes: by less than a quarter of what a step of this size changed at first;
+- *extreme*: the attribute is where no face is: beyond three standard deviations, as one face in 400 is;
 - *identity*: a network takes the face for another one;
 - *flaw*: more of the images look broken than before (needs a classifier that has learned what broken means);
 - *background*: what lies behind the person changes.
@@ -46,10 +47,13 @@ class RangeConfig:
         seed: of the faces.
         truncation_psi: of the faces.
         least_gain: of the target, relative to the first step.
+        extreme: largest mean position on the axis, in standard deviations.
         identity: largest mean distance of identity descriptors. 0.6 is the threshold for one person of the face
             network that this library has.
         flaw: largest rise of the share of images that look broken.
         background: largest mean distance of the background's descriptor, in colors of [-1, 1].
+        moves_background: attributes that have their place behind the head, such as long hair: for these the background
+            ends nothing.
         batch_size: images at once.
 
     Raises:
@@ -61,9 +65,11 @@ class RangeConfig:
     seed: int = 3000
     truncation_psi: float = 0.7
     least_gain: float = 0.25
+    extreme: float = 3.0
     identity: float = 0.6
     flaw: float = 0.15
-    background: float = 0.2
+    background: float = 0.5
+    moves_background: tuple[str, ...] = ()
     batch_size: int = 4
 
     def __post_init__(self) -> None:
@@ -98,7 +104,8 @@ class MeasuredRange:
     Attributes:
         down: the usable amount furthest down, 0 or below.
         up: the usable amount furthest up.
-        ended_down: what ended it below: "target", "identity", "flaw", "background"; "" where all amounts are usable.
+        ended_down: what ended it below: "target", "extreme", "identity", "flaw", "background"; "" where all amounts are
+            usable.
         ended_up: likewise above.
         readings: of each amount (down to up): "target" in standard deviations, and what else was read.
     """
@@ -174,6 +181,8 @@ def measure_ranges(
                     run.write(f"readings/{name}", readings)
             else:
                 bar.update(len(amounts) * len(w))
+            if name in config.moves_background:
+                readings = {key: values for key, values in readings.items() if key != "background"}
             found[name] = _range(amounts, readings, config)
     return found
 
@@ -263,6 +272,7 @@ def _range(
 ) -> MeasuredRange:
     means = {name: values.mean(1) for name, values in readings.items()}
     origin = int(np.flatnonzero(amounts == 0)[0])
+    means["extreme"] = np.abs(means["target"])
     means["target"] = means["target"] - means["target"][origin]
     if _FLAW in means:
         means[_FLAW] = (readings[_FLAW] > 0.5).mean(1) - (readings[_FLAW][origin] > 0.5).mean()
@@ -282,7 +292,7 @@ def _end(
     for step in range(1, len(amounts)):
         if gains[step - 1] < config.least_gain * max(gains[0], 1e-6):
             return float(amounts[step - 1]), "target"
-        for name in ("identity", _FLAW, "background"):
+        for name in ("extreme", "identity", _FLAW, "background"):
             if name in means and means[name][step] > getattr(config, name):
                 return float(amounts[step - 1]), name
     return float(amounts[-1]), ""

@@ -20,7 +20,6 @@ from jaxedit.generators.render import render
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
-from jaxedit.inversion.loss_images import MIN_LPIPS_SIZE
 from jaxedit.inversion.loss_plot import draw_losses
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project import ProjectionResult, check_noise_inputs
@@ -34,6 +33,7 @@ from jaxedit.latents.latent_files import (
     load_latent_file,
     save_latent_file,
 )
+from jaxedit.nn.lpips import MIN_SIZE as MIN_LPIPS_SIZE
 from jaxedit.storage.atomic import write_atomically
 
 PHOTO_FILE = "photo.json"

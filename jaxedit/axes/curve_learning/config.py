@@ -46,7 +46,7 @@ class RefinementConfig:
             beyond the ends, relative to that by edits that stay between them.
         in_layers: of an attribute of shape (a hat, glasses), the first layer and the one after the last: its curve is
             not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
-            path in W, in these layers alone. It is calibrated as the others are.
+            path in W, in these layers alone. It is not calibrated either, and takes no part in that of the others.
         far: amounts (down, up) at which a curve is measured and corrected once more, for an axis whose usual edits
             are long.
         loss: weights of the loss. Its identity weights belong to the descriptors in order; further ones are not used.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,24 +109,17 @@ def refine_axes(
             w=draw_latents(generator, config),
             num_classified=len(tuple(classifier.names)),
             columns=(*axes.attribute_names, *networks.independent_names()),
-            targets=targets,
+            targets=tuple(name for name in targets if name not in config.in_layers),
             held=tuple(axes.attribute_names) if config.held is None else config.held,
             run=run,
             mesh=mesh,
             progress=progress,
         )
-        calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
-    curves = _curves(refinement, calibrated)
+        calibrated = Calibrated({}, {}, {})
+        if refinement.targets:
+            calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
+    curves = _curves(refinement, calibrated, targets)
     return dataclasses.replace(axes, curves=curves, ranges=None, generator_fingerprint=request["generator"])
-
-
-def _learn(refinement: Refinement) -> dict[str, Curve]:
-    """The curves before calibration."""
-    targets, in_layers = refinement.targets, refinement.config.in_layers
-    kept = {name: _in_layers(refinement, name, in_layers[name]) for name in targets if name in in_layers}
-    refinement = dataclasses.replace(refinement, targets=tuple(name for name in targets if name not in kept))
-    learned = _descended(refinement) if refinement.targets else {}
-    return {name: (kept | learned)[name] for name in targets}
 
 
 def _in_layers(refinement: Refinement, name: str, layers: tuple[int, int]) -> Curve:
@@ -137,8 +131,8 @@ def _in_layers(refinement: Refinement, name: str, layers: tuple[int, int]) -> Cu
     return tangent * moved, curvature * moved
 
 
-def _descended(refinement: Refinement) -> dict[str, Curve]:
-    """The curves of the targets that images teach."""
+def _learn(refinement: Refinement) -> dict[str, Curve]:
+    """The curves before calibration."""
     if refinement.config.method == "regression":
         # Descriptors have no gradient here: they take no part.
         reader = dataclasses.replace(refinement.reader, identity=())
@@ -252,14 +246,19 @@ def _synthesis(generator: Generator, w_plus: Array) -> Array:
     return generator.synthesis(w_plus)
 
 
-def _curves(refinement: Refinement, calibrated: Calibrated) -> LayerCurves:
+def _curves(refinement: Refinement, calibrated: Calibrated, targets: Sequence[str]) -> LayerCurves:
     """The curves of all attributes: learned ones, those that the axes had, and straight ones as in W."""
+    config = refinement.config
     axes, had = refinement.axes, refinement.axes.curves
     rows: list[tuple[Any, Any, Any, Any]] = []
     for index, name in enumerate(axes.attribute_names):
         if name in calibrated.curves:
             tangent, curvature = calibrated.curves[name]
             rows.append((tangent, curvature, calibrated.ends[name], calibrated.slopes[name]))
+        elif name in targets:
+            tangent, curvature = _in_layers(refinement, name, config.in_layers[name])
+            limits, slope = config.ends.get(name, DEFAULT_ENDS), config.slopes.get(name, 1.0)
+            rows.append((tangent, curvature, limits, slope))
         elif had is not None:
             rows.append((had.tangents[index], had.curvatures[index], had.ends[index], had.slopes[index]))
         else:
