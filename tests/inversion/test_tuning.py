@@ -87,8 +87,8 @@ def test_a_delta_is_a_small_file(small, pivot, delta, tmp_path):
     assert path.stat().st_size < 2.3 * weights + 20_000
 
 
-def test_the_classes_of_a_generator_share_a_delta(delta, pivot):
-    shape = dataclasses.replace(SHAPE, c_dim=3)
+def test_the_classes_of_a_generator_share_a_delta(small, delta, pivot):
+    shape = dataclasses.replace(small.config, c_dim=3)
     whole = StyleGAN2(shape, initial_params(shape, jax.random.key(3), noise_strength=0.1))
     one, own = ConditionedGenerator(whole, 1), dataclasses.replace(delta, generator=whole.describe())
     tuned = own.apply(one)
@@ -100,8 +100,8 @@ def test_the_classes_of_a_generator_share_a_delta(delta, pivot):
 
 
 @pytest.mark.slow
-def test_a_class_is_tuned(pivot, target):
-    shape = dataclasses.replace(SHAPE, c_dim=3)
+def test_a_class_is_tuned(small, pivot, target):
+    shape = dataclasses.replace(small.config, c_dim=3)
     whole = StyleGAN2(shape, initial_params(shape, jax.random.key(3), noise_strength=0.1))
     one = ConditionedGenerator(whole, 1)
     delta = tune(one, target, pivot, dataclasses.replace(CONFIG, num_steps=15), progress=False)
