@@ -74,7 +74,7 @@ def describe_axes(axes: AttributeAxes) -> str:
         table = [f"{line}{text:>16}" for line, text in zip(table, ("usable range", *texts), strict=True)]
     lines += table
     summary = axes.report.summary()
-    lines += ["", "means on faces that were held out:"]
+    lines += ["", "means on latents that were held out:"]
     lines += [f"  {name.replace('_', ' '):28}{value:.4g}" for name, value in summary.items()]
     return "\n".join(lines)
 
