@@ -1,13 +1,19 @@
 """Each guide of the site, followed to the letter in a folder of its own, at small sizes."""
 
+import itertools
+import pickle
 import re
 
+import jax
+import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
 
 from jaxedit.axes.attribute_axes import AttributeAxes
-from jaxedit.pretrained.registry import load_axes
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.generators.stylegan2.initial import initial_params
+from jaxedit.pretrained.registry import load_axes, save_generator
 from tests.conversion.foreign_torch import official_module, write_pickle
 from tests.conversion.official_fixtures import fixture_params
 from tests.docs.pages import (
@@ -35,6 +41,8 @@ def test_photos(tmp_path):
     guide = GUIDES / "photos.md"
     assert len(commands(guide)) == len(shell_lines(guide))
     for command in commands(guide):
+        if "-g ffhq" in command:
+            continue  # `test_directions_of_others`
         searches = command.startswith("jaxedit project") or "--photo" in command
         run_command(command, tmp_path, *(FEW_STEPS if searches else []))
     files = {path.name for path in (tmp_path / "projected" / "portrait").iterdir()}
@@ -48,6 +56,30 @@ def test_photos(tmp_path):
     printed = run_python(shortened(code_of("photos.md"), steps), tmp_path)
     assert "lpips" in printed
     assert (tmp_path / "smiling.png").stat().st_size > 100_000
+
+
+def test_directions_of_others(tmp_path):
+    """The edits of the guide to photographs along files of others, which fit a StyleGAN2 called "ffhq"."""
+    shape = StyleGAN2Config.of_size(
+        64, channel_base=8192, channel_max=128, z_dim=16, w_dim=16, mapping_layers=2
+    )
+    generator = StyleGAN2(shape, initial_params(shape, jax.random.key(0)))
+    save_generator(generator, tmp_path / "ffhq")
+    random = np.random.RandomState(0)
+    ones = {"lat_mean": np.zeros((1, 1, 16)), "lat_stdev": np.ones(5), "lat_comp": np.ones((5, 1, 16))}
+    np.savez(tmp_path / "ganspace.npz", act_comp=random.randn(5, 1, 16), **ones)
+    np.save(tmp_path / "stylegan_ffhq_age_w_boundary.npy", random.randn(1, 16).astype(np.float32))
+    styles = [random.randn(1, n) for n in generator.style_channels.values()]
+    (tmp_path / "beard.pkl").write_bytes(pickle.dumps(styles))
+    edits = [command for command in commands(GUIDES / "photos.md") if "-g ffhq" in command]
+    assert len(edits) == 4
+    for command in edits:
+        run_command(command, tmp_path)
+    pixels = []
+    for name in ("moved", "older", "channel", "beard"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            pixels.append(np.asarray(image))
+    assert all((a != b).any() for a, b in itertools.combinations(pixels, 2))
 
 
 def test_checkpoints(tmp_path):

@@ -26,7 +26,7 @@ def test_a_classifier_from_marks(tmp_path):
     quality = {line.split()[0]: float(line.split()[2]) for line in printed.splitlines() if ") " in line}
     assert quality["headwear"] > 0.8
     run_command(label, tmp_path, "--num-samples", "128")
-    run_command(learn, tmp_path, "--num-steps", "20")
+    run_command(learn, tmp_path, "--num-steps", "20", "--num-components", "40")
     assert (tmp_path / "taught-hats" / "metadata.json").exists()
     code = "\n".join(python_code(GUIDES / "annotations.md")).replace("first(200)", "first(60)")
     assert "[" in run_python(code, tmp_path)
