@@ -136,6 +136,7 @@ def effects_in_images(generator, axes, w):
     return np.stack([(up - down).mean(0) / 2 for down, up in sides])
 
 
+@pytest.mark.slow
 def test_leakage_in_the_image_falls(small, plain):
     config = RefinementConfig(
         num_latents=256, num_derivatives=32, num_images=320, num_calibration_latents=64, batch_size=16,

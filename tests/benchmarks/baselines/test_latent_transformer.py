@@ -64,6 +64,7 @@ def test_transformers_move_their_target_either_way_and_keep_the_others(split, cl
             assert abs(change[i, j]) < 0.25 * own[i]
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_loss_do_what_they_are_for(split, classes, classifier, transformer):
     def leakage_and_length(transformer):
         change = changes(split, classifier, transformer, 1.0)
@@ -83,6 +84,7 @@ def test_the_weights_of_the_loss_do_what_they_are_for(split, classes, classifier
     assert short < 0.8 * length
 
 
+@pytest.mark.slow
 def test_what_goes_with_the_target_may_change_more(split, classes, classifier, transformer):
     strict = trained(split, classes, classifier, TRANSFORMERS, leniency=0.0)
 
