@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, Float
 
+from jaxedit.generators.protocol import weights_fingerprint
+
 
 @runtime_checkable
 class AttributeClassifier(Protocol):
@@ -49,3 +51,10 @@ def as_argument(network: Callable[[Array], Array]) -> Callable[[Array], Array]:
     """
     is_pytree = all(leaf is not network for leaf in jax.tree.leaves(network))
     return network if is_pytree else jax.tree_util.Partial(network)
+
+
+def network_identity(network: object) -> str:
+    """The type of a network and its weights, which readings that are kept depend on."""
+    leaves = [leaf for leaf in jax.tree.leaves(network) if leaf is not network and hasattr(leaf, "dtype")]
+    kind = type(network).__qualname__
+    return f"{kind} {weights_fingerprint(leaves)[:16]}" if leaves else kind

@@ -13,6 +13,7 @@ from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption
 from jaxedit.cli.parsing import axes_name, check_class, named_paths, parse_names, parse_renames
 
 if TYPE_CHECKING:
+    from jaxedit.evaluation.blind_answers import Key
     from jaxedit.evaluation.methods import EditingMethod
     from jaxedit.generators.protocol import Generator
 
@@ -86,7 +87,7 @@ def sheets(
     """
     import jax.numpy as jnp
 
-    from jaxedit.evaluation.blind_study import ANSWERS_FILE, BlindConfig, write_blind_study
+    from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
     from jaxedit.evaluation.methods import load_direction_files
     from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
     from jaxedit.pretrained.registry import load_generator
@@ -99,6 +100,12 @@ def sheets(
     methods = [*_axes_methods(own, model, generator, force), *theirs]
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
     study = write_blind_study(model, methods, w, config, out=out, key_out=key)
+    _say_where(study, out, key)
+
+
+def _say_where(study: "Key", out: Path, key: Path) -> None:
+    from jaxedit.evaluation.blind_study import ANSWERS_FILE
+
     print(f"study {study.study}: {len(study.pairs)} pairs in {out / 'sheets'}; the key: {key}")
     print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
 
@@ -161,7 +168,7 @@ def compare(
     from jaxedit.attributes.user_classifier import FACES, load_classifiers
     from jaxedit.errors import InputError
     from jaxedit.evaluation.blind_comparison import amounts_of_equal_change, write_blind_comparison
-    from jaxedit.evaluation.blind_study import ANSWERS_FILE, BlindConfig, StudyFolders
+    from jaxedit.evaluation.blind_study import BlindConfig, StudyFolders
     from jaxedit.evaluation.evaluators import Evaluators
     from jaxedit.evaluation.methods import check_methods, load_direction_files
     from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
@@ -189,8 +196,7 @@ def compare(
     for name, found in amounts.items():
         print(f"{name}: " + ", ".join(f"{what} {amount:+.2f}" for what, amount in found.items()))
     study = write_blind_comparison(model, methods, w, amounts, config, folders=folders)
-    print(f"study {study.study}: {len(study.pairs)} pairs in {out / 'sheets'}; the key: {key}")
-    print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
+    _say_where(study, out, key)
 
 
 def score(

@@ -252,29 +252,55 @@ def describe_rates(
     return "\n".join([*lines, *(f"  {title}: {meaning}" for title, meaning in titles.items())])
 
 
+_QUESTIONS = {
+    "more": "Which side shows more of the attribute? = if you see no difference.",
+    "person": "Are the two sides the same person?",
+    "flaw": "On which side is a visible flaw: a torn or smeared region, an impossible color, a melted thing?",
+    "background": "Did what lies behind the person change?",
+    "else": "Did nothing but the attribute change? Hair, clothes, light, pose, expression and background count.",
+    "preferred": "Which side would you rather keep as an image? = if neither.",
+}
+
+
 def instructions(attributes: Sequence[str]) -> str:
     """What the reader of a study is asked, in Markdown."""
-    lines = [
-        "# How to read the pairs",
-        "",
+    shown = (
         "Each pair shows two images, left (L) and right (R), under one number. Of one of them an attribute was turned "
-        "up, of the other down; which one is left to chance. The name of a sheet begins with the attribute.",
-        "",
-        f"Attributes: {', '.join(attributes)}.",
-        "",
-        "Fill in a line of answers.tsv for each pair. Judge by looking alone, each pair for itself; enlarge what is "
-        "small. Do not think about which side was meant: say what you see.",
-        "",
-        "| column | question | answers |",
-        "|---|---|---|",
-    ]
-    questions = {
-        "more": "Which side shows more of the attribute? = if you see no difference.",
-        "person": "Are the two sides the same person?",
-        "flaw": "On which side is a visible flaw: a torn or smeared region, an impossible color, a melted thing?",
-        "background": "Did what lies behind the person change?",
-        "else": "Did nothing but the attribute change? Hair, clothes, light, pose, expression and background count.",
-        "preferred": "Which side would you rather keep as an image? = if neither.",
-    }
-    lines += [f"| `{n}` | {questions[n]} | {' · '.join(values)} |" for n, values in ANSWER_COLUMNS.items()]
-    return "\n".join([*lines, "", "`notes` is free. Leave no other cell empty.", ""])
+        "up, of the other down; which one is left to chance. The name of a sheet begins with the attribute."
+    )
+    return how_to_read(shown, attributes, _QUESTIONS, ANSWER_COLUMNS)
+
+
+def how_to_read(
+    shown: str,
+    attributes: Sequence[str],
+    questions: Mapping[str, str],
+    columns: Mapping[str, tuple[str, ...]],
+) -> str:
+    """The page for a reader, in Markdown.
+
+    Args:
+        shown: what a pair shows.
+        attributes: of the study.
+        questions: by column.
+        columns: with their answers.
+    """
+    return "\n".join(
+        [
+            "# How to read the pairs",
+            "",
+            shown,
+            "",
+            f"Attributes: {', '.join(attributes)}.",
+            "",
+            "Fill in a line of answers.tsv for each pair. Judge by looking alone, each pair for itself; enlarge what "
+            "is small. Do not think about which side was meant: say what you see.",
+            "",
+            "| column | question | answers |",
+            "|---|---|---|",
+            *(f"| `{name}` | {questions[name]} | {' · '.join(values)} |" for name, values in columns.items()),
+            "",
+            "`notes` is free. Leave no other cell empty.",
+            "",
+        ]
+    )

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.blind_answers import KEY_KIND, Rate
+from jaxedit.evaluation.blind_answers import KEY_KIND, Rate, how_to_read
 from jaxedit.evaluation.blind_study import (
     BlindConfig,
     StudyFolders,
@@ -57,6 +57,11 @@ COMPARED_RATES = {
 }
 """The rates of each method, by the title of their column."""
 
+_SHOWN = (
+    "Each pair shows three images under one number. The one in the middle is the face as it was; on the left (L) and "
+    "on the right (R) two methods edited it. Which method is where is left to chance. The name of a sheet and the "
+    "table say what was asked for: more of the attribute (up) or less of it (down)."
+)
 _FORM = "comparison"
 _GRID = (0.5, 1.0, 1.75, 2.75, 4.0)
 """Sizes of the amounts at which the change is measured."""
@@ -221,7 +226,7 @@ def write_blind_comparison(
         dataclasses.asdict(key) | {"form": _FORM, "seed": seed},
         config,
         draw,
-        _instructions(config),
+        how_to_read(_SHOWN, config.attributes, QUESTIONS, COMPARED_COLUMNS),
         progress=progress,
     )
     return key
@@ -301,26 +306,3 @@ def _rates_of(
         "flaw": Rate(marked("flaw"), len(rows)),
         "background": Rate(marked("background"), len(rows)),
     }
-
-
-def _instructions(config: BlindConfig) -> str:
-    lines = [
-        "# How to read the pairs",
-        "",
-        "Each pair shows three images under one number. The one in the middle is the face as it was; on the left (L) "
-        "and on the right (R) two methods edited it. Which method is where is left to chance. The name of a sheet and "
-        "the table say what was asked for: more of the attribute (up) or less of it (down).",
-        "",
-        f"Attributes: {', '.join(config.attributes)}.",
-        "",
-        "Fill in a line of answers.tsv for each pair. Judge by looking alone, each pair for itself; enlarge what is "
-        "small.",
-        "",
-        "| column | question | answers |",
-        "|---|---|---|",
-        *(f"| `{n}` | {QUESTIONS[n]} | {' · '.join(values)} |" for n, values in COMPARED_COLUMNS.items()),
-        "",
-        "`notes` is free. Leave no other cell empty.",
-        "",
-    ]
-    return "\n".join(lines)

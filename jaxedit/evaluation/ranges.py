@@ -11,19 +11,21 @@ of these holds, on average over the faces:
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from tqdm import tqdm
 
-from jaxedit.attributes.classifier import AttributeClassifier, as_argument
+from jaxedit.attributes.classifier import AttributeClassifier, network_identity
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
+from jaxedit.evaluation.evaluators import Evaluators, IndependentNetworks, Network
+from jaxedit.evaluation.measurement import Measurement
+from jaxedit.evaluation.readings import Readings
 from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.storage.arrays import ArrayOf
@@ -31,8 +33,6 @@ from jaxedit.storage.runs import RunFolder
 
 RUN_KIND = "ranges"
 """Kind of the run folder."""
-
-Network = Callable[[Array], Array]
 
 _FLAW = "flaw"
 
@@ -164,19 +164,27 @@ def measure_ranges(
             "faces": config.faces,
             "seed": config.seed,
             "truncation_psi": config.truncation_psi,
+            "networks": {
+                field.name: network_identity(getattr(networks, field.name))
+                for field in dataclasses.fields(networks)
+            },
         }
         run = RunFolder.open(out, kind=RUN_KIND, request=request)
     z = jnp.asarray(sample_z(config.seed, config.faces, generator.z_dim))
     w = np.asarray(generator.mapping(z, truncation_psi=config.truncation_psi), np.float32)
     amounts = np.array([*(-a for a in reversed(config.amounts)), 0.0, *config.amounts], np.float32)
-    reader = _Reader(generator, axes, networks, config.batch_size)
-    found = {}
+    expected = _expected(networks, len(amounts), len(w))
+    found, unedited = {}, None
     with tqdm(total=len(names) * len(amounts) * len(w), unit="image", disable=not progress) as bar:
+        measurement = Measurement(generator, _evaluators(networks), w, config.batch_size, bar)
         for name in names:
             bar.set_description(name)
-            readings = _of_run(run, name, len(amounts), len(w))
+            readings = None if run is None else run.read(f"readings/{name}", arrays=expected)
             if readings is None:
-                readings = reader.read(name, w, amounts, bar)
+                if unedited is None:
+                    bar.total = (bar.total or 0) + len(w)
+                    unedited = measurement.read_unedited()
+                readings = _read(measurement, axes, name, amounts, unedited)
                 if run is not None:
                     run.write(f"readings/{name}", readings)
             else:
@@ -205,66 +213,41 @@ def describe_ranges(ranges: Mapping[str, MeasuredRange]) -> str:
     return "\n".join(lines)
 
 
-def _of_run(run: RunFolder | None, name: str, num_amounts: int, faces: int) -> dict[str, np.ndarray] | None:
-    if run is None:
-        return None
-    found = run.read(f"readings/{name}", arrays={"target": ArrayOf("f", ("num_amounts", "faces"))})
-    return found if found is not None and found["target"].shape == (num_amounts, faces) else None
+def _expected(networks: RangeNetworks, num_amounts: int, faces: int) -> dict[str, ArrayOf]:
+    """What the readings of an axis are."""
+    parts = {"identity": networks.identity, "background": networks.background, _FLAW: networks.flaw}
+    keys = ["target", *(key for key, network in parts.items() if network is not None)]
+    return {key: ArrayOf("f", (num_amounts, faces), is_finite=True) for key in keys}
 
 
-class _Reader:
-    """Moves faces along an axis and reads them: one compiled program for all axes."""
-
-    def __init__(
-        self, generator: Generator, axes: AttributeAxes, networks: RangeNetworks, batch_size: int
-    ) -> None:
-        self.generator, self.axes, self.batch_size = generator, axes, batch_size
-        self.names = tuple(networks.classifier.names)
-        self.flaw = None if networks.flaw is None else networks.flaw.names.index(_FLAW)
-        parts: dict[str, Any] = {
-            "values": networks.classifier,
-            "identity": networks.identity,
-            "background": networks.background,
-            _FLAW: networks.flaw,
-        }
-        self.networks = {name: as_argument(part) for name, part in parts.items() if part is not None}
-
-    def read(
-        self,
-        name: str,
-        w: Float[np.ndarray, "faces w_dim"],
-        amounts: Float[np.ndarray, " num_amounts"],
-        bar: tqdm,
-    ) -> dict[str, Float[np.ndarray, "num_amounts faces"]]:
-        """Positions on the axis, distances from the unedited face, and log-odds of flaws."""
-        faces, steps = np.tile(w, (len(amounts), 1)), np.repeat(amounts, len(w))
-        parts = []
-        for start in range(0, len(faces), self.batch_size):
-            rows = np.minimum(np.arange(start, start + self.batch_size), len(faces) - 1)
-            count = min(self.batch_size, len(faces) - start)
-            moved = self.axes.edit(jnp.asarray(faces[rows]), {name: jnp.asarray(steps[rows])})
-            seen = _read(self.generator, self.networks, moved)
-            parts.append({key: np.asarray(value)[:count] for key, value in seen.items()})
-            bar.update(count)
-        seen = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-        seen = {key: x.reshape(len(amounts), len(w), -1).astype(np.float64) for key, x in seen.items()}
-        index, column = self.axes.attribute_names.index(name), self.names.index(name)
-        transform = jax.tree.map(lambda table: table[index : index + 1], self.axes.quantile_transform)
-        raw = np.asarray(seen["values"][..., column], np.float32).reshape(-1, 1)
-        found = {"target": np.asarray(transform.transform(raw)).reshape(len(amounts), len(w))}
-        origin = int(np.flatnonzero(amounts == 0)[0])
-        for key in ("identity", "background"):
-            if key in seen:
-                found[key] = np.linalg.norm(seen[key] - seen[key][origin], axis=-1)
-        if self.flaw is not None:
-            found[_FLAW] = 1 / (1 + np.exp(-seen[_FLAW][..., self.flaw]))
-        return {key: np.asarray(value, np.float32) for key, value in found.items()}
+def _evaluators(networks: RangeNetworks) -> Evaluators:
+    described = {"identity": networks.identity, "background": networks.background}
+    return Evaluators(
+        networks.classifier,
+        independent={} if networks.flaw is None else {_FLAW: IndependentNetworks(networks.flaw)},
+        identity={key: network for key, network in described.items() if network is not None},
+    )
 
 
-@jax.jit
-def _read(generator: Generator, networks: dict[str, Network], w: Array) -> dict[str, Array]:
-    images = jnp.clip(generator.synthesis(w), -1, 1)
-    return {name: network(images) for name, network in networks.items()}
+def _read(
+    measurement: Measurement,
+    axes: AttributeAxes,
+    name: str,
+    amounts: Float[np.ndarray, " num_amounts"],
+    unedited: Readings,
+) -> dict[str, Float[np.ndarray, "num_amounts faces"]]:
+    """Positions on the axis, distances from the unedited face, and probabilities of flaws."""
+    evaluators, faces = measurement.evaluators, len(measurement.w)
+    seen = measurement.read_edited(lambda w, a: axes.edit(w, {name: a}), amounts, faces, unedited)
+    index, column = axes.attribute_names.index(name), evaluators.classifier.names.index(name)
+    transform = jax.tree.map(lambda table: table[index : index + 1], axes.quantile_transform)
+    raw = np.asarray(seen["values"][..., column], np.float32).reshape(-1, 1)
+    found = {"target": np.asarray(transform.transform(raw)).reshape(len(amounts), faces)}
+    found |= {key: seen[f"identity.{key}"] for key in evaluators.identity}
+    for key, flaws in evaluators.independent.items():
+        log_odds = seen[f"independent.{key}"][..., flaws.columns.index(_FLAW)]
+        found[key] = 1 / (1 + np.exp(-log_odds.astype(np.float64)))
+    return {key: np.asarray(value, np.float32) for key, value in found.items()}
 
 
 def _range(

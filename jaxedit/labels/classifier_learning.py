@@ -7,7 +7,7 @@ Marks of a few hundred images are enough, since the features see already: only a
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,19 +28,15 @@ from jaxedit.attributes.learned.regions import (
 )
 from jaxedit.errors import InputError
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
-from jaxedit.generators.mobile_stylegan.preview import fit_preview
 from jaxedit.generators.protocol import Generator, check_square_rgb, weights_fingerprint
 from jaxedit.labels.dataset import LabelledLatents
-from jaxedit.latents.seed_stream import sample_w
+from jaxedit.latents.renders import Render, cheap_render, full_render
 from jaxedit.nn.lpips import LPIPS
 from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.runs import RunFolder
 
 RUN_KIND = "classifier features"
 """Kind of the run folder."""
-
-Render = Callable[[Array], Array]
-"""Latents of W to images, a pytree."""
 
 REGIONS: dict[str, tuple[tuple[Region, ...], int | None]] = {
     "image": ((IMAGE,), 256),
@@ -49,8 +45,6 @@ REGIONS: dict[str, tuple[tuple[Region, ...], int | None]] = {
 }
 """Sets of regions by name, and the side that images are brought to: the whole image of anything; the parts of a face in
 images aligned as FFHQ is, at 256 pixels a side or as they are."""
-
-_PREVIEW_LATENTS = 48
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,15 +150,9 @@ def _check_marks(values: Float[np.ndarray, "num_images num_attributes"], names: 
 
 
 def _renders(generator: Generator, config: ClassifierConfig) -> tuple[Render, ...]:
-    """What makes the images, in turn: latents of W to images, pytrees."""
-    if not (config.previews and config.regions != "fine-face" and isinstance(generator, MobileStyleGAN)):
-        return (jax.tree_util.Partial(_synthesis, generator),)
-    latents = sample_w(generator, 0, _PREVIEW_LATENTS, batch_size=_PREVIEW_LATENTS)
-    return jax.tree_util.Partial(_synthesis, generator), fit_preview(generator, latents)
-
-
-def _synthesis(generator: Generator, w: Array) -> Array:
-    return generator.synthesis(w)
+    """What makes the images, in turn."""
+    has_previews = config.previews and config.regions != "fine-face" and isinstance(generator, MobileStyleGAN)
+    return (full_render(generator), cheap_render(generator)) if has_previews else (full_render(generator),)
 
 
 def _features(

@@ -1,5 +1,6 @@
 """Ranges of axes of the toy generator, whose readings are known."""
 
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -79,6 +80,9 @@ def test_a_run_resumes(toy, toy_axes, measured):
     again = measure_ranges(toy, toy_axes, networks, CONFIG, out=run, progress=False)
     assert units[0].stat().st_mtime_ns == kept
     assert [(x.down, x.up) for x in again.values()] == [(x.down, x.up) for x in found.values()]
+    # Readings without flaws are not taken for readings of sound images.
+    with pytest.raises(InputError, match="networks"):
+        measure_ranges(toy, toy_axes, dataclasses.replace(networks, flaw=None), CONFIG, out=run)
 
 
 def test_axes_keep_their_ranges(toy_axes, measured, tmp_path):

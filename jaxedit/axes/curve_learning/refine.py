@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.attributes.classifier import AttributeClassifier, network_identity
 from jaxedit.attributes.user_classifier import check_classifier
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.curve_learning.calibration import DEFAULT_ENDS
@@ -26,17 +25,15 @@ from jaxedit.axes.curve_learning.regression import regress
 from jaxedit.axes.curve_learning.stages import check_gradients, descend, read_moments, read_unedited
 from jaxedit.axes.layer_curves import LayerCurves, pseudo_huber
 from jaxedit.errors import InputError
-from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
-from jaxedit.generators.mobile_stylegan.preview import fit_preview
 from jaxedit.generators.protocol import Generator, weights_fingerprint
-from jaxedit.latents.seed_stream import sample_w, sample_z
+from jaxedit.latents.renders import cheap_render
+from jaxedit.latents.seed_stream import sample_z
 from jaxedit.parallel import check_batch, processes_of
 from jaxedit.storage.runs import RunFolder
 
 RUN_KIND = "refinement"
 """Kind of the run folder."""
 
-_PREVIEW_LATENTS = 48
 _TRUNCATION = 0.7
 _MAPPED_AT_ONCE = 4096
 
@@ -207,18 +204,11 @@ def _request(
         "generator": weights_fingerprint(generator),
         "axes": weights_fingerprint(parts),
         "attribute_names": axes.attribute_names,
-        "classifier": _network_identity(classifier),
-        "independent": [_network_identity(network) for network in networks.independent],
-        "identity_networks": [_network_identity(network) for network in networks.identity],
-        "render": None if networks.render is None else _network_identity(networks.render),
+        "classifier": network_identity(classifier),
+        "independent": [network_identity(network) for network in networks.independent],
+        "identity_networks": [network_identity(network) for network in networks.identity],
+        "render": None if networks.render is None else network_identity(networks.render),
     }
-
-
-def _network_identity(network: Any) -> str:
-    """The type of a network and its weights."""
-    leaves = [leaf for leaf in jax.tree.leaves(network) if leaf is not network and hasattr(leaf, "dtype")]
-    kind = type(network).__qualname__
-    return f"{kind} {weights_fingerprint(leaves)[:16]}" if leaves else kind
 
 
 def draw_latents(generator: Generator, config: RefinementConfig) -> Float[np.ndarray, "num_latents w_dim"]:
@@ -237,13 +227,7 @@ def _render(generator: Generator, networks: RefinementNetworks) -> Network:
     """What images are learned through."""
     if networks.render is not None:
         return networks.render
-    if isinstance(generator, MobileStyleGAN):
-        return fit_preview(generator, sample_w(generator, 0, _PREVIEW_LATENTS, batch_size=_PREVIEW_LATENTS))
-    return jax.tree_util.Partial(_synthesis, generator)
-
-
-def _synthesis(generator: Generator, w_plus: Array) -> Array:
-    return generator.synthesis(w_plus)
+    return cheap_render(generator)
 
 
 def _curves(refinement: Refinement, calibrated: Calibrated, targets: Sequence[str]) -> LayerCurves:
