@@ -5,11 +5,13 @@ from jaxedit.inversion.align_folder import AlignmentSummary, align_photos, find_
 from jaxedit.inversion.face_detection import Face, detect_faces
 from jaxedit.inversion.ffhq_crop import align_face, cut_quad, ffhq_quad
 from jaxedit.inversion.photo import load_photo
+from jaxedit.inversion.photograph import Photograph, read_photograph
 
 __all__ = [
     "AlignedFace",
     "AlignmentSummary",
     "Face",
+    "Photograph",
     "align",
     "align_face",
     "align_photos",
@@ -18,4 +20,5 @@ __all__ = [
     "ffhq_quad",
     "find_photos",
     "load_photo",
+    "read_photograph",
 ]

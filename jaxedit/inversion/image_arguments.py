@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxedit.errors import InputError
 from jaxedit.images import check_range, from_pixels
-from jaxedit.inversion.photo_pixels import orientation_of, rgb_pixels, upright
+from jaxedit.inversion.photo_pixels import upright_pixels
 
 ImageLike = Array | np.ndarray | Image.Image
 """One image: an image of Pillow, or an array, uint8 or floats in [-1, 1]: [height, width, 3] (RGB), [height, width, 4]
@@ -90,7 +90,7 @@ def _as_rgb_array(image: Any, name: str) -> np.ndarray:
             image.load()
         except Exception as error:  # Pillow's decoders raise nearly anything at damaged files
             raise InputError(f"{name}: expected an image that can be read: {error}") from error
-        return upright(rgb_pixels(image, name), orientation_of(image))
+        return upright_pixels(image, name)
     if not hasattr(image, "__array__"):
         hint = ": `jaxedit.inversion.load_photo` reads files" if isinstance(image, str) else ""
         raise InputError(f"{name}: expected an array or an image of Pillow, got {type(image).__name__}{hint}")

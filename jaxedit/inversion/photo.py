@@ -5,32 +5,35 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from jaxedit.errors import InputError, LeftOutWarning
-from jaxedit.inversion.photo_pixels import orientation_of, rgb_pixels, upright
+from jaxedit.errors import InputError, JaxeditError, LeftOutWarning
+from jaxedit.inversion.photo_pixels import upright_pixels
 from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import check_regular
 
 MIN_SIDE = 64
 """Smallest side of a photograph in pixels."""
 
-MAX_PIXELS = 80_000_000
-"""Largest photograph in pixels: its copies still fit a small machine. Pillow's own limit holds too."""
+MAX_PIXELS = 120_000_000
+"""Largest photograph in pixels: its copies still fit a small machine. A lower limit of Pillow's holds too."""
 
 MAX_BYTES = 2 * 10**9
-"""Largest file: `MAX_PIXELS` of four floats each are 1.3 GB."""
+"""Largest file: `MAX_PIXELS` of four floats each are 1.9 GB."""
 
 MAX_SCANS = 64
 """Most scans of a JPEG. Cameras and programs write up to some ten; each costs the time of the whole image."""
 
 _FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 # Not everything that Pillow reads: for PostScript it runs another program.
+
+_ANIMATED_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 
 _OPTIONAL_ENDINGS = {".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"}
 """Of formats whose reader may be missing: such photographs are named, not passed over."""
@@ -72,6 +75,10 @@ class Photo:
         """
         return hashlib.sha256(self.content).hexdigest()
 
+    def keep_pixels(self, image: Image.Image) -> None:
+        """Take the pixels from the file's image, which was opened for something else too."""
+        self.__dict__["pixels"] = upright_pixels(image, str(self.path))
+
     @functools.cached_property
     def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
         """The pixels as `load_photo` describes them.
@@ -103,8 +110,8 @@ def load_photo(path: str | Path, *, min_side: int = MIN_SIDE) -> UInt8[np.ndarra
     """Read a photograph as upright RGB in sRGB.
 
     The orientation of its EXIF data and its color profile are applied, transparency is laid over white, and gray,
-    palette, CMYK and 16-bit images are converted. Of an animation the first frame is taken. Floating-point images must
-    lie in 0…1 or in 0…255.
+    palette, CMYK and 16-bit images are converted. Of a TIFF of several pages, and of a photograph with further images
+    (depth, gain map), the first is taken. Floating-point images must lie in 0…1 or in 0…255.
 
     Args:
         path: BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TGA, TIFF or WebP; AVIF with Pillow 11.3 or newer; HEIC with the
@@ -112,28 +119,44 @@ def load_photo(path: str | Path, *, min_side: int = MIN_SIDE) -> UInt8[np.ndarra
         min_side: smallest height and width.
 
     Raises:
-        InputError: if the file is missing, damaged, no image or no regular file, is smaller than `min_side`, is larger
-            than 80 million pixels, 2 GB or Pillow's own limit, is a JPEG of more than 64 scans, or holds numbers
-            that are no colors; if the reader of its format is not installed.
+        InputError: if the file is missing, damaged, an animation, no image or no regular file, is smaller than
+            `min_side`, is larger than 120 million pixels, 2 GB or a lower limit of Pillow's, is a JPEG of more than 64
+            scans, or holds numbers that are no colors; if the reader of its format is not installed.
     """
     photo = Photo(path)
     return _decoded(photo.content, photo.path, min_side)
 
 
 def _decoded(content: bytes, path: Path, min_side: int = MIN_SIDE) -> UInt8[np.ndarray, "height width 3"]:
+    with opened(content, path, min_side) as image:
+        return upright_pixels(image, str(path))
+
+
+@contextmanager
+def opened(content: bytes, path: Path, min_side: int = MIN_SIDE) -> Iterator[Image.Image]:
+    """The image in a file, with its pixels loaded. What goes wrong within it is an error about the file.
+
+    Args:
+        content: of the file.
+        path: the file.
+        min_side: smallest height and width.
+
+    Raises:
+        InputError: as `load_photo` does.
+    """
     _check_reader(content, path)
     _check_scans(content, path)
     try:
-        # Pillow warns at half the size that it calls an attack: an error here too.
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=_known_formats()) as image:
-                _check_size(image, path, min_side)
-                image.load()
-                orientation = orientation_of(image)
-                pixels = rgb_pixels(image, str(path))
-        return upright(pixels, orientation)
-    except InputError:
+            # Pillow warns at half the size that it refuses. Its usual limit lies above the limit here.
+            is_lowered = Image.MAX_IMAGE_PIXELS is not None and 2 * Image.MAX_IMAGE_PIXELS < MAX_PIXELS
+            warnings.simplefilter("error" if is_lowered else "ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=_known_formats())
+            _check_size(image, path, min_side)
+            _check_still(image, path)
+            image.load()
+        yield image
+    except JaxeditError:
         raise
     except UnidentifiedImageError:
         raise InputError(
@@ -161,7 +184,7 @@ def _check_reader(content: bytes, path: Path) -> None:
                 f"{path}: expected an image, found AVIF, which Pillow reads from 11.3 on: pip install -U pillow, or "
                 "save the photograph as JPEG"
             )
-    elif brands & _HEIF_BRANDS and not _has_heif_reader():
+    elif brands & _HEIF_BRANDS and not has_heif_reader():
         raise InputError(
             f"{path}: expected an image, found HEIC, whose reader is not installed: pip install pillow-heif, or save "
             "the photograph as JPEG"
@@ -180,7 +203,8 @@ def _brands(content: bytes) -> set[bytes]:
     return {box[i : i + 4] for i in range(0, len(box), 4)}
 
 
-def _has_heif_reader() -> bool:
+def has_heif_reader() -> bool:
+    """Whether HEIC can be read and written; if so, Pillow knows it from now on."""
     try:
         import pillow_heif
     except ImportError:
@@ -211,6 +235,15 @@ def _check_size(image: Image.Image, path: Path, min_side: int) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(
             f"{path}: expected {MAX_PIXELS // 10**6} million pixels or fewer, found {width} × {height}"
+        )
+
+
+def _check_still(image: Image.Image, path: Path) -> None:
+    """Raise if the image is an animation. Further pages of a TIFF and further images of a telephone are none."""
+    if image.format in _ANIMATED_FORMATS and getattr(image, "is_animated", False):
+        raise InputError(
+            f"{path}: expected a photograph, found an animation of {getattr(image, 'n_frames', 2)} frames "
+            f"({image.format}): save one frame as PNG or JPEG"
         )
 
 
