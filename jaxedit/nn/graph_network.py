@@ -151,6 +151,33 @@ def _depthwise(arguments: Sequence[Array], attributes: Attributes) -> Array:
     return _fused(y, arguments[2:], attributes)
 
 
+def _conv_transpose(arguments: Sequence[Array], attributes: Attributes) -> Array:
+    x, filters = arguments
+    like = jax.ShapeDtypeStruct((len(x), *attributes["size"], filters.shape[2]), x.dtype)
+
+    def conv(result: Array) -> Array:
+        return jax.lax.conv_general_dilated(
+            result,
+            filters,
+            attributes["stride"],
+            attributes["padding"],
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+
+    return jax.linear_transpose(conv, like)(x)[0]
+
+
+def _resize(arguments: Sequence[Array], attributes: Attributes) -> Array:
+    (x,) = arguments
+    return jax.image.resize(
+        x,
+        (len(x), *attributes["size"], x.shape[3]),
+        "bilinear",
+        antialias=False,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
 def _matmul(arguments: Sequence[Array], attributes: Attributes) -> Array:
     return _fused(arguments[0] @ arguments[1], arguments[2:], attributes)
 
@@ -180,6 +207,8 @@ def _max_pool(arguments: Sequence[Array], attributes: Attributes) -> Array:
 def _average_pool(arguments: Sequence[Array], attributes: Attributes) -> Array:
     """As TensorFlow has it: padding does not count."""
     (x,) = arguments
+    if attributes["padding"] == "VALID" and attributes["window"] == x.shape[1:3]:
+        return x.mean((1, 2), keepdims=True)  # one window, where shifted views would be as many as pixels
     total = reduce(jnp.add, _pool_windows(x, attributes, 0.0))
     if attributes["padding"] == "VALID":
         return total / math.prod(attributes["window"])
@@ -217,6 +246,7 @@ def _plain(function: Callable[..., Array]) -> Callable[[Sequence[Array], Attribu
 _OPERATIONS: dict[str, Callable[[Sequence[Array], Attributes], Array]] = {
     "Conv2D": _conv,
     "DepthwiseConv2D": _depthwise,
+    "ConvTranspose": _conv_transpose,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
     "AvgPool": _average_pool,
@@ -226,9 +256,11 @@ _OPERATIONS: dict[str, Callable[[Sequence[Array], Attributes], Array]] = {
     "Squeeze": lambda arguments, a: jnp.squeeze(arguments[0], a["axes"]),
     "ExpandDims": lambda arguments, a: jnp.expand_dims(arguments[0], a["axis"]),
     "Reshape": lambda arguments, a: arguments[0].reshape(a["shape"]),
+    "Resize": _resize,
     "Pad": lambda arguments, a: jnp.pad(arguments[0], a["paddings"]),
     "StridedSlice": _strided_slice,
     "Add": _plain(jnp.add),
+    "AddN": lambda arguments, _: reduce(jnp.add, arguments),
     "Sub": _plain(jnp.subtract),
     "Mul": _plain(jnp.multiply),
     "RealDiv": _plain(jnp.divide),

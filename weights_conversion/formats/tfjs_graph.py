@@ -30,12 +30,16 @@ TensorFlow means them, images are NHWC):
 - `Conv2D`, `DepthwiseConv2D` (of image and filters): `stride`, `padding`, `fused`; `MatMul`: `fused`. `fused` lists
   what follows, in order: "BiasAdd" and "Prelu" (which take the third and the fourth input), "Relu", "Relu6", "Elu",
   "LeakyRelu" (with an attribute `slope`).
+- `ConvTranspose` (of image and filters [height, width, out, in]): `stride`, `padding`, and `size`, [height, width] of
+  the result. It is the transpose of the `Conv2D` that takes the result to the image.
 - `MaxPool`, `AvgPool`: `window`, `stride`, `padding`.
 - `Mean`, `Max`, `Sum`: `axes`, `keep_dims`. `Squeeze`: `axes`. `ExpandDims`: `axis`. `Reshape`: `shape`.
 - `Pad`: `paddings`, a pair for each axis.
+- `Resize`: `size`, [height, width]; bilinear between the centers of pixels, without antialiasing.
 - `StridedSlice`: `begin`, `end`, `strides`, and the bit masks `begin_mask`, `end_mask`, `shrink_axis_mask`.
 - without attributes: `Add`, `Sub`, `Mul`, `RealDiv`, `Maximum`, `Minimum`, `Abs`, `Neg`, `Square`, `Rsqrt`, `Relu`,
-  `Relu6`, `Tanh`, `Sigmoid`, `Softmax` (over the last axis), `Prelu` (of values and slopes), `Identity`.
+  `Relu6`, `Tanh`, `Sigmoid`, `Softmax` (over the last axis), `Prelu` (of values and slopes), `Identity`, `AddN` (of any
+  number of inputs).
 """
 
 _PLAIN = {
@@ -231,6 +235,19 @@ class _Node:
         self._expect("transpose_b", [False], False)
         return self._fused("MatMul")
 
+    def conv_transpose(self) -> dict[str, Any]:
+        described = self._described("ConvTranspose", 3, size=self._integers(0)[1:3], **self._spatial())
+        _, filters, image = described["inputs"]
+        return described | {"inputs": [image, filters]}
+
+    def add_n(self) -> dict[str, Any]:
+        return self._described("AddN", max(len(self.inputs), 1))
+
+    def resize(self) -> dict[str, Any]:
+        self._expect("align_corners", [False], False)
+        self._expect("half_pixel_centers", [True], False)
+        return self._described("Resize", 1, size=self._integers(1))
+
     def pool(self) -> dict[str, Any]:
         return self._described(self.node["op"], 1, window=self._sides("ksize"), **self._spatial())
 
@@ -269,6 +286,9 @@ _READERS: dict[str, Callable[[_Node], dict[str, Any]]] = {
     **dict.fromkeys(("Mean", "Max", "Sum"), _Node.reduction),
     "Squeeze": _Node.squeeze,
     "ExpandDims": _Node.expand_dims,
+    "AddN": _Node.add_n,
+    "Conv2DBackpropInput": _Node.conv_transpose,
+    "ResizeBilinear": _Node.resize,
     "Reshape": _Node.reshape,
     "Pad": _Node.pad,
     "StridedSlice": _Node.strided_slice,
