@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jaxedit.attributes.classifier import AttributeClassifier
     from jaxedit.attributes.joined import join_classifiers
     from jaxedit.attributes.learned.classifier import LearnedClassifier
+    from jaxedit.attributes.person.background import keep_background
+    from jaxedit.attributes.person.mask import PersonMask
     from jaxedit.axes.attribute_axes import AttributeAxes
     from jaxedit.axes.config import AxesConfig
     from jaxedit.axes.curve_learning.config import RefinementConfig
@@ -61,6 +63,7 @@ _MODULE_OF_NAME = {
     "LatentPrior": "inversion.projection_problem",
     "OutputError": "errors",
     "PCA": "latents.pca",
+    "PersonMask": "attributes.person.mask",
     "ProjectionConfig": "inversion.config",
     "ProjectionResult": "inversion.project",
     "RefinementConfig": "axes.curve_learning.config",
@@ -73,6 +76,7 @@ _MODULE_OF_NAME = {
     "gather": "parallel",
     "join_classifiers": "attributes.joined",
     "join_latents": "labels.dataset",
+    "keep_background": "attributes.person.background",
     "label": "labels.labeling",
     "learn_axes": "axes.learning.learn",
     "learn_classifier": "labels.classifier_learning",
@@ -112,6 +116,7 @@ __all__ = [
     "LatentPrior",
     "LearnedClassifier",
     "OutputError",
+    "PersonMask",
     "ProjectionConfig",
     "ProjectionResult",
     "RefinementConfig",
@@ -125,6 +130,7 @@ __all__ = [
     "gather",
     "join_classifiers",
     "join_latents",
+    "keep_background",
     "label",
     "learn_axes",
     "learn_axes_sweep",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption
+from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption, KeepBackgroundOption
 from jaxedit.cli.parsing import axes_name, check_class, named_paths, parse_names, parse_renames
 
 if TYPE_CHECKING:
+    from jaxedit.attributes.person.mask import PersonMask
     from jaxedit.evaluation.blind_answers import Key
     from jaxedit.evaluation.methods import EditingMethod
     from jaxedit.generators.protocol import Generator
@@ -71,6 +72,7 @@ def sheets(
     truncation_psi: _Psi = 0.7,
     size: _Size = 256,
     batch_size: _BatchSize = 4,
+    keep_background: KeepBackgroundOption = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     force: ForceOption = False,
 ) -> None:
@@ -99,7 +101,8 @@ def sheets(
     model = load_generator(generator)
     methods = [*_axes_methods(own, model, generator, force), *theirs]
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
-    study = write_blind_study(model, methods, w, config, out=out, key_out=key)
+    person = _person_mask() if keep_background else None
+    study = write_blind_study(model, methods, w, config, out=out, key_out=key, person=person)
     _say_where(study, out, key)
 
 
@@ -108,6 +111,12 @@ def _say_where(study: "Key", out: Path, key: Path) -> None:
 
     print(f"study {study.study}: {len(study.pairs)} pairs in {out / 'sheets'}; the key: {key}")
     print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
+
+
+def _person_mask() -> "PersonMask":
+    from jaxedit.attributes.person.mask import PersonMask
+
+    return PersonMask.from_pretrained()
 
 
 def _axes_methods(
@@ -149,6 +158,7 @@ def compare(
     truncation_psi: _Psi = 0.7,
     size: _Size = 256,
     batch_size: _BatchSize = 4,
+    keep_background: KeepBackgroundOption = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     force: ForceOption = False,
 ) -> None:
@@ -190,12 +200,13 @@ def compare(
     reference = load_labelled_latents(generator) if generator in KNOWN_GENERATORS and not classifier else None
     evaluators = Evaluators(load_classifiers(classifier or [FACES]), reference)
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
+    person = _person_mask() if keep_background else None
     amounts = amounts_of_equal_change(
         model, methods, w, evaluators, config.attributes, change=change, batch_size=batch_size
     )
     for name, found in amounts.items():
         print(f"{name}: " + ", ".join(f"{what} {amount:+.2f}" for what, amount in found.items()))
-    study = write_blind_comparison(model, methods, w, amounts, config, folders=folders)
+    study = write_blind_comparison(model, methods, w, amounts, config, folders=folders, person=person)
     _say_where(study, out, key)
 
 

@@ -13,11 +13,13 @@ from jaxedit.cli.edit_directions import (
     StyleDirectionsOption,
     sort_edits,
 )
+from jaxedit.cli.edited_images import in_a_row, with_background_of
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     FaceOption,
     ForceOption,
     GeneratorOption,
+    KeepBackgroundOption,
     NumStepsOption,
     PresetOption,
     ThoroughOption,
@@ -103,6 +105,7 @@ def edit(
     directions: DirectionsOption = None,
     style_directions: StyleDirectionsOption = None,
     layers: LayersOption = None,
+    keep_background: KeepBackgroundOption = False,
     force: ForceOption = False,
     preset: PresetOption = None,
     num_steps: NumStepsOption = None,
@@ -123,6 +126,7 @@ def edit(
       jaxedit edit --seed 7 age=+1.5 --compare                   before and after, side by side
       jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
+      jaxedit edit --seed 7 hair_lightness=+2 --keep-background  the person alone
       jaxedit edit --photo portrait.jpg smile=+1 --out smile.png
       jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
       jaxedit edit --latent latents.pt --index 3 glasses=+2      the fourth latent of encoder4editing
@@ -217,9 +221,13 @@ def edit(
     if edited.ndim == 3:
         before = broadcast_w(before, model.num_ws)
     # One image after the other: the same compiled program renders both, unless styles move.
-    images = [render(model, before, noise)] if compare else []
+    images = [render(model, before, noise)] if compare or keep_background else []
     images.append(render(model, edited, noise, style_moves=found.style_moves))
-    save_image(_in_a_row([crop, *images] if compare and crop is not None else images), out)
+    if keep_background:
+        images[1] = with_background_of(images[0], images[1])
+    if not compare:
+        del images[:-1]
+    save_image(in_a_row([crop, *images] if compare and crop is not None else images), out)
     print("\n".join([*lines, *found.describe(), str(out)]))
 
 
@@ -293,11 +301,3 @@ def _tuned(model: Any, saved: "SavedLatent") -> Any:
 
     delta = load_delta(saved)
     return model if delta is None else delta.apply(model)
-
-
-def _in_a_row(images: "list[np.ndarray]") -> "np.ndarray":
-    if len(images) == 1:
-        return images[0]
-    from jaxedit.inversion.projection_folder import side_by_side
-
-    return side_by_side(*images)

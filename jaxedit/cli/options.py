@@ -44,6 +44,14 @@ ThoroughOption = Annotated[
         "photo.",
     ),
 ]
+KeepBackgroundOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-background",
+        help="Edit the person alone: what lies behind stays as it was. The network that finds the person is fetched "
+        "once (145 MB).",
+    ),
+]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of images.")
 ]

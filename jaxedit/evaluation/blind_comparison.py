@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
+from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.errors import InputError
 from jaxedit.evaluation.blind_answers import KEY_KIND, Rate, how_to_read
 from jaxedit.evaluation.blind_study import (
@@ -21,6 +22,7 @@ from jaxedit.evaluation.blind_study import (
     random_of,
     shown_pair,
     study_number,
+    told_of,
     write_sheets,
 )
 from jaxedit.evaluation.equal_change import amount_of_change
@@ -176,6 +178,7 @@ def write_blind_comparison(
     config: BlindConfig,
     *,
     folders: StudyFolders,
+    person: PersonMask | None = None,
     progress: bool = True,
 ) -> ComparisonKey:
     """Write the sheets of a comparison for its reader, and the key apart from them; resumes as `write_blind_study`.
@@ -187,6 +190,7 @@ def write_blind_comparison(
         amounts: of each method for each attribute and direction (`amounts_of_equal_change`).
         config: the study; its `amount` is the change, in standard deviations.
         folders: for the reader, and for the key.
+        person: finds the person, who alone is edited, as in `write_blind_study`.
         progress: whether to show bars.
 
     Raises:
@@ -218,12 +222,15 @@ def write_blind_comparison(
         return [edits[0], face, edits[1]]
 
     def draw(pairs: Sequence[ComparedPair], text: str | None) -> np.ndarray:
-        return shown_pair([latents(pair) for pair in pairs], generator, config, text)
+        unedited = jnp.asarray(w, jnp.float32)[jnp.asarray([pair.face for pair in pairs])]
+        return shown_pair(
+            [latents(pair) for pair in pairs], generator, config, text, person=person, unedited=unedited
+        )
 
     write_sheets(
         folders,
         key,
-        dataclasses.asdict(key) | {"form": _FORM, "seed": seed},
+        dataclasses.asdict(key) | {"form": _FORM, "seed": seed} | told_of(person),
         config,
         draw,
         how_to_read(_SHOWN, config.attributes, QUESTIONS, COMPARED_COLUMNS),

@@ -236,6 +236,16 @@ def test_edit_writes_the_image_and_says_what_changed(run, axes_folder, tmp_path)
         assert np.abs(np.asarray(image)[:, :1024].astype(int) - single).mean() > 2
 
 
+def test_edit_keeps_the_background_where_that_is_asked_for(run, axes_folder, tmp_path):
+    both = tmp_path / "both.png"
+    options = ("--axes", axes_folder, "--compare", "-o", both)
+    assert run("edit", "-s", 5, "age=+1.5", *options, "--keep-background")[0] == 0
+    with Image.open(both) as image:
+        before, after = np.split(np.asarray(image), 2, axis=1)
+    np.testing.assert_array_equal(after[:200, :20], before[:200, :20])
+    assert np.abs(after[400:600, 400:600].astype(int) - before[400:600, 400:600]).mean() > 2
+
+
 _EDIT = """
 import sys
 from jaxedit.cli import main

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
 from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.nn.graph_network import GraphNetwork
 
 W_DIM = 6
 RESOLUTION = 16
@@ -68,3 +70,18 @@ def toy_axes() -> AttributeAxes:
     dataset = LabelledLatents(w, w[:, :3], NAMES, ("years", "degrees", "logit"))
     config = AxesConfig(num_steps=5, batch_size=64, learning_rate=1e-6, hidden_width=8)
     return learn_axes(dataset, fit_pca(w, W_DIM), config, progress=False)
+
+
+@pytest.fixture(scope="session")
+def left_half() -> PersonMask:
+    """In place of the network: a person in the left half of every image."""
+    nodes = [
+        {"name": "none", "op": "Sub", "inputs": ["x", "x"], "attributes": {}},
+        {"name": "zero", "op": "Mean", "inputs": ["none"], "attributes": {"axes": [3], "keep_dims": True}},
+        {"name": "mask", "op": "Add", "inputs": ["zero", "half"], "attributes": {}},
+    ]
+    shape = (RESOLUTION, RESOLUTION, 3)
+    graph = {"input": "x", "input_shape": list(shape), "constants": ["half"], "nodes": nodes}
+    half = np.zeros((RESOLUTION, RESOLUTION, 1), np.float32)
+    half[:, : RESOLUTION // 2] = 1
+    return PersonMask(GraphNetwork(graph, {"half": half}, outputs=["mask"]))

@@ -105,3 +105,21 @@ def test_two_methods_with_the_attribute_are_needed(toy, toy_w, amounts, tmp_path
     with pytest.raises(InputError, match="attribute 'red': expected it of both methods, 'theirs' lacks it"):
         write_blind_comparison(toy, (METHODS[0], other), toy_w[:4], amounts, CONFIG, folders=folders)
     assert not (tmp_path / "a").exists()
+
+
+def test_the_person_alone_is_edited_where_that_is_asked_for(study, toy, toy_w, amounts, left_half, tmp_path):
+    folder, key = study
+    folders = StudyFolders(tmp_path / "reader", tmp_path / "key")
+    options = {"folders": folders, "progress": False}
+    assert (
+        write_blind_comparison(toy, METHODS, toy_w[:4], amounts, CONFIG, **options, person=left_half) == key
+    )
+    (sheet, *_) = sorted((folder / "reader" / "sheets").iterdir())
+    with Image.open(sheet) as plain, Image.open(tmp_path / "reader" / "sheets" / sheet.name) as kept:
+        plain, kept = (np.asarray(image)[14 + 22 : 14 + 38, 14 : 14 + 56] for image in (plain, kept))
+    np.testing.assert_array_equal(kept[:, :6], plain[:, :6])
+    np.testing.assert_array_equal(kept[:, 20:36], plain[:, 20:36])
+    np.testing.assert_array_equal(kept[:, 14:16], kept[:, 34:36])
+    np.testing.assert_array_equal(kept[:, 54:56], kept[:, 34:36])
+    with pytest.raises(InputError, match="keep_background"):
+        write_blind_comparison(toy, METHODS, toy_w[:4], amounts, CONFIG, **options)

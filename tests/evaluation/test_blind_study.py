@@ -11,6 +11,7 @@ from jaxedit.errors import InputError
 from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, load_seed, rates, read_answers
 from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
 from jaxedit.evaluation.methods import LinearDirections
+from jaxedit.images import to_uint8
 
 CONFIG = BlindConfig(("red", "blue"), faces=5, amount=2.0, seed=0, size=16, pairs_per_sheet=4)
 METHODS = (
@@ -54,6 +55,27 @@ def test_the_sides_are_those_of_the_key_and_the_reader_cannot_tell(study, toy, t
     assert (left[0] > right[0]) == (key.pairs[0].side == "L") and left[2] == right[2]
     told = "".join(path.read_text() for path in (folder / "reader").iterdir() if path.is_file())
     assert "ours" not in told and "theirs" not in told and '"seed"' not in told
+
+
+def test_the_person_alone_is_edited_where_that_is_asked_for(study, toy, toy_w, left_half, tmp_path):
+    folder, key = study
+    places = {"out": tmp_path / "reader", "key_out": tmp_path / "key", "progress": False}
+    kept = write_blind_study(toy, METHODS, toy_w, CONFIG, **places, person=left_half)
+    assert kept == key == load_key(tmp_path / "key")
+    sheets = [read_sheet(root / "reader" / "sheets" / "red_0000-0003.png") for root in (folder, tmp_path)]
+    plain, kept_pair = (sheet[14 + 22 : 14 + 22 + 16, 14 : 14 + 36].astype(int) for sheet in sheets)
+    np.testing.assert_array_equal(kept_pair[:, :6], plain[:, :6])
+    np.testing.assert_array_equal(kept_pair[:, 20:26], plain[:, 20:26])
+    face = np.asarray(to_uint8(toy.synthesis(toy_w[key.pairs[0].face][None])))[0]
+    np.testing.assert_array_equal(kept_pair[:, 14:16], face[:, 14:16])
+    np.testing.assert_array_equal(kept_pair[:, 34:36], face[:, 14:16])
+    with pytest.raises(InputError, match="keep_background"):
+        write_blind_study(toy, METHODS, toy_w, CONFIG, **places)
+
+
+def read_sheet(path):
+    with Image.open(path) as sheet:
+        return np.asarray(sheet)
 
 
 def test_it_resumes_and_keeps_answers(study, toy, toy_w):

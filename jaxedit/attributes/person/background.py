@@ -5,17 +5,15 @@ background too, which would show as a halo around the person. So the background 
 colors of the original one: those at the same place, or, where the original shows the person there, those around.
 """
 
-from functools import reduce
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.errors import InputError
 from jaxedit.images import from_pixels, to_uint8
 from jaxedit.nn.resize import average_pool, resample_box
-from jaxedit.nn.windows import shifted_views
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -24,6 +22,9 @@ _GRID = 256
 
 _COLOR_GRID = (64, 64)
 """Cells of the colors of a background. What is finer is texture, which stays that of the edited image."""
+
+_STEP = 4
+"""From one level of the pyramid to the next."""
 
 _TOUCHED = (0.1, 0.5)
 """Probabilities of a person below the first count as 0, above the second as 1: where the edited image is taken."""
@@ -69,11 +70,12 @@ def keep_background(
         InputError: if the shapes do not agree, or `margin` or `feather` is not in 0…0.1.
 
     Examples:
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from jaxedit import keep_background
         >>> left = jnp.zeros((1, 64, 64)).at[:, :, :20].set(1)
         >>> black, white = -jnp.ones((1, 64, 64, 3)), jnp.ones((1, 64, 64, 3))
-        >>> kept = keep_background(black, white, left, left)[0, 0, :, 0]
+        >>> kept = jax.jit(keep_background)(black, white, left, left)[0, 0, :, 0]
         >>> float(kept[0]), float(kept[63])
         (1.0, -1.0)
     """
@@ -126,7 +128,9 @@ def _cells(mask: Float[Array, "batch height width"]) -> Float[Array, "batch rows
     """The mask on the grid."""
     height, width = mask.shape[1:]
     smaller = min(1.0, _GRID / max(height, width))
-    return _resized(mask[..., None], (max(1, round(height * smaller)), max(1, round(width * smaller))))[..., 0]
+    return _resized(mask[..., None], (max(1, round(height * smaller)), max(1, round(width * smaller))))[
+        ..., 0
+    ]
 
 
 def _resized(x: Float[Array, "batch h w c"], size: tuple[int, int]) -> Float[Array, "batch h_out w_out c"]:
@@ -146,29 +150,22 @@ def _faded(person: Float[Array, "batch h w"], margin: float, feather: float) -> 
     """1 at the person and up to the margin around, 0 beyond the rim, smooth between."""
     half = _count(feather / 2, person)
     grown = _widest(person, _count(margin, person) + half)
-    return _mean(_mean(grown, half // 2), half - half // 2)
+    rows, columns = (_tent(length, half) for length in grown.shape[1:])
+    return jnp.einsum("rh,bhw,cw->brc", rows, grown, columns, precision=jax.lax.Precision.HIGHEST)
 
 
 def _widest(cells: Float[Array, "batch h w"], reach: int) -> Float[Array, "batch h w"]:
-    """The maximum over all cells within `reach`: an octagon, which grows by crosses and by squares in turn."""
-    for step in range(reach):
-        windows = ((3, 3),) if step % 2 else ((3, 1), (1, 3))
-        cells = reduce(jnp.maximum, [view for window in windows for view in _views(cells, window)])
+    """The maximum over a square of 2 · `reach` + 1 cells a side."""
+    for window in ((1, 2 * reach + 1, 1), (1, 1, 2 * reach + 1)):
+        cells = jax.lax.reduce_window(cells, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
     return cells
 
 
-def _mean(cells: Float[Array, "batch h w"], reach: int) -> Float[Array, "batch h w"]:
-    """The mean over a square of 2 · `reach` + 1 cells a side."""
-    length = 2 * reach + 1
-    for window in ((length, 1), (1, length)):
-        cells = reduce(jnp.add, _views(cells, window)) / length
-    return cells
-
-
-def _views(cells: Float[Array, "batch h w"], window: tuple[int, int]) -> list[Array]:
-    pads = [(length // 2, length // 2) for length in window]
-    padded = jnp.pad(cells, ((0, 0), *pads), mode="edge")[..., None]
-    return [view[..., 0] for view in shifted_views(padded, window, (1, 1))]
+def _tent(length: int, reach: int) -> Float[np.ndarray, "{length} {length}"]:
+    """Weights of a mean over the `reach` cells before and after, which falls off with the distance."""
+    distances = np.abs(np.arange(length)[:, None] - np.arange(length))
+    weights = np.maximum(0, reach + 1 - distances)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def _background_colors(
@@ -187,9 +184,11 @@ def _background_colors(
     """
     background = (1 - margin) + _NEAR * (1 - person)
     weights = _resized(background[..., None], (images.shape[1], images.shape[2]))
-    levels = [(resample_box(weights * images, _WHOLE, _COLOR_GRID), resample_box(weights, _WHOLE, _COLOR_GRID))]
+    levels = [
+        (resample_box(weights * images, _WHOLE, _COLOR_GRID), resample_box(weights, _WHOLE, _COLOR_GRID))
+    ]
     while levels[-1][0].shape[1] > 1:
-        levels.append((average_pool(levels[-1][0], 2), average_pool(levels[-1][1], 2)))
+        levels.append((average_pool(levels[-1][0], _STEP), average_pool(levels[-1][1], _STEP)))
     total, weight = levels.pop()
     colors = total / jnp.maximum(weight, _LITTLE)
     for total, weight in reversed(levels):

@@ -6,10 +6,8 @@ knows portraits from about the waist up: head, hair, hats, clothes.
 
 from pathlib import Path
 
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
-
 
 from jaxedit.attributes.person.pretrained import load_mask_network
 from jaxedit.errors import InputError
@@ -24,10 +22,11 @@ class PersonMask(nnx.Module):
     """Images → how surely each pixel shows a person. A pytree, whose calls are pure and differentiable.
 
     Examples:
+        >>> import jax
         >>> import jax.numpy as jnp
         >>> from jaxedit import PersonMask
-        >>> mask = PersonMask.from_pretrained()
-        >>> mask(jnp.zeros((1, 128, 96, 3))).shape
+        >>> person = PersonMask.from_pretrained()
+        >>> jax.jit(lambda person, images: person(images))(person, jnp.zeros((1, 128, 96, 3))).shape
         (1, 128, 96)
     """
 
@@ -73,4 +72,8 @@ class PersonMask(nnx.Module):
         else:
             seen = resample_box(seen, _WHOLE, (side, side))
         (mask,) = self.network(seen)
-        return mask[..., 0] if (height, width) == (side, side) else resample_box(mask, _WHOLE, (height, width))[..., 0]
+        return (
+            mask[..., 0]
+            if (height, width) == (side, side)
+            else resample_box(mask, _WHOLE, (height, width))[..., 0]
+        )

@@ -257,6 +257,36 @@ def test_convolutions_of_one_pixel_and_what_follows_them(fused):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
+def test_one_window_as_large_as_the_image_is_its_mean():
+    x = normal(2, 6, 5, 3)
+    attributes = {"window": [6, 5], "stride": [6, 5], "padding": "VALID"}
+    (y,) = toy("AvgPool", ["x"], attributes, {}, (6, 5, 3))(x)
+    np.testing.assert_allclose(y, x.mean((1, 2), keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [[6, 10], [5, 9]])
+def test_transposed_convolutions_lay_down_a_window_for_each_pixel(size):
+    x, filters = normal(2, 3, 5, 4), normal(2, 2, 3, 4, seed=1)
+    attributes = {"stride": [2, 2], "padding": "SAME", "size": size}
+    (y,) = toy("ConvTranspose", ["x", "w"], attributes, {"w": filters}, (3, 5, 4))(x)
+    expected = np.einsum("bijc,hwoc->bihjwo", x, filters).reshape(2, 6, 10, 3)
+    np.testing.assert_allclose(y, expected[:, : size[0], : size[1]], atol=1e-5)
+
+
+def test_resizing_goes_by_the_centers_of_pixels():
+    x = jnp.arange(4.0).reshape(1, 1, 4, 1)
+    (larger,) = toy("Resize", ["x"], {"size": [2, 8]}, {}, (1, 4, 1))(x)
+    np.testing.assert_allclose(larger[0, 1, :, 0], [0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3], atol=1e-6)
+    (smaller,) = toy("Resize", ["x"], {"size": [1, 1]}, {}, (1, 4, 1))(x)
+    assert float(smaller.squeeze()) == 1.5
+
+
+def test_sums_of_several():
+    x = normal(2, 3)
+    (y,) = toy("AddN", ["x", "x", "x"], {}, {}, (3,))(x)
+    np.testing.assert_allclose(y, 3 * x, rtol=1e-6)
+
+
 def test_gradients_pass_poolings_that_pad():
     pool = toy("MaxPool", ["x"], {"window": [3, 3], "stride": [2, 2], "padding": "SAME"}, {}, (5, 5, 1))
     gradient = jax.grad(lambda x: pool(x)[0].sum())(jnp.arange(25.0).reshape(1, 5, 5, 1))

@@ -97,6 +97,41 @@ def test_what_a_convolution_cannot_be_is_named(model, attribute, value):
         read_graph(changed, {"toy.bin": DATA}, name="toy")
 
 
+def enlarged(model, **resize):
+    """The model with a transposed convolution, a resize and a sum before its mean."""
+    model, mean = change(model, "mean")
+    mean["input"][0] = "sum"
+    half = {"half_pixel_centers": {"b": True}, "align_corners": {"b": False}} | resize
+    model["modelTopology"]["node"] += [
+        node("transpose", "Conv2DBackpropInput", ["like", "filters", "conv"], **CONV),
+        node("resize", "ResizeBilinear", ["transpose", "size"], **half),
+        node("sum", "AddN", ["resize", "resize", "resize"]),
+        *(node(name, "Const") for name in ("like", "size")),
+    ]
+    model["weightsManifest"][0]["weights"] += [
+        {"name": "like", "shape": [4], "dtype": "int32"},
+        {"name": "size", "shape": [2], "dtype": "int32"},
+    ]
+    return model, DATA + np.array([1, 4, 4, 1, 8, 9], "<i4").tobytes()
+
+
+def test_transposed_convolutions_resizes_and_sums_are_read(model):
+    model, data = enlarged(model)
+    graph, _ = read_graph(model, {"toy.bin": data}, name="toy")
+    found = {node["op"]: node for node in graph["nodes"]}
+    assert found["ConvTranspose"]["inputs"] == ["conv", "filters"]
+    assert found["ConvTranspose"]["attributes"] == {"stride": [2, 2], "padding": "SAME", "size": [4, 4]}
+    assert found["Resize"]["attributes"] == {"size": [8, 9]}
+    assert found["AddN"]["inputs"] == ["resize"] * 3
+
+
+@pytest.mark.parametrize("name", ["half_pixel_centers", "align_corners"])
+def test_resizes_by_other_places_of_pixels_are_refused(model, name):
+    model, data = enlarged(model, **{name: {"b": name == "align_corners"}})
+    with pytest.raises(ConversionError, match=rf"ResizeBilinear 'resize': expected {name}"):
+        read_graph(model, {"toy.bin": data}, name="toy")
+
+
 @pytest.mark.parametrize("op", ["PyFunc", "ReadFile", "PartitionedCall", "While"])
 def test_operations_that_are_not_listed_are_refused(model, op):
     changed, found = change(model, "probabilities")
