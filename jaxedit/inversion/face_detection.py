@@ -41,6 +41,7 @@ _DETECTOR_SIZES = (224, 416, 832)
 _TILE, _TILE_OVERLAP = 832, 128
 _TILED_SIDES = (1664, 3328, 4992)
 """Larger sides to which the photograph is brought and cut into tiles."""
+_REDUCED_ROWS = 256  # of the reduced photograph at a time
 _LARGEST_GAIN = 2.0  # enlarged by more, a photograph shows no more faces
 
 # One after the other until a face is found: whether in tiles, and the quarter turns.
@@ -53,6 +54,7 @@ _SEARCHES: tuple[tuple[bool, tuple[int, ...]], ...] = (
 _PROPOSAL_THRESHOLD = 0.3  # low: every proposal must be confirmed
 _LANDMARK_CROP = 160
 _REFINED_SIZE = 256  # pixels a side of the crops that landmarks are refined in
+_ENOUGH_PIXELS = 512  # pixels a side of a square in a reduced photograph that shows as much as the photograph
 _REFINEMENTS = 2  # after which the square moves by less than a hundredth of its side
 
 # In square sides: the network places landmarks higher than dlib, with which FFHQ was cropped. Mean over 30 generated
@@ -96,9 +98,10 @@ def detect_faces(photo: ImageLike, *, name: str = "photo", thorough: bool = Fals
     if min(photo.shape[:2]) < MIN_SIDE:
         raise InputError(f"{name}: expected {MIN_SIDE} pixels a side or more, got {photo.shape}")
     faces: list[Face] = []
+    searched = _searched(photo)
     for number, (in_tiles, turns) in enumerate(_SEARCHES):
         for turn in turns:
-            _add_faces(faces, photo, turn, in_tiles=in_tiles)
+            _add_faces(faces, photo, searched, turn, in_tiles=in_tiles)
         # A single face of a photograph that lies on its side is sometimes found without turning it, the others are not.
         if not thorough and any(number > 0 or _is_level(face) for face in faces):
             break
@@ -107,26 +110,47 @@ def detect_faces(photo: ImageLike, *, name: str = "photo", thorough: bool = Fals
     return sorted(faces, key=lambda face: _side(ffhq_quad(face.landmarks)), reverse=True)
 
 
+def _searched(photo: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The photograph, reduced if it is more than twice as large as the largest size that is searched."""
+    factor = max(photo.shape[:2]) // _TILED_SIDES[-1]
+    if factor < 2:
+        return photo
+    rows = _REDUCED_ROWS * factor
+    parts = [photo[top : top + rows] for top in range(0, len(photo), rows)]
+    return np.concatenate([np.asarray(Image.fromarray(part).reduce(factor)) for part in parts])
+
+
 def _add_faces(
-    faces: list[Face], photo: UInt8[np.ndarray, "height width 3"], turn: int, *, in_tiles: bool
+    faces: list[Face],
+    photo: UInt8[np.ndarray, "height width 3"],
+    searched: UInt8[np.ndarray, "_ _ 3"],
+    turn: int,
+    *,
+    in_tiles: bool,
 ) -> None:
     """Add the faces that are found in the photograph turned by so many quarters, in its own coordinates."""
-    turned = np.ascontiguousarray(np.rot90(photo, turn)) if turn else photo
+    scale = np.asarray(photo.shape[1::-1]) / searched.shape[1::-1]
+    turned = np.ascontiguousarray(np.rot90(searched, turn)) if turn else searched
     taken = [_square_about(ffhq_quad(face.landmarks)) for face in faces]
     for box, _ in find_boxes_in_tiles(turned) if in_tiles else find_boxes(turned):
         try:
-            landmarks = _turned_back(find_landmarks(turned, box), photo, turn)
-            if _is_taken(ffhq_quad(landmarks), taken):
+            landmarks = _turned_back(find_landmarks(turned, box), searched, turn)
+            if _is_taken(ffhq_quad(landmarks * scale), taken):
                 continue
-            landmarks, score = _confirmed(photo, refine_landmarks(photo, landmarks))
+            # Where the face is large enough, the reduced photograph serves: cutting needs much memory.
+            if searched is not photo and _side(ffhq_quad(landmarks)) >= _ENOUGH_PIXELS:
+                landmarks, score = _confirmed(searched, refine_landmarks(searched, landmarks))
+                landmarks = landmarks * scale
+            else:
+                landmarks, score = _confirmed(photo, refine_landmarks(photo, landmarks * scale))
             quad = ffhq_quad(landmarks)
         except InputError:  # landmarks that define no square: not a face
             continue
         if score > SCORE_THRESHOLD and not _is_taken(quad, taken):
             taken.append(_square_about(quad))
-            corners = _turned_back(np.asarray(box, np.float64).reshape(2, 2), photo, turn)
+            corners = _turned_back(np.asarray(box, np.float64).reshape(2, 2), searched, turn) * scale
             upright = (*corners.min(0).tolist(), *corners.max(0).tolist())
-            faces.append(Face(upright if turn else box, score, landmarks))
+            faces.append(Face(box if turned is photo else upright, score, landmarks))
 
 
 def _is_level(face: Face) -> bool:

@@ -79,6 +79,10 @@ class Photo:
         """Take the pixels from the file's image, which was opened for something else too."""
         self.__dict__["pixels"] = upright_pixels(image, str(self.path))
 
+    def forget_pixels(self) -> None:
+        """Make room. The pixels are decoded again when they are next asked for."""
+        self.__dict__.pop("pixels", None)
+
     @functools.cached_property
     def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
         """The pixels as `load_photo` describes them.

@@ -24,6 +24,9 @@ from jaxedit.inversion.photo_metadata import (
 _LOSSY_QUALITY = {"JPEG": 95, "WEBP": 95, "HEIF": 92, "AVIF": 90}
 """Of photographs that do not say how they were encoded. A JPEG does: it is written with its own tables."""
 
+_OPTIMIZED_PIXELS = 2**25
+"""Below so many pixels a JPEG gets a code of its own: libjpeg then holds two bytes more for each color."""
+
 _JPEG_START, _SCAN = b"\xff\xd8", 0xDA
 _JFIF, _EXIF, _OTHER, _PHOTOSHOP, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
@@ -60,7 +63,7 @@ def encode(image: Image.Image, format_: str, metadata: Metadata, *, source: Imag
                 "subsampling": JpegImagePlugin.get_sampling(source),
                 "progressive": bool(source.info.get("progressive")),
             }
-        options["optimize"] = True
+        options["optimize"] = image.width * image.height < _OPTIMIZED_PIXELS
     elif format_ == "WEBP":
         options["lossless"] = source is not None and source.info.get("lossless", False)
     elif format_ == "TIFF":

@@ -171,7 +171,8 @@ class Photograph:
 
         Args:
             path: the file; its ending chooses the format.
-            edited: `pixels` with changes, [height, width, 3] of uint8; it may be the same array.
+            edited: `pixels` with changes, [height, width, 3] of uint8. It may be the same array: afterwards `pixels`
+                are those of the file again.
             keep_position: whether the GPS position stays in the metadata.
 
         Returns:
@@ -194,17 +195,9 @@ class Photograph:
             )
         is_own = format_ == self._own_format
         metadata = self._metadata(format_, keep_position=keep_position, is_upright=not is_own)
-        with opened(self.file.content, self.path) as source:
-            stored = as_stored(edited, self.orientation)
-            if self._has_deep_colors:
-                rows = _deep_rows(self.file.content, source, stored, str(self.path))
-                content = png_of_16_bits(rows, source.size, metadata)
-            else:
-                image = _changed(source, stored, str(self.path))
-        if not self._has_deep_colors:
-            if not is_own and self.orientation in _TURNS:
-                image = image.transpose(_TURNS[self.orientation])
-            content = self._encoded(path, image, format_, metadata, source if is_own else None, keep_position)
+        stored = as_stored(edited, self.orientation)
+        self.file.forget_pixels()
+        content = self._content(path, stored, format_, metadata, keep_position)
         if format_ == self._own_format == "PNG":
             content = with_png_chunks(content, self.file.content)
         return write_atomically(path, content)
@@ -256,27 +249,31 @@ class Photograph:
             )
         return metadata
 
-    def _encoded(
+    def _content(
         self,
         path: Path,
-        image: Image.Image,
+        edited: UInt8[np.ndarray, "_ _ 3"],
         format_: str,
         metadata: Metadata,
-        source: Image.Image | None,
         keep_position: bool,
     ) -> bytes:
+        """The file to write, of pixels that lie as in the photograph's own file."""
+        is_own, name = format_ == self._own_format, str(self.path)
+        with opened(self.file.content, self.path) as source:
+            if self._has_deep_colors:
+                rows = _deep_rows(self.file.content, source, edited, name)
+                return png_of_16_bits(rows, source.size, metadata)
+            image = _changed(source, edited, name)
+        if not is_own and self.orientation in _TURNS:
+            image = image.transpose(_TURNS[self.orientation])
+        if format_ == "WEBP" and is_own:
+            source.info["lossless"] = is_lossless_webp(self.file.content)
         try:
-            if format_ == "WEBP" and source is not None:
-                source.info["lossless"] = is_lossless_webp(self.file.content)
-            if format_ == "JPEG" and source is not None:
-                bare = encode(image, format_, Metadata(), source=source)
-                return with_jpeg_segments(
-                    bare,
-                    self.file.content,
-                    keep_position=keep_position,
-                    keep_exif=metadata.exif is not None,
-                )
-            return encode(image, format_, metadata, source=source)
+            if format_ != "JPEG" or not is_own:
+                return encode(image, format_, metadata, source=source if is_own else None)
+            bare = encode(image, format_, Metadata(), source=source)
+            keep = {"keep_position": keep_position, "keep_exif": metadata.exif is not None}
+            return with_jpeg_segments(bare, self.file.content, **keep)
         except Exception as error:  # Pillow's encoders raise nearly anything
             raise OutputError(f"{path}: could not encode as {format_}: {error}") from error
 

@@ -296,3 +296,18 @@ def test_a_face_of_one_hundredth_of_the_width(astronaut):
     photo[1500:1648, 2000:2148] = small  # the face is 33 pixels wide
     (face,) = align(photo, 64)
     assert np.hypot(*(face.landmarks.mean(0) - (2000 + 66, 1500 + 36))) < 8
+
+
+def test_large_photographs_are_searched_reduced(monkeypatch):
+    photo = np.full((900, 1200, 3), 60, np.uint8)
+    photo[100:612, 300:812] = skimage.data.astronaut()
+    (whole,) = detect_faces(photo)
+    for enough in (1, 10_000):  # the face is confirmed in the reduced photograph, or in the whole one
+        monkeypatch.setattr(face_detection, "_TILED_SIDES", (600,))
+        monkeypatch.setattr(face_detection, "_REDUCED_ROWS", 100)
+        monkeypatch.setattr(face_detection, "_ENOUGH_PIXELS", enough)
+        assert face_detection._searched(photo).shape == (450, 600, 3)
+        (found,) = detect_faces(photo)
+        side = np.ptp(whole.landmarks[:, 0])
+        assert np.abs(found.landmarks - whole.landmarks).max() < (0.02 if enough > 1 else 0.05) * side
+        assert np.abs(np.subtract(found.box, whole.box)).max() < 0.2 * side

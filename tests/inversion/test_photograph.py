@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -336,3 +338,26 @@ def test_the_array_may_be_edited_in_place(drawing, tmp_path):
     found = stored(photograph.write(tmp_path / "y.png", photograph.pixels))
     assert (found[PLACE] == 7).all()
     assert (found[0] == np.asarray(drawing)[0]).all()
+
+
+def test_memory_of_a_large_photograph(tmp_path):
+    """A process of its own reads and writes 40 megapixels in less than two copies of four bytes a pixel."""
+    Image.new("RGB", (8000, 5000), (9, 99, 199)).save(tmp_path / "x.jpg", quality=90)
+    code = """
+import resource, sys
+from jaxedit.inversion.photograph import read_photograph
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = most()
+photograph = read_photograph(sys.argv[1])
+pixels = photograph.pixels
+pixels[100:200, 100:200] = 255
+photograph.write(sys.argv[2], pixels)
+print((most() - before) / (8000 * 5000))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "x.jpg", tmp_path / "y.jpg"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(run.stdout) < 8  # bytes a pixel: 4 of Pillow, 3 of the pixels
