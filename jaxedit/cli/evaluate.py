@@ -57,6 +57,13 @@ def evaluate(
     lpips: Annotated[
         bool, typer.Option("--lpips/--no-lpips", help="Also measure the perceptual distance to the original.")
     ] = True,
+    background: Annotated[
+        bool,
+        typer.Option(
+            "--background/--no-background",
+            help="Also measure the change outside the person, who is found first.",
+        ),
+    ] = True,
     seed: Annotated[
         int, typer.Option("--seed", "-s", help="Seed of the faces. The shipped labels have seed 0.")
     ] = 1,
@@ -93,6 +100,7 @@ def evaluate(
         IndependentAttributes,
         IndependentIdentity,
     )
+    from jaxedit.attributes.person.mask import MIN_SIDE, PersonMask
     from jaxedit.evaluation.config import TARGETS
     from jaxedit.evaluation.methods import check_methods, load_direction_files
     from jaxedit.evaluation.readings import KIND
@@ -159,6 +167,7 @@ def evaluate(
             independent=networks,
             identity=identity,
             perceptual=LPIPS.from_pretrained("alex") if lpips and model.resolution >= MIN_SIZE else None,
+            person=PersonMask.from_pretrained() if background and model.resolution >= MIN_SIDE else None,
         ),
         config,
         out=out,

@@ -153,7 +153,7 @@ class EvaluationRequest:
         generator: its name.
         evaluators: names of what reads the images: columns of the classifier ("classifier") and of each group of
             independent networks ("independent"), identity networks ("identity"), whether there is a perceptual
-            distance ("perceptual").
+            distance ("perceptual"), and, where it was taken, that the change of the background was ("background").
         units: of the classifier's columns.
         independent_attributes: for each group of independent networks, the attribute that each column stands for.
         num_faces: how many faces.
@@ -193,6 +193,15 @@ class EvaluationRequest:
     def has_perceptual(self) -> bool:
         """Whether a perceptual distance was taken."""
         return bool(self.evaluators["perceptual"])
+
+    @property
+    def background_keys(self) -> tuple[str, ...]:
+        """Readings of the change outside the person, as `Measurement` names them; none where it was not taken."""
+        if not self.evaluators.get("background"):
+            return ()
+        return ("background.share", "background.squared") + (
+            ("background.perceptual",) if self.has_perceptual else ()
+        )
 
     def other_attributes(self, target: str) -> list[str]:
         """The attributes whose change counts as leakage while `target` is moved."""

@@ -20,6 +20,10 @@ PerceptualDistance = Callable[
 """Two batches of images in [-1, 1] to the distance of each pair, such as LPIPS."""
 
 
+PersonFinder = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch height width"]]
+"""Images in [-1, 1] to the probability that a pixel shows a person, such as `PersonMask`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class IndependentNetworks:
     """Networks that no method under evaluation has learned from.
@@ -80,6 +84,8 @@ class Evaluators:
             √(2 − 2 cos) for descriptors of length one.
         perceptual: a distance of two images of 256² (or of the generator's size, where that is smaller), such as
             `LPIPS.from_pretrained()`.
+        person: finds the person in images of that size, such as `PersonMask.from_pretrained()`: change outside the
+            person is then measured too.
     """
 
     classifier: AttributeClassifier
@@ -87,6 +93,7 @@ class Evaluators:
     independent: Mapping[str, IndependentNetworks] = dataclasses.field(default_factory=dict)
     identity: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     perceptual: PerceptualDistance | None = None
+    person: PersonFinder | None = None
 
     @functools.cached_property
     def networks(self) -> dict[str, Callable[[Array], Array]]:
@@ -116,4 +123,5 @@ class Evaluators:
             "independent": {name: list(networks.columns) for name, networks in self.independent.items()},
             "identity": list(self.identity),
             "perceptual": self.perceptual is not None,
+            **({} if self.person is None else {"background": True}),
         }

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, UInt8
 from tqdm import tqdm
 
 from jaxedit.attributes.classifier import as_argument
+from jaxedit.attributes.person.background import outside_persons
 from jaxedit.errors import InputError
 from jaxedit.evaluation.evaluators import Evaluators
 from jaxedit.evaluation.readings import Readings
@@ -53,6 +54,7 @@ class Measurement:
         self.batch_size = min(batch_size, len(self.w))
         self.bar = bar
         distance = evaluators.perceptual
+        self._person = None if evaluators.person is None else as_argument(evaluators.person)  # type: ignore[arg-type]
         self._perceptual = None if distance is None else as_argument(distance)  # type: ignore[arg-type]
 
     def fingerprint(self, edit: Edit, faces: int = 4) -> Float[np.ndarray, " two_faces"]:
@@ -126,6 +128,7 @@ class Measurement:
         parts: dict[str, list[np.ndarray]] = {}
         pending: tuple[int, Array, dict[str, Array]] | None = None
         perceptual = None if faces is None else self._perceptual
+        person = None if faces is None else self._person
         batches = zip(
             padded_batches(w, self.batch_size), padded_batches(amounts, self.batch_size), strict=True
         )
@@ -136,10 +139,12 @@ class Measurement:
                 (rows, some), (_, steps) = item
                 edited = self._checked(edit(some, steps), len(some))
                 before = None
-                if perceptual is not None and faces is not None:
+                if faces is not None and not (perceptual is None and person is None):
                     mine = faces[rows]
                     before = jnp.asarray(self._originals[np.resize(mine, len(some))])
-                values = _read_images(self.generator, self.evaluators.networks, perceptual, edited, before)
+                values = _read_images(
+                    self.generator, self.evaluators.networks, (perceptual, person), edited, before
+                )
                 running = (rows.stop - rows.start, edited, values)
             if pending is not None:
                 count, edited, values = pending
@@ -172,13 +177,45 @@ class Measurement:
 def _read_images(
     generator: Generator,
     networks: dict[str, Callable[[Array], Array]],
-    perceptual: Callable[[Array, Array], Array] | None,
+    compared: tuple[Callable[[Array, Array], Array] | None, Callable[[Array], Array] | None],
     w: Float[Array, "batch *style w_dim"],
     before: UInt8[Array, "batch size size 3"] | None,
 ) -> dict[str, Array]:
-    """Renders latents and reads the images by each network. `before`: unedited images, as pixels 0…255."""
+    """Renders latents and reads the images by each network.
+
+    Args:
+        generator: makes the images.
+        networks: read single images.
+        compared: a perceptual distance, and what finds the person, for comparisons with the unedited images.
+        w: the latents.
+        before: unedited images, as pixels 0…255.
+    """
     images = jnp.clip(generator.synthesis(w), -1, 1)
     values = {key: network(images) for key, network in networks.items()}
-    if perceptual is not None and before is not None:
-        values["perceptual"] = perceptual(before / 127.5 - 1, downscale(images, before.shape[1])).reshape(-1)
+    if before is None:
+        return values
+    perceptual, person = compared
+    unedited, edited = before / 127.5 - 1, downscale(images, before.shape[1])
+    if perceptual is not None:
+        values["perceptual"] = perceptual(unedited, edited).reshape(-1)
+    if person is not None:
+        values |= _background_change(unedited, edited, person, perceptual)
+    return values
+
+
+def _background_change(
+    unedited: Float[Array, "batch size size 3"],
+    edited: Float[Array, "batch size size 3"],
+    person: Callable[[Array], Array],
+    perceptual: Callable[[Array, Array], Array] | None,
+) -> dict[str, Array]:
+    """Change outside the person in either image, as sums over the image: faces without background weigh nothing."""
+    outside = outside_persons(person(unedited), person(edited))[..., None]
+    behind = outside * (edited - unedited)
+    values = {
+        "background.share": outside.mean((1, 2, 3)),
+        "background.squared": (behind**2).mean((1, 2, 3)) / 4,  # of colors in 0…1
+    }
+    if perceptual is not None:
+        values["background.perceptual"] = perceptual(unedited, unedited + behind).reshape(-1)
     return values

@@ -8,7 +8,9 @@
 
 A unit (`search`, `refined-1`, `refined-2`, `faces`, `slider`, `calibration`) holds `amounts`; raw values, "values" of
 the classifier and "independent.NAME" of independent networks; distances from the unedited face, "identity.NAME" and
-"perceptual"; and the conditions under which it was read ("when.NAME"). Under other conditions it is read again.
+"perceptual"; what changed outside the person, "background.share" (of the image), "background.squared" and
+"background.perceptual" (over the whole image, in which nothing but the background differs); and the conditions under
+which it was read ("when.NAME"). Under other conditions it is read again.
 """
 
 import re

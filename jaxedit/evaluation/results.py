@@ -34,6 +34,9 @@ DEFINITIONS = {
     "identity": "Mean distance of identity descriptors between edited and unedited face, scaled in proportion to "
     "exactly `change` of the target; mean of both sides.",
     "perceptual": "Mean perceptual distance (LPIPS) between edited and unedited image at up to 256², scaled likewise.",
+    "background": "Outside the person in both images, and some margin: `psnr` in dB (from the mean squared change over "
+    "the background of all faces) and `perceptual` (LPIPS of images that differ in their background alone, divided by "
+    "its share of the image), scaled likewise. `share` is that share.",
     "monotone_share": "Share of faces whose target nowhere falls by more than 0.02 standard deviations between "
     "neighboring positions −2, −1.5, …, 2 of a slider of which ±1 are the amounts of equal change.",
     "calibration": "A value is asked for in the attribute's own unit, and compared with the reading of the labeling "
@@ -146,8 +149,19 @@ class Evaluation:
     def summary(self) -> str:
         """The main numbers as a table of text."""
         perceptual = ("perceptual",) if self.request.has_perceptual else ()
+        background = ("background PSNR",) if self.request.background_keys else ()
         rows = [
-            ("method", "attribute", "change −/+", "leakage", "absolute", "identity", *perceptual, "monotone")
+            (
+                "method",
+                "attribute",
+                "change −/+",
+                "leakage",
+                "absolute",
+                "identity",
+                *perceptual,
+                *background,
+                "monotone",
+            )
         ]
         for (method, attribute), cell in self.cells.items():
             identity = next(iter(cell.identity.values()), None)
@@ -161,6 +175,7 @@ class Evaluation:
                     f"{cell.absolute_leakage.value:.3f}",
                     "–" if identity is None else f"{identity.value:.3f}",
                     *([] if cell.perceptual is None else [f"{cell.perceptual.value:.3f}"]),
+                    *([] if cell.background is None else [f"{cell.background.psnr.value:.1f} dB"]),
                     f"{100 * cell.monotone_share.value:.0f} %",
                 )
             )

@@ -28,6 +28,9 @@ SLIDER = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 REACHED = 0.8
 """Share of the wanted change from which on a side has reached it."""
 
+HIGHEST_PSNR = 99.0
+"""Of a background that did not change at all, in dB."""
+
 _SIGNS = np.asarray([-1.0, 1.0])[:, None, None]
 
 
@@ -56,6 +59,37 @@ class IndependentScores:
     labels_leakage: Estimate | None
     effects: dict[str, Estimate]
     column_effects: dict[str, Estimate]
+
+
+@dataclasses.dataclass(frozen=True)
+class BackgroundScores:
+    """Change outside the person, at exactly `change` of the target.
+
+    Attributes:
+        share: of the image that is background in both images, mean over faces and both sides.
+        psnr: of the background against that of the unedited image, in dB, over the background of all faces.
+        perceptual: perceptual distance of images that differ in their background alone, divided by its share; None
+            without such a distance.
+    """
+
+    share: float
+    psnr: Estimate
+    perceptual: Estimate | None
+
+    @classmethod
+    def of(cls, faces: Readings, changes: FaceChanges, change: float) -> "BackgroundScores":
+        """The scores from the readings of all faces."""
+        shares, perceptual = faces["background.share"], faces.get("background.perceptual")
+        error = changes.density_at_change(faces["background.squared"], shares, change, squared=True)
+        with np.errstate(divide="ignore"):
+            psnr = np.minimum(-20 * np.log10(error), HIGHEST_PSNR)
+        return cls(
+            share=float(np.mean(shares)),
+            psnr=Estimate.of(psnr),
+            perceptual=None
+            if perceptual is None
+            else Estimate.of(changes.density_at_change(perceptual, shares, change)),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +154,7 @@ class CellScores:
         curve: leakage and identity along the change.
         calibration: where the method takes values in the attribute's own unit.
         independent: scores by each group of independent networks.
+        background: change outside the person, or None where it was not measured.
     """
 
     method: str
@@ -141,6 +176,7 @@ class CellScores:
     curve: ChangeCurve
     calibration: Calibration | None
     independent: dict[str, IndependentScores]
+    background: BackgroundScores | None = None
 
 
 class Scorer:
@@ -226,6 +262,7 @@ class Scorer:
                 )
                 for name, attributes in request.independent_attributes.items()
             },
+            background=BackgroundScores.of(faces, changes, change) if request.background_keys else None,
         )
 
     def _changes(self, key: str, readings: Readings) -> Float[np.ndarray, "num_amounts faces num_columns"]:

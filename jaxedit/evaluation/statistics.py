@@ -9,6 +9,7 @@ s = ±1,
     absolute     = mean over s of  mean over other j ≠ t of mean over faces |d_j(face, s)| / m_t(s)
     effect_j     = change · mean over s of m_j(s) / m_t(s)      ½ (up − down), at exactly equal target change
     identity     = change · mean over s of mean over faces distance(face, s) / m_t(s)
+    background   = change · mean over s of (Σ over faces of change outside the person / Σ of its area) / m_t(s)
 
 Leakage is what a method changes in the same way on all faces. Absolute leakage also counts what it changes in opposite
 ways on different faces, and the networks' own noise.
@@ -134,6 +135,29 @@ class FaceChanges:
         """Mean distance from the unedited face, at exactly `change` of the target: as if it grew in proportion."""
         means = mean_changes(self.weights, np.asarray(distances, np.float64)[:, :, None])[:, :, 0]
         return Estimate.of(both_sides(change * means / self.target))
+
+    def density_at_change(
+        self,
+        amounts: Float[np.ndarray, "2 num_faces"],
+        shares: Float[np.ndarray, "2 num_faces"],
+        change: float,
+        *,
+        squared: bool = False,
+    ) -> Float[np.ndarray, " resamples"]:
+        """Σ of amounts over Σ of shares, at exactly `change` of the target: as if it grew in proportion.
+
+        Args:
+            amounts: of each face, over its whole image.
+            shares: of each image that the amounts are about.
+            change: of the target.
+            squared: whether the root of the ratio is what grows in proportion.
+        """
+        total, area = (
+            mean_changes(self.weights, np.asarray(values, np.float64)[:, :, None])[:, :, 0]
+            for values in (amounts, shares)
+        )
+        ratio = np.divide(total, area, out=np.full_like(total, np.nan), where=area > 0)
+        return both_sides(change * (np.sqrt(ratio) if squared else ratio) / self.target)
 
     def _of(self, names: Sequence[str]) -> Float[np.ndarray, "2 num_faces some"]:
         return self.changes[:, :, [self.names.index(name) for name in names]]

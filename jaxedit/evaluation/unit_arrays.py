@@ -33,6 +33,7 @@ def stage_arrays(
     amounts: int | str = "amounts" if num_amounts is None else num_amounts
     distances = [f"identity.{name}" for name in request.identity_networks]
     distances += ["perceptual"] if request.has_perceptual else []
+    distances += request.background_keys
     return (
         {key: _numbers(amounts, faces, columns) for key, columns in _columns(request).items()}
         | {key: _numbers(amounts, faces) for key in distances}

@@ -97,6 +97,24 @@ def keep_background(
     return original + _resized(weights[..., None], size) * (matched - original)
 
 
+def outside_persons(
+    original_mask: Float[Array, "batch height width"],
+    edited_mask: Float[Array, "batch height width"],
+    *,
+    margin: float = 0.01,
+) -> Float[Array, "batch height width"]:
+    """1 where neither image shows a person or what is near one, 0 elsewhere, between at the rim.
+
+    Args:
+        original_mask: probability of a person in the original, 0…1.
+        edited_mask: the same for the edited image.
+        margin: how near counts, in fractions of the longer side.
+    """
+    cells = _sure(jnp.maximum(_cells(original_mask), _cells(edited_mask)), *_TOUCHED)
+    near = _widest(cells, _count(margin, cells))[..., None]
+    return 1 - _resized(near, (original_mask.shape[1], original_mask.shape[2]))[..., 0]
+
+
 @jax.jit
 def keep_background_pixels(
     person: PersonMask,

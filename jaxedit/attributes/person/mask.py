@@ -15,6 +15,9 @@ from jaxedit.images import from_pixels
 from jaxedit.nn.graph_network import GraphNetwork
 from jaxedit.nn.resize import average_pool, resample_box
 
+MIN_SIDE = 128
+"""Smallest side of an image in pixels in which the network is sure of a person."""
+
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 

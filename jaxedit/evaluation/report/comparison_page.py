@@ -16,7 +16,7 @@ from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text,
 from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
 from jaxedit.evaluation.report.plots import save_figure
 from jaxedit.evaluation.results import DEFINITIONS, Evaluation
-from jaxedit.evaluation.scores import CellScores
+from jaxedit.evaluation.scores import BackgroundScores, CellScores
 from jaxedit.evaluation.statistics import Estimate
 from jaxedit.evaluation.unit_arrays import image_arrays
 from jaxedit.images import save_image
@@ -227,6 +227,7 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
         ]
         distances = [cell.perceptual.value for cell in cells if cell.perceptual is not None]
         row += [_number(float(np.mean(distances)), 3)] if distances else []
+        row += _background_means([cell.background for cell in cells if cell.background is not None])
         row.append(f"{100 * evaluation.mean(method, 'monotone_share').value:.0f}")
         rows.append(tuple(row))
     head = (
@@ -237,6 +238,7 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
         "absolute leakage",
         *(_identity_head(name) for name in networks),
         *_perceptual_head(evaluation),
+        *_background_head(evaluation),
         "monotone [%]",
     )
     return [Table(f"Means over {len(shared)} targets", head, tuple(rows))]
@@ -248,6 +250,22 @@ def _identity_head(network: str) -> str:
 
 def _perceptual_head(evaluation: Evaluation) -> list[str]:
     return ["perceptual distance"] if evaluation.request.has_perceptual else []
+
+
+def _background_head(evaluation: Evaluation) -> list[str]:
+    if not evaluation.request.background_keys:
+        return []
+    distance = ["background distance"] if evaluation.request.has_perceptual else []
+    return ["background PSNR [dB]", *distance]
+
+
+def _background_means(found: Sequence[BackgroundScores]) -> list[str]:
+    """Means over targets, in the columns of `_background_head`."""
+    if not found:
+        return []
+    distances = [scores.perceptual.value for scores in found if scores.perceptual is not None]
+    means = [_number(float(np.mean([scores.psnr.value for scores in found])), 1)]
+    return means + ([_number(float(np.mean(distances)), 3)] if distances else [])
 
 
 def _target_tables(evaluation: Evaluation) -> list[Table]:
@@ -262,6 +280,7 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
         "absolute",
         *(_identity_head(name) for name in networks),
         *_perceptual_head(evaluation),
+        *_background_head(evaluation),
         "monotone [%]",
         "largest other change",
     )
@@ -281,6 +300,7 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
                     _number(cell.absolute_leakage.value, 3),
                     *(_number(cell.identity[name].value, 3) for name in networks),
                     *([_number(cell.perceptual.value, 3)] if cell.perceptual else []),
+                    *(_background_means([cell.background]) if cell.background else []),
                     f"{100 * cell.monotone_share.value:.0f}",
                     _largest_other(cell, evaluation.request.other_attributes(attribute)),
                 )

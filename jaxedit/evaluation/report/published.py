@@ -8,6 +8,7 @@ from typing import Any
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.page import Table
 from jaxedit.evaluation.results import Evaluation
+from jaxedit.evaluation.scores import BackgroundScores
 from jaxedit.storage.atomic import write_atomically
 from jaxedit.storage.regular_files import read_json
 
@@ -29,6 +30,7 @@ def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) ->
             "absolute_leakage": cell.absolute_leakage.value,
             "identity": {name: estimate.value for name, estimate in cell.identity.items()},
             **({} if cell.perceptual is None else {"perceptual": cell.perceptual.value}),
+            **({} if cell.background is None else _background_numbers(cell.background)),
             "monotone": cell.monotone_share.value,
             "error_in_units": None
             if cell.calibration is None
@@ -52,6 +54,13 @@ def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) ->
         "pilot": request.pilot,
         "rows": rows,
     }
+
+
+def _background_numbers(background: BackgroundScores) -> dict[str, float]:
+    numbers = {"background_psnr": background.psnr.value}
+    if background.perceptual is not None:
+        numbers["background_perceptual"] = background.perceptual.value
+    return numbers
 
 
 def save_numbers(numbers: dict[str, Any], path: str | Path) -> Path:
