@@ -13,6 +13,7 @@ from jaxedit.cli.edit_directions import (
     StyleDirectionsOption,
     sort_edits,
 )
+from jaxedit.cli.edit_many import check_many, edit_many
 from jaxedit.cli.edited_images import in_a_row, with_background_of
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
@@ -64,18 +65,31 @@ def edit(
         str | None,
         typer.Option(help="With --latent: which latent of a file with several, by number from 0 or by name."),
     ] = None,
-    photo: Annotated[
-        Path | None,
+    photos: Annotated[
+        list[Path] | None,
         typer.Option(
+            "--photo",
             help="Photograph of the face, instead of a seed. Its largest face is aligned and projected, which takes "
-            "minutes."
+            "minutes. A folder, or the option several times: many photographs in one run.",
         ),
+    ] = None,
+    all_faces: Annotated[
+        bool, typer.Option("--all-faces", help="Every face of each photograph, as a run of many.")
+    ] = False,
+    batch_size: Annotated[
+        int | None, typer.Option(help="With many photographs: faces in a batch. 1 suits a CPU.")
     ] = None,
     face: FaceOption = None,
     thorough: ThoroughOption = False,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File of the image: .png, .jpg or .webp.")] = Path(
-        "edited.png"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File of the image: .png, .jpg or .webp. With many photographs, the folder of the results. Default: "
+            "edited.png, or edited.",
+        ),
+    ] = None,
     compare: Annotated[
         bool,
         typer.Option(
@@ -128,6 +142,7 @@ def edit(
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
       jaxedit edit --seed 7 hair_lightness=+2 --keep-background  the person alone
       jaxedit edit --photo portrait.jpg smile=+1 --out smile.png
+      jaxedit edit --photo holidays smile=+1 --out smiles        a folder of photographs, with a table and a page
       jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
       jaxedit edit --latent latents.pt --index 3 glasses=+2      the fourth latent of encoder4editing
       jaxedit edit -g ffhq --axes axes --nvidia-seed 85 smile=+1
@@ -135,6 +150,8 @@ def edit(
       jaxedit edit -g ffhq --seed 7 b64.conv0:112=+10            a channel of StyleSpace
     """
     amounts = parse_edits(edits)
+    photo = photos[0] if photos else None
+    is_many = photos is not None and (len(photos) > 1 or all_faces or photos[0].is_dir())
     sources = {"--seed": seed, "--nvidia-seed": nvidia_seed, "--latent": latent, "--photo": photo}
     given = [name for name, value in sources.items() if value is not None]
     if len(given) != 1:
@@ -150,10 +167,25 @@ def edit(
             "--face": (face is not None, ("--photo",)),
             "--thorough": (thorough, ("--photo",)),
             "--num-steps": (num_steps is not None, ("--photo",)),
+            "--all-faces": (all_faces, ("--photo",)),
+            "--batch-size": (batch_size is not None, ("--photo",)),
         },
     )
+    if is_many:
+        check_many(
+            {
+                "--face": face is not None,
+                "--compare": compare,
+                "--keep-background": keep_background,
+                "--directions": bool(directions),
+                "--style-directions": style_directions is not None,
+            }
+        )
+    elif batch_size is not None:
+        raise InputError("--batch-size: expected with many photographs, got it with one")
+    out = out or Path("edited" if is_many else "edited.png")
     chosen_face, chosen_layers = parse_face(face), parse_layers(layers)
-    if out.suffix.lower() not in _IMAGE_ENDINGS:
+    if not is_many and out.suffix.lower() not in _IMAGE_ENDINGS:
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
 
     # Imports are much of the time of an edit, so those of photographs stand where they are needed.
@@ -187,6 +219,15 @@ def edit(
         chosen = load_axes(axes_name(axes, generator), model, check=not force)
         found.check_names(chosen.attribute_names, is_given=axes is not None)
         Edit.of(found.along_axes, chosen.attribute_names, units=units)  # an unknown name, before a projection
+    if is_many:
+        from jaxedit.photographs.edit_photos import PhotoEdits
+
+        if chosen is None or found.in_styles:
+            raise InputError("edits: expected attributes of axes, with many photographs")
+        wanted = PhotoEdits(found.along_axes, absolute=absolute, units=units, layers=chosen_layers)
+        how = {"preset": preset, "num_steps": num_steps, "batch_size": batch_size or 1}
+        edit_many(photos or [], out, (model, generator, chosen), wanted, how, all_faces, thorough)
+        return
     crop = noise = pivot = None
     if (number := nvidia_seed if seed is None else seed) is not None:
         w = w_of_seed(model, number, truncation_psi=psi, nvidia=seed is None)

@@ -17,6 +17,7 @@ from jaxedit.errors import CheckpointError, InputError, OutputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.align import AlignedFace, FaceChoice, align, check_choice, number_of_face
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.face_limits import FaceLimits
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project import ProjectionResult, project
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
@@ -40,6 +41,7 @@ class PhotoProjectionConfig:
         face: project another face than the largest, as `align` chooses it.
         thorough: search turned and in tiles in every photograph, as `align` does.
         is_aligned: the photographs are square crops already, for example from `align_photos`.
+        limits: faces beyond them are named among the failures and not projected; None projects every face.
     """
 
     projection: ProjectionConfig
@@ -50,6 +52,7 @@ class PhotoProjectionConfig:
     is_aligned: bool = False
     face: FaceChoice | None = None
     thorough: bool = False
+    limits: FaceLimits | None = None
 
     def __post_init__(self) -> None:
         if self.face is not None:
@@ -115,7 +118,11 @@ def project_photos(
         photo = item if isinstance(item, Photo) else Photo(item)
         try:
             for folder in _crops_of(photo, out, config):
-                folders[folder.path] = folder
+                problem = None if config.limits is None else config.limits.problem(folder.place())
+                if problem is None:
+                    folders[folder.path] = folder
+                else:
+                    failures[folder.path] = f"{photo.path}: {problem}"
         except InputError as error:
             failures[photo.path] = str(error)
     waiting = [folder for folder in folders.values() if folder.latent(settings) is None]

@@ -20,6 +20,7 @@ from jaxedit.generators.render import render
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.face_limits import FacePlace
 from jaxedit.inversion.loss_plot import draw_losses
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project import ProjectionResult, check_noise_inputs
@@ -141,6 +142,24 @@ class PhotoFolder:
             return None
         return photo if quad.shape == (4, 2) and np.isfinite(quad).all() else None
 
+    def place(self) -> FacePlace:
+        """Where the face lies in its photograph.
+
+        Raises:
+            InputError: if the description is missing or damaged.
+        """
+        photo = self.photo()
+        if photo is None:
+            raise InputError(
+                f"{self.path}: expected {PHOTO_FILE} and {ALIGNED}, found them missing or damaged"
+            )
+        landmarks = photo.get("landmarks")
+        return FacePlace(
+            quad=np.asarray(photo["quad"], np.float64),
+            landmarks=None if landmarks is None else np.asarray(landmarks, np.float64),
+            score=float(photo.get("score", 1.0)),
+        )
+
     def crop(self) -> UInt8[np.ndarray, "side side 3"]:
         """The crop.
 
@@ -161,11 +180,7 @@ class PhotoFolder:
             InputError: if the crop is missing or damaged.
             OutputError: if it cannot be written.
         """
-        photo = self.photo()
-        if photo is None:
-            raise InputError(
-                f"{self.path}: expected {PHOTO_FILE} and {ALIGNED}, found them missing or damaged"
-            )
+        quad = self.place().quad
         for name in (METRICS_FILE, DELTA_FILE, TUNED, LATENT_FILE):  # a tuning belongs to one latent
             self._remove(name)
         rendering = np.asarray(to_uint8(jnp.asarray(result.image[index])))
@@ -181,7 +196,6 @@ class PhotoFolder:
             "is_finite": bool(result.is_finite[index]),
         }
         noise = None if result.noise is None else {name: image[index] for name, image in result.noise.items()}
-        quad = np.asarray(photo["quad"], np.float64)
         save_latent_file(self.path / LATENT_FILE, result.w_plus[index], about=about, quad=quad, noise=noise)
 
     def latent(self, settings: ProjectionSettings) -> SavedLatent | None:

@@ -1,0 +1,267 @@
+"""Many photographs, edited in one resumable run, with a table of the results and a page."""
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.edit_readings import edit_with_readings
+from jaxedit.axes.editing import Edit, Units
+from jaxedit.errors import InputError
+from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
+from jaxedit.generators.protocol import Generator
+from jaxedit.generators.render import render
+from jaxedit.images import save_image
+from jaxedit.inversion.photo import Photo
+from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
+from jaxedit.inversion.projection_folder import PhotoFolder, side_by_side
+from jaxedit.inversion.records import read_record, write_record
+from jaxedit.latents.latent_files import load_latent_file
+from jaxedit.photographs.tables import address, cell_text, shown_name, write_csv
+from jaxedit.storage.paths import as_path
+
+EDITED, COMPARED, EDIT_FILE = "edited.png", "edited.jpg", "edit.json"
+TABLE_FILE, PAGE_FILE = "results.csv", "index.html"
+_SHOWN_SIDE = 384  # pixels a side of the images of the page
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoEdits:
+    """The edits that every face gets.
+
+    Attributes:
+        amounts: attribute → amount, as for `AttributeAxes.edit`.
+        absolute: whether amounts are values to reach.
+        units: of the amounts.
+        layers: layers of W+ to change; None for all.
+    """
+
+    amounts: Mapping[str, float]
+    absolute: bool = False
+    units: Units = "std"
+    layers: Sequence[int] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The edits; JSON-serializable."""
+        return {
+            "amounts": dict(self.amounts),
+            "absolute": self.absolute,
+            "units": self.units,
+            "layers": None if self.layers is None else list(self.layers),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class EditedPhotos:
+    """Result of `edit_photos`.
+
+    Attributes:
+        table: the CSV.
+        page: the HTML page.
+        edited: files of the edited faces.
+        failures: photograph or folder → why it was not edited.
+    """
+
+    table: Path
+    page: Path
+    edited: tuple[Path, ...]
+    failures: dict[Path, str]
+
+
+def edit_photos(
+    photos: Sequence[str | Path | Photo],
+    out: str | Path,
+    generator: Generator,
+    axes: AttributeAxes,
+    edits: PhotoEdits,
+    config: PhotoProjectionConfig,
+    *,
+    generator_name: str,
+    progress: bool = True,
+) -> EditedPhotos:
+    """Project the faces of photographs and edit them alike.
+
+    Each face gets a folder OUT/NAME, as from `project_photos`, with the edited face (`edited.png`). `results.csv` has a
+    row for each face: whether it was edited, and if not, why; the quality of its reconstruction; its value of each
+    edited attribute before and after. `index.html` shows them. Interrupted runs resume; finished faces are skipped,
+    unless the settings have changed. A face beyond `config.limits` and a photograph that cannot be read do not stop the
+    others.
+
+    Args:
+        photos: files.
+        out: the folder, new or of an earlier run.
+        generator: makes the images.
+        axes: of this generator.
+        edits: the same for every face.
+        config: settings of the projection, and the limits of faces.
+        generator_name: its registered name or folder, which the files keep.
+        progress: whether to show bars.
+
+    Raises:
+        InputError: if an attribute is unknown, or as `project_photos` does.
+        OutputError: if a file cannot be written.
+        DownloadError: if a network cannot be fetched.
+    """
+    out = as_path(out)
+    Edit.of(edits.amounts, axes.attribute_names, units=edits.units)  # before the work
+    files = [photo if isinstance(photo, Photo) else Photo(photo) for photo in photos]
+    if not files:
+        raise InputError("photos: expected one or more, got none")
+    summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
+    request = {**edits.describe(), "axes": _identity_of(axes)}
+    rows = []
+    bar = tqdm(summary.metrics.items(), desc="editing", unit="face", disable=not progress, file=sys.stderr)
+    for path, metrics in bar:
+        rows.append(_edited(PhotoFolder(path), metrics, generator, axes, edits, request))
+    rows += [_left_out(path, reason, out) for path, reason in summary.failures.items()]
+    columns = ["photo", "face", "status", "reason", "lpips", "psnr", "identity"]
+    columns += [f"{name} {when}" for name in edits.amounts for when in ("before", "after")] + ["file"]
+    rows.sort(key=lambda row: (str(row["photo"]), int(row["face"] or 0)))
+    table = write_csv(out / TABLE_FILE, rows, columns)
+    page = _write_page(out / PAGE_FILE, rows, edits, axes)
+    done = tuple(out / row["file"] for row in rows if row["status"] == "edited")
+    return EditedPhotos(table, page, done, summary.failures)
+
+
+def _edited(
+    folder: PhotoFolder,
+    metrics: Mapping[str, Any],
+    generator: Generator,
+    axes: AttributeAxes,
+    edits: PhotoEdits,
+    request: dict[str, Any],
+) -> dict[str, Any]:
+    """The row of a face that was edited, now or by an earlier run."""
+    photo = folder.photo() or {}
+    request = {**request, "projection": metrics["projection"], "sha256": photo.get("sha256")}
+    known = read_record(folder.path / EDIT_FILE)
+    is_done = known is not None and known.get("request") == request and isinstance(known.get("values"), dict)
+    if not is_done or not all((folder.path / name).is_file() for name in (EDITED, COMPARED)):
+        saved = load_latent_file(folder.path)
+        w = saved.of(generator)
+        pivot = w if w.ndim == 3 else None
+        result = edit_with_readings(
+            axes,
+            w,
+            edits.amounts,
+            absolute=edits.absolute,
+            units=edits.units,
+            layers=edits.layers,
+            pivot=pivot,
+        )
+        image = np.asarray(render(generator, result.w, saved.noise_of(generator)))
+        (folder.path / EDIT_FILE).unlink(missing_ok=True)
+        save_image(image, folder.path / EDITED)
+        compared = side_by_side(*(_shrunk(part) for part in (folder.crop(), image)))
+        save_image(compared, folder.path / COMPARED)
+        indices = {name: axes.attribute_names.index(name) for name in edits.amounts}
+        before, after = np.asarray(result.before)[0], np.asarray(result.after)[0]
+        values = {name: [float(before[i]), float(after[i])] for name, i in indices.items()}
+        known = {"request": request, "values": values}
+        write_record(folder.path / EDIT_FILE, known)
+    assert known is not None
+    quality = metrics["metrics"]
+    row = {
+        "photo": photo.get("photo", folder.path.name),
+        "face": photo.get("face", 1),
+        "status": "edited",
+        "lpips": quality["lpips"],
+        "psnr": quality["psnr_256"],
+        "identity": quality.get("identity"),
+        "file": f"{folder.path.name}/{EDITED}",
+        "folder": folder.path.name,
+    }
+    for name, pair in known["values"].items():
+        row |= {f"{name} before": pair[0], f"{name} after": pair[1]}
+    return row
+
+
+def _left_out(path: Path, reason: str, out: Path) -> dict[str, Any]:
+    """The row of a photograph or a face that was not edited."""
+    photo = PhotoFolder(path).photo() if path.parent == out else None
+    name = path.name if photo is None else photo.get("photo", path.name)
+    return {
+        "photo": name,
+        "face": None if photo is None else photo.get("face"),
+        "status": "left out",
+        "reason": reason,
+        "folder": None if photo is None else path.name,
+    }
+
+
+def _identity_of(axes: AttributeAxes) -> list[Any]:
+    """What tells these axes from others, so that edits along others are made again."""
+    numbers = [np.asarray(axes.quantile_transform.values), np.asarray(axes.pca.explained_variance)]
+    return [axes.generator_fingerprint, *(float(np.float64(x).sum()) for x in numbers)]
+
+
+def _write_page(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    edits: PhotoEdits,
+    axes: AttributeAxes,
+) -> Path:
+    done = [row for row in rows if row["status"] == "edited"]
+    left_out = [row for row in rows if row["status"] != "edited"]
+    images = tuple(
+        PageImage(
+            address(row["folder"], COMPARED),
+            f"{shown_name(row['photo'])}, before and after",
+            f"{shown_name(row['photo'])}, face {row['face']}",
+            2 * _SHOWN_SIDE,
+            _SHOWN_SIDE,
+        )
+        for row in done
+    )
+    units = dict(zip(axes.attribute_names, axes.attribute_units, strict=True))
+    changes = [f"{name} ({units[name]})" for name in edits.amounts]
+    head = ("photograph", "face", "LPIPS", "PSNR (dB)", *changes)
+    cells = tuple(
+        (
+            shown_name(row["photo"]),
+            str(row["face"]),
+            cell_text(row["lpips"]),
+            f"{row['psnr']:.1f}",
+            *(
+                f"{cell_text(row[f'{name} before'])} → {cell_text(row[f'{name} after'])}"
+                for name in edits.amounts
+            ),
+        )
+        for row in done
+    )
+    sections = []
+    if done:
+        text = ("The crop of the photograph, and the edit.",)
+        sections.append(Section("Edited", text, images))
+        sections.append(Section("Values", tables=(Table("Edited faces", head, cells),), wide=True))
+    if left_out:
+        reasons = tuple(
+            (
+                shown_name(row["photo"]),
+                "–" if row["face"] is None else str(row["face"]),
+                shown_name(row["reason"]),
+            )
+            for row in left_out
+        )
+        table = Table("Photographs and faces that were not edited", ("photograph", "face", "why"), reasons)
+        sections.append(Section("Left out", tables=(table,), wide=True))
+    amounts = ", ".join(f"{name} {amount:+g}" for name, amount in edits.amounts.items()).replace("-", "−")
+    return write_report(
+        path,
+        title="Edited photographs",
+        lead=f"{amounts}{' (values to reach)' if edits.absolute else ''}",
+        headlines=[(str(len(done)), "faces edited"), (str(len(left_out)), "left out")],
+        sections=sections,
+        footer=["A likeness of a real person is theirs: ask before you edit it."],
+    )
+
+
+def _shrunk(image: np.ndarray) -> np.ndarray:
+    side = min(_SHOWN_SIDE, len(image))
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))

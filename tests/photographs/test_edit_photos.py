@@ -1,0 +1,122 @@
+import csv
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxedit.errors import InputError
+from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.face_limits import FaceLimits, FacePlace
+from jaxedit.inversion.photo import list_photos
+from jaxedit.inversion.project_photos import PhotoProjectionConfig
+from jaxedit.photographs import edit_photos as module
+from jaxedit.photographs.edit_photos import PhotoEdits, edit_photos
+
+CONFIG = ProjectionConfig(num_steps=4, num_w_steps=2)
+LIMITS = FaceLimits(min_side=64)
+
+
+@pytest.fixture
+def run(small, axes, stand_in, tmp_path):
+    def run(photos, amounts=None, limits=LIMITS, **options):
+        config = PhotoProjectionConfig(CONFIG, limits=limits, **options)
+        edits = PhotoEdits(amounts or {"height": 1.0})
+        return edit_photos(
+            photos, tmp_path / "out", small, axes, edits, config, generator_name="cats", progress=False
+        )
+
+    return run
+
+
+def photo(path, value, score=90, side=64):
+    path.parent.mkdir(exist_ok=True)
+    pixels = np.full((side, side, 3), value, np.uint8)
+    pixels[-1, -1] = score
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def rows(result):
+    return list(csv.DictReader(result.table.read_text("utf-8-sig").splitlines()))
+
+
+def test_a_folder_of_photographs(run, tmp_path, stand_in):
+    folder = tmp_path / "Über uns"
+    photo(folder / "Zoë & 王.png", 1)
+    photo(folder / "b.png", 2)
+    photo(folder / "hidden.png", 1, score=30)
+    photo(folder / "nobody.png", 0)
+    (folder / "text.jpg").write_text("no image")
+    result = run(list_photos([folder]), all_faces=True, batch_size=2)
+    assert [(row["photo"], row["face"], row["status"]) for row in rows(result)] == [
+        ("Zoë & 王.png", "1", "edited"),
+        ("b.png", "1", "edited"),
+        ("b.png", "2", "edited"),
+        ("hidden.png", "1", "left out"),
+        ("nobody.png", "", "left out"),
+        ("text.jpg", "", "left out"),
+    ]
+    first, *_, hidden, nobody, text = rows(result)
+    assert "hidden or unclear" in hidden["reason"] and "0.30" in hidden["reason"]
+    assert "no face found" in nobody["reason"] and "expected an image" in text["reason"]
+    assert float(first["height after"]) > float(first["height before"]) + 1
+    assert float(first["lpips"]) > 0 and first["file"] == "Zoë & 王/edited.png"
+    assert sorted(path.parent.name for path in result.edited) == ["Zoë & 王", "b", "b_2"]
+    assert all(Image.open(path).size == (64, 64) for path in result.edited)
+    page = result.page.read_text()
+    assert "Zo%C3%AB%20%26%20%E7%8E%8B/edited.jpg" in page and "Zoë &amp; 王.png" in page
+    assert "hidden or unclear" in page
+
+
+def test_a_second_run_renders_nothing(run, tmp_path, stand_in, monkeypatch):
+    photos = [photo(tmp_path / "a.png", 1)]
+    first = run(photos)
+    before = first.edited[0].stat().st_mtime_ns, rows(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "render", None)  # not called
+        second = run(photos)
+    assert (second.edited[0].stat().st_mtime_ns, rows(second)) == before
+    # Other amounts: edited anew, not projected again.
+    third = run(photos, {"height": -1.0, "smile": 1.0})
+    assert "smile after" in rows(third)[0] and len(stand_in.batches) == 1
+    assert float(rows(third)[0]["height after"]) < float(before[1][0]["height after"])
+
+
+def test_unknown_attributes_are_named_before_the_work(run, tmp_path, stand_in):
+    with pytest.raises(InputError, match="beard"):
+        run([photo(tmp_path / "a.png", 1)], {"beard": 1.0})
+    with pytest.raises(InputError, match="one or more"):
+        run([])
+    assert stand_in.aligned == []
+
+
+def test_a_name_that_is_no_text(run, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        photo(path, 1)
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    result = run([path])
+    assert rows(result)[0]["photo"] == "caf�.png"
+    assert "caf%E9/edited.jpg" in result.page.read_text()
+
+
+def face(**changes):
+    quad = np.asarray([[0, 0], [0, 200], [200, 200], [200, 0]], float)
+    return FacePlace(**{"quad": quad, "landmarks": None, "score": 0.9} | changes)
+
+
+def test_limits_of_a_face():
+    limits = FaceLimits()
+    assert limits.problem(face()) is None
+    assert "too small: its crop has 100 pixels" in limits.problem(face(quad=face().quad / 2))
+    level = np.full((68, 2), 50.0)
+    level[36:42], level[42:48], level[[48, 54]], level[30] = (70, 80), (130, 80), (100, 140), (100, 115)
+    level[36], level[45], level[[0, 16]] = (60, 80), (140, 80), (100, 85)
+    assert limits.problem(face(landmarks=level)) is None
+    assert "hidden or unclear" in limits.problem(face(landmarks=level, score=0.3))
+    level[30] = (135, 115)
+    assert "turned to a side by" in limits.problem(face(landmarks=level))
+    with pytest.raises(InputError, match="max_yaw"):
+        FaceLimits(max_yaw=np.nan)
