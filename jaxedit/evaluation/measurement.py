@@ -54,7 +54,7 @@ class Measurement:
         self.batch_size = min(batch_size, len(self.w))
         self.bar = bar
         distance = evaluators.perceptual
-        self._person = None if evaluators.person is None else as_argument(evaluators.person)  # type: ignore[arg-type]
+        self._person = None if evaluators.person is None else as_argument(evaluators.person)
         self._perceptual = None if distance is None else as_argument(distance)  # type: ignore[arg-type]
 
     def fingerprint(self, edit: Edit, faces: int = 4) -> Float[np.ndarray, " two_faces"]:
