@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jaxedit.images import save_image, to_uint8
     from jaxedit.inversion.align import align
     from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+    from jaxedit.inversion.paste import PastedPhoto, paste_back
     from jaxedit.inversion.project import ProjectionResult, project
     from jaxedit.inversion.projection_problem import LatentPrior
     from jaxedit.inversion.tuning import GeneratorDelta, tune
@@ -63,6 +64,7 @@ _MODULE_OF_NAME = {
     "LatentPrior": "inversion.projection_problem",
     "OutputError": "errors",
     "PCA": "latents.pca",
+    "PastedPhoto": "inversion.paste",
     "PersonMask": "attributes.person.mask",
     "ProjectionConfig": "inversion.config",
     "ProjectionResult": "inversion.project",
@@ -86,6 +88,7 @@ _MODULE_OF_NAME = {
     "load_generator": "pretrained.registry",
     "load_labelled_latents": "pretrained.registry",
     "over_batch": "parallel",
+    "paste_back": "inversion.paste",
     "project": "inversion.project",
     "refine_axes": "axes.curve_learning.refine",
     "replicate": "parallel",
@@ -116,6 +119,7 @@ __all__ = [
     "LatentPrior",
     "LearnedClassifier",
     "OutputError",
+    "PastedPhoto",
     "PersonMask",
     "ProjectionConfig",
     "ProjectionResult",
@@ -140,6 +144,7 @@ __all__ = [
     "load_generator",
     "load_labelled_latents",
     "over_batch",
+    "paste_back",
     "project",
     "refine_axes",
     "replicate",

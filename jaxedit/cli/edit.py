@@ -14,7 +14,13 @@ from jaxedit.cli.edit_directions import (
     sort_edits,
 )
 from jaxedit.cli.edit_many import check_many, edit_many
-from jaxedit.cli.edited_images import in_a_row, with_background_of
+from jaxedit.cli.edited_images import (
+    Cut,
+    in_a_row,
+    paste_and_write,
+    photograph_to_edit,
+    with_background_of,
+)
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     FaceOption,
@@ -29,12 +35,11 @@ from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face,
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from jaxedit.axes.attribute_axes import AttributeAxes
     from jaxedit.axes.edit_readings import EditReadings
     from jaxedit.generators.protocol import Generator
     from jaxedit.inversion.config import ProjectionConfig
+    from jaxedit.inversion.photograph import Photograph
     from jaxedit.latents.latent_files import SavedLatent
 
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
@@ -70,7 +75,8 @@ def edit(
         typer.Option(
             "--photo",
             help="Photograph of the face, instead of a seed. Its largest face is aligned and projected, which takes "
-            "minutes. A folder, or the option several times: many photographs in one run.",
+            "minutes, and pasted back after the edit. A folder, or the option several times: many photographs in one "
+            "run, which writes crops.",
         ),
     ] = None,
     all_faces: Annotated[
@@ -81,20 +87,26 @@ def edit(
     ] = None,
     face: FaceOption = None,
     thorough: ThoroughOption = False,
+    crop: Annotated[
+        bool,
+        typer.Option(
+            "--crop", help="With --photo: write the edited crop of the face alone, not the whole photograph."
+        ),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="File of the image: .png, .jpg or .webp. With many photographs, the folder of the results. Default: "
-            "edited.png, or edited.",
+            help="File of the image: .png, .jpg or .webp, or the photograph's own format. With many photographs, the "
+            "folder of the results. Default: edited.png, or edited.",
         ),
     ] = None,
     compare: Annotated[
         bool,
         typer.Option(
             "--compare",
-            help="Before and after, side by side. With --photo, the crop of the photograph comes first.",
+            help="Before and after, side by side. With --crop, the crop of the photograph comes first.",
         ),
     ] = False,
     absolute: Annotated[
@@ -141,7 +153,7 @@ def edit(
       jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
       jaxedit edit --seed 7 hair_lightness=+2 --keep-background  the person alone
-      jaxedit edit --photo portrait.jpg smile=+1 --out smile.png
+      jaxedit edit --photo portrait.jpg smile=+1 --out smile.jpg  the whole photograph
       jaxedit edit --photo holidays smile=+1 --out smiles        a folder of photographs, with a table and a page
       jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
       jaxedit edit --latent latents.pt --index 3 glasses=+2      the fourth latent of encoder4editing
@@ -166,6 +178,7 @@ def edit(
             "--preset": (preset is not None, ("--photo",)),
             "--face": (face is not None, ("--photo",)),
             "--thorough": (thorough, ("--photo",)),
+            "--crop": (crop, ("--photo",)),
             "--num-steps": (num_steps is not None, ("--photo",)),
             "--all-faces": (all_faces, ("--photo",)),
             "--batch-size": (batch_size is not None, ("--photo",)),
@@ -175,6 +188,7 @@ def edit(
         check_many(
             {
                 "--face": face is not None,
+                "--crop": crop,
                 "--compare": compare,
                 "--keep-background": keep_background,
                 "--directions": bool(directions),
@@ -185,7 +199,11 @@ def edit(
         raise InputError("--batch-size: expected with many photographs, got it with one")
     out = out or Path("edited" if is_many else "edited.png")
     chosen_face, chosen_layers = parse_face(face), parse_layers(layers)
-    if not is_many and out.suffix.lower() not in _IMAGE_ENDINGS:
+    is_whole = photo is not None and not crop and not is_many
+    is_drawn = not is_many and (
+        compare or not is_whole
+    )  # not by `Photograph.write`, which knows more formats
+    if is_drawn and out.suffix.lower() not in _IMAGE_ENDINGS:
         raise InputError(f"--out: expected a name that ends in .png, .jpg or .webp, got {out}")
 
     # Imports are much of the time of an edit, so those of photographs stand where they are needed.
@@ -228,7 +246,7 @@ def edit(
         how = {"preset": preset, "num_steps": num_steps, "batch_size": batch_size or 1}
         edit_many(photos or [], out, (model, generator, chosen), wanted, how, all_faces, thorough)
         return
-    crop = noise = pivot = None
+    noise = pivot = cut = photograph = None
     if (number := nvidia_seed if seed is None else seed) is not None:
         w = w_of_seed(model, number, truncation_psi=psi, nvidia=seed is None)
     else:
@@ -236,9 +254,9 @@ def edit(
             from jaxedit.inversion.presets import preset as preset_of
 
             config = preset_of(preset, num_steps=num_steps)
-            saved, crop = _projected(
-                photo, model, generator, config, {"face": chosen_face, "thorough": thorough}
-            )
+            photograph = photograph_to_edit(photo, out, is_checked=is_whole and not compare)
+            search = {"face": chosen_face, "thorough": thorough}
+            saved, cut = _projected(photograph, model, generator, config, search)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)
         pivot = w if w.ndim == 3 else None
@@ -262,13 +280,17 @@ def edit(
     if edited.ndim == 3:
         before = broadcast_w(before, model.num_ws)
     # One image after the other: the same compiled program renders both, unless styles move.
-    images = [render(model, before, noise)] if compare or keep_background else []
+    images = [render(model, before, noise)] if compare or keep_background or is_whole else []
     images.append(render(model, edited, noise, style_moves=found.style_moves))
+    if photograph is not None and cut is not None and is_whole:
+        lines.append(paste_and_write(photograph, cut.quad, images, out, compare=compare))
+        print("\n".join([*lines, *found.describe(), str(out)]))
+        return
     if keep_background:
         images[1] = with_background_of(images[0], images[1])
     if not compare:
         del images[:-1]
-    save_image(in_a_row([crop, *images] if compare and crop is not None else images), out)
+    save_image(in_a_row([cut.image, *images] if compare and cut is not None else images), out)
     print("\n".join([*lines, *found.describe(), str(out)]))
 
 
@@ -322,18 +344,22 @@ def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]
 
 
 def _projected(
-    photo: Path,
+    photo: "Photograph",
     model: "Generator",
     generator: str,
     config: "ProjectionConfig",
     search: dict[str, Any],
-) -> "tuple[SavedLatent, np.ndarray]":
+) -> "tuple[SavedLatent, Cut]":
     """The latent and the crop of a photograph's largest or chosen face."""
+    import numpy as np
+
     from jaxedit.inversion.cached_projection import project_cached
     from jaxedit.latents.latent_files import load_latent_file
 
-    folder = project_cached(photo, model, generator_name=generator, config=config, **search)
-    return load_latent_file(folder.path), folder.crop()
+    folder = project_cached(photo.file, model, generator_name=generator, config=config, **search)
+    place = folder.photo()
+    assert place is not None  # it was finished
+    return load_latent_file(folder.path), Cut(folder.crop(), np.asarray(place["quad"], np.float64))
 
 
 def _tuned(model: Any, saved: "SavedLatent") -> Any:

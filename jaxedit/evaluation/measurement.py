@@ -210,7 +210,8 @@ def _background_change(
     perceptual: Callable[[Array, Array], Array] | None,
 ) -> dict[str, Array]:
     """Change outside the person in either image, as sums over the image: faces without background weigh nothing."""
-    outside = outside_persons(person(unedited), person(edited))[..., None]
+    masks = jnp.split(person(jnp.concatenate([unedited, edited])), 2)
+    outside = outside_persons(*masks)[..., None]
     behind = outside * (edited - unedited)
     values = {
         "background.share": outside.mean((1, 2, 3)),

@@ -150,6 +150,7 @@ def test_wrong_usage_is_two(run, arguments):
             "--preset: expected with --photo only, got it with --seed",
         ),
         (["edit", "--seed", "7", "age=1", "--index", "1"], "--index: expected with --latent only"),
+        (["edit", "--seed", "7", "age=1", "--crop"], "--crop: expected with --photo only"),
         (
             ["edit", "--w", "w.npy", "age=1", "--truncation-psi", "1"],
             "--truncation-psi: expected with --seed or",

@@ -235,7 +235,9 @@ def test_a_tuning_is_added_and_used_by_edits(
 def test_an_edit_of_a_photograph_and_a_quick_second_one(world, photos, projected, run, tmp_path, monkeypatch):
     monkeypatch.setattr(cached_projection, "cache_dir", lambda: tmp_path / "cache")
     photo, edit, side = photos / FACES[0], ("edit", *world.options, *world.axes), world.generator.resolution
-    code, out, err = run(*edit, "--photo", photo, "smile=+1", "--out", tmp_path / "smile.png", "--compare")
+    code, out, err = run(
+        *edit, "--photo", photo, "smile=+1", "--crop", "-o", tmp_path / "smile.png", "--compare"
+    )
     assert code == 0, err
     assert out.startswith("smile: ")
     with Image.open(tmp_path / "smile.png") as image:
@@ -254,8 +256,20 @@ def test_an_edit_of_a_photograph_and_a_quick_second_one(world, photos, projected
     older = ("age=+1", "--out", tmp_path / "older.png")
     code, out, err = run(*edit, "--photo", copy, "--preset", "fast", *older)
     assert (code, err) == (0, "")
+    assert " % of the photograph, by " in out
+    with Image.open(tmp_path / "older.png") as image, Image.open(photo) as before:
+        assert image.size == before.size
+        is_same = (np.asarray(image) == np.asarray(before)).all(-1)
+    assert 0.5 < is_same.mean() < 0.99
+    assert run(*edit, "--photo", copy, "--crop", *older)[0] == 0
     with Image.open(tmp_path / "older.png") as image:
         assert image.size == (side, side)
+    assert run(*edit, "--photo", copy, "--compare", *older)[0] == 0
+    with Image.open(tmp_path / "older.png") as image:
+        both = np.asarray(image)
+        np.testing.assert_array_equal(both[:, : both.shape[1] // 2], np.asarray(Image.open(photo)))
+    code, _, err = run(*edit, "--photo", copy, "age=+1", "--out", copy)
+    assert code == 2 and "expected another file than the photograph itself" in err
     with pytest.raises(AssertionError, match="done before"):  # another photograph is another matter
         command(*edit, "--photo", photos / FACES[1], *older)
 

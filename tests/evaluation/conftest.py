@@ -9,7 +9,7 @@ from flax import nnx
 from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
 from jaxedit.labels.dataset import LabelledLatents
-from jaxedit.nn.graph_network import GraphNetwork
+from tests.attributes.person.fakes import person_at
 
 W_DIM = 6
 RESOLUTION = 16
@@ -75,13 +75,6 @@ def toy_axes() -> AttributeAxes:
 @pytest.fixture(scope="session")
 def left_half() -> PersonMask:
     """In place of the network: a person in the left half of every image."""
-    nodes = [
-        {"name": "none", "op": "Sub", "inputs": ["x", "x"], "attributes": {}},
-        {"name": "zero", "op": "Mean", "inputs": ["none"], "attributes": {"axes": [3], "keep_dims": True}},
-        {"name": "mask", "op": "Add", "inputs": ["zero", "half"], "attributes": {}},
-    ]
-    shape = (RESOLUTION, RESOLUTION, 3)
-    graph = {"input": "x", "input_shape": list(shape), "constants": ["half"], "nodes": nodes}
-    half = np.zeros((RESOLUTION, RESOLUTION, 1), np.float32)
+    half = np.zeros((RESOLUTION, RESOLUTION))
     half[:, : RESOLUTION // 2] = 1
-    return PersonMask(GraphNetwork(graph, {"half": half}, outputs=["mask"]))
+    return person_at(half)

@@ -79,6 +79,22 @@ def keep_background(
         >>> float(kept[0]), float(kept[63])
         (1.0, -1.0)
     """
+    layer, weights = edited_layer(
+        original, edited, original_mask, edited_mask, margin=margin, feather=feather
+    )
+    return original + weights * (layer - original)
+
+
+def edited_layer(
+    original: Float[Array, "batch height width channels"],
+    edited: Float[Array, "batch height width channels"],
+    original_mask: Float[Array, "batch height width"],
+    edited_mask: Float[Array, "batch height width"],
+    *,
+    margin: float = 0.01,
+    feather: float = 0.04,
+) -> tuple[Float[Array, "batch height width channels"], Float[Array, "batch height width 1"]]:
+    """What `keep_background` lays over the original, and how opaque it is there, 0…1. Arguments are the same."""
     _check_shapes(original, edited, original_mask, edited_mask)
     for name, value in {"margin": margin, "feather": feather}.items():
         if not 0 <= value <= _MOST:
@@ -94,7 +110,7 @@ def keep_background(
     shift = _resized(colors[1] - colors[0], size)
     background = 1 - _resized(_sure(after, *_FILLED)[..., None], size)
     matched = jnp.clip(edited - background * shift, jnp.minimum(edited, -1), jnp.maximum(edited, 1))
-    return original + _resized(weights[..., None], size) * (matched - original)
+    return matched, _resized(weights[..., None], size)
 
 
 def outside_persons(
@@ -126,7 +142,7 @@ def keep_background_pixels(
     Returns:
         The images, and the part of each that shows a person in the original, 0…1.
     """
-    masks = person(original), person(edited)
+    masks = jnp.split(person(jnp.concatenate([original, edited])), 2)  # one call, which is compiled once
     kept = keep_background(from_pixels(original), from_pixels(edited), *masks)
     return to_uint8(kept), masks[0].mean((1, 2))
 
