@@ -222,7 +222,7 @@ def _border_fade(
     ramp = ramp * ramp * (3 - 2 * ramp)
     corners = {"top": (0, 3), "left": (0, 1), "bottom": (1, 2), "right": (3, 2)}
     sides = {"top": ramp[:, None], "left": ramp[None], "bottom": ramp[::-1, None], "right": ramp[None, ::-1]}
-    fade = np.ones((size, size), np.float32)
+    fade = np.ones((size, size))
     for name, (first, last) in corners.items():
         along = quad[first] + np.linspace(0, 1, 65)[:, None] * (quad[last] - quad[first])
         if ((along > 0) & (along < [width, height])).all(1).any():
