@@ -24,6 +24,7 @@ from jaxedit.cli import (
     labels_and_axes,
     photos,
     ranges,
+    read,
     refine,
     teach,
 )
@@ -70,6 +71,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "edit": edit.edit,
     "align": photos.align,
     "project": photos.project,
+    "read": read.read,
     "label": labels_and_axes.label,
     "learn": labels_and_axes.learn,
     "teach": teach.teach,

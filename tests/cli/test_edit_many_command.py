@@ -1,4 +1,4 @@
-"""`jaxedit edit` with many photographs: options, the hand-over, the exit code."""
+"""`jaxedit edit` with many photographs, and `jaxedit read`: options, the hand-over, the exit code."""
 
 import sys
 
@@ -8,13 +8,15 @@ from PIL import Image
 
 from jaxedit.cli import app
 from jaxedit.photographs import edit_photos as module
+from jaxedit.photographs import read_photos
 from jaxedit.photographs.edit_photos import EditedPhotos
+from jaxedit.photographs.read_photos import PhotoReadings
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxedit", "edit", *map(str, arguments)])
+    def run(*arguments, command="edit"):
+        monkeypatch.setattr(sys, "argv", ["jaxedit", command, *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
             app.main()
         captured = capsys.readouterr()
@@ -60,3 +62,21 @@ def test_the_run(run, folder, monkeypatch):
     assert (names, where, generator) == (["a.png", "b.png"], "edited", "mobile-stylegan-ffhq")
     assert (dict(edits.amounts), edits.units, list(edits.layers)) == ({"smile": 1.0}, "raw", [0, 1, 2, 3])
     assert config.limits is not None and not config.all_faces and config.batch_size == 1
+
+
+def test_read(run, folder, monkeypatch):
+    asked = []
+
+    def stand_in(photos, out, generator, axes, config, *, generator_name, classifier, sort):
+        asked.append(
+            (len(photos), str(out), config.batch_size, generator_name, sort, "age" in classifier.names)
+        )
+        row = {"photo": "a.png", "face": 1, "unusual": 61.5, "lpips": 0.08}
+        files = (out / name for name in ("readings.csv", "readings.json", "index.html"))
+        return PhotoReadings((row,), ("photo",), *files, {})
+
+    monkeypatch.setattr(read_photos, "read_photos", stand_in)
+    code, out, _ = run(folder, "--sort", "age network", "--batch-size", 2, command="read")
+    assert code == 0 and out.splitlines()[0] == "a.png, face 1: unusual 62 %, LPIPS 0.08"
+    assert "readings/readings.csv" in out
+    assert asked == [(2, "readings", 2, "mobile-stylegan-ffhq", "age network", True)]
