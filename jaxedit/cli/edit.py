@@ -76,7 +76,7 @@ def edit(
             "--photo",
             help="Photograph of the face, instead of a seed. Its largest face is aligned and projected, which takes "
             "minutes, and pasted back after the edit. A folder, or the option several times: many photographs in one "
-            "run, which writes crops.",
+            "run.",
         ),
     ] = None,
     all_faces: Annotated[
@@ -92,6 +92,9 @@ def edit(
         typer.Option(
             "--crop", help="With --photo: write the edited crop of the face alone, not the whole photograph."
         ),
+    ] = False,
+    keep_position: Annotated[
+        bool, typer.Option("--keep-position", help="With --photo: keep the GPS position in the metadata.")
     ] = False,
     out: Annotated[
         Path | None,
@@ -179,6 +182,7 @@ def edit(
             "--face": (face is not None, ("--photo",)),
             "--thorough": (thorough, ("--photo",)),
             "--crop": (crop, ("--photo",)),
+            "--keep-position": (keep_position, ("--photo",)),
             "--num-steps": (num_steps is not None, ("--photo",)),
             "--all-faces": (all_faces, ("--photo",)),
             "--batch-size": (batch_size is not None, ("--photo",)),
@@ -188,7 +192,6 @@ def edit(
         check_many(
             {
                 "--face": face is not None,
-                "--crop": crop,
                 "--compare": compare,
                 "--keep-background": keep_background,
                 "--directions": bool(directions),
@@ -242,7 +245,14 @@ def edit(
 
         if chosen is None or found.in_styles:
             raise InputError("edits: expected attributes of axes, with many photographs")
-        wanted = PhotoEdits(found.along_axes, absolute=absolute, units=units, layers=chosen_layers)
+        wanted = PhotoEdits(
+            found.along_axes,
+            absolute=absolute,
+            units=units,
+            layers=chosen_layers,
+            pastes=not crop,
+            keep_position=keep_position,
+        )
         how = {"preset": preset, "num_steps": num_steps, "batch_size": batch_size or 1}
         edit_many(photos or [], out, (model, generator, chosen), wanted, how, all_faces, thorough)
         return
@@ -283,7 +293,9 @@ def edit(
     images = [render(model, before, noise)] if compare or keep_background or is_whole else []
     images.append(render(model, edited, noise, style_moves=found.style_moves))
     if photograph is not None and cut is not None and is_whole:
-        lines.append(paste_and_write(photograph, cut.quad, images, out, compare=compare))
+        lines.append(
+            paste_and_write(photograph, cut.quad, images, out, compare=compare, keep_position=keep_position)
+        )
         print("\n".join([*lines, *found.describe(), str(out)]))
         return
     if keep_background:

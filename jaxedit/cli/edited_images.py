@@ -60,7 +60,13 @@ def photograph_to_edit(path: Path, out: Path, *, is_checked: bool) -> "Photograp
 
 
 def paste_and_write(
-    photograph: "Photograph", quad: "np.ndarray", images: "Sequence[np.ndarray]", out: Path, *, compare: bool
+    photograph: "Photograph",
+    quad: "np.ndarray",
+    images: "Sequence[np.ndarray]",
+    out: Path,
+    *,
+    compare: bool,
+    keep_position: bool = False,
 ) -> str:
     """Paste the edited face back and write the photograph; says how much of it changed.
 
@@ -70,6 +76,7 @@ def paste_and_write(
         images: the reconstruction and the edited image.
         out: the file.
         compare: write the photograph as it was beside it.
+        keep_position: keep the GPS position in the metadata.
     """
     from jaxedit.images import save_image
     from jaxedit.inversion.paste import paste_back
@@ -80,7 +87,7 @@ def paste_and_write(
     if compare:
         save_image(in_a_row([before, pasted.pixels]), out)
     else:
-        photograph.write(out, pasted.pixels)
+        photograph.write(out, pasted.pixels, keep_position=keep_position)
     return text
 
 

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.edit_readings import edit_with_readings
 from jaxedit.axes.editing import Edit, Units
-from jaxedit.errors import InputError
+from jaxedit.errors import InputError, OutputError
 from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.render import render
@@ -23,6 +23,7 @@ from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_phot
 from jaxedit.inversion.projection_folder import PhotoFolder, side_by_side
 from jaxedit.inversion.records import read_record, write_record
 from jaxedit.latents.latent_files import load_latent_file
+from jaxedit.photographs.paste_faces import paste_faces, paths_by_content
 from jaxedit.photographs.tables import address, cell_text, shown_name, write_csv
 from jaxedit.storage.paths import as_path
 
@@ -40,12 +41,16 @@ class PhotoEdits:
         absolute: whether amounts are values to reach.
         units: of the amounts.
         layers: layers of W+ to change; None for all.
+        pastes: whether the edited faces are pasted back into their photographs.
+        keep_position: whether the photographs keep their GPS position.
     """
 
     amounts: Mapping[str, float]
     absolute: bool = False
     units: Units = "std"
     layers: Sequence[int] | None = None
+    pastes: bool = True
+    keep_position: bool = False
 
     def describe(self) -> dict[str, Any]:
         """The edits; JSON-serializable."""
@@ -64,8 +69,8 @@ class EditedPhotos:
     Attributes:
         table: the CSV.
         page: the HTML page.
-        edited: files of the edited faces.
-        failures: photograph or folder → why it was not edited.
+        edited: the photographs with their edited faces; the edited faces, if they are not pasted.
+        failures: photograph or folder → why it was not edited or not pasted.
     """
 
     table: Path
@@ -87,9 +92,10 @@ def edit_photos(
 ) -> EditedPhotos:
     """Project the faces of photographs and edit them alike.
 
-    Each face gets a folder OUT/NAME, as from `project_photos`, with the edited face (`edited.png`). `results.csv` has a
-    row for each face: whether it was edited, and if not, why; the quality of its reconstruction; its value of each
-    edited attribute before and after. `index.html` shows them. Interrupted runs resume; finished faces are skipped,
+    Each face gets a folder OUT/NAME, as from `project_photos`, with the edited face (`edited.png`). The photograph with
+    all its edited faces is OUT/NAME.ENDING, in its own format. `results.csv` has a row for each face: whether it was
+    edited, and if not, why; the quality of its reconstruction; its value of each edited attribute before and after;
+    which part of the photograph changed. `index.html` shows them. Interrupted runs resume; finished faces are skipped,
     unless the settings have changed. A face beyond `config.limits` and a photograph that cannot be read do not stop the
     others.
 
@@ -110,7 +116,8 @@ def edit_photos(
     """
     out = as_path(out)
     Edit.of(edits.amounts, axes.attribute_names, units=edits.units)  # before the work
-    files = [photo if isinstance(photo, Photo) else Photo(photo) for photo in photos]
+    # As paths: what is read of one photograph is forgotten before the next.
+    files = [photo.path if isinstance(photo, Photo) else as_path(photo) for photo in photos]
     if not files:
         raise InputError("photos: expected one or more, got none")
     summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
@@ -119,14 +126,18 @@ def edit_photos(
     bar = tqdm(summary.metrics.items(), desc="editing", unit="face", disable=not progress, file=sys.stderr)
     for path, metrics in bar:
         rows.append(_edited(PhotoFolder(path), metrics, generator, axes, edits, request))
+    if edits.pastes and not config.is_aligned:
+        _paste(rows, files, out, edits, progress=progress)
     rows += [_left_out(path, reason, out) for path, reason in summary.failures.items()]
     columns = ["photo", "face", "status", "reason", "lpips", "psnr", "identity"]
-    columns += [f"{name} {when}" for name in edits.amounts for when in ("before", "after")] + ["file"]
+    columns += [f"{name} {when}" for name in edits.amounts for when in ("before", "after")]
+    columns += ["changed", "face_file", "file"]
     rows.sort(key=lambda row: (str(row["photo"]), int(row["face"] or 0)))
     table = write_csv(out / TABLE_FILE, rows, columns)
     page = _write_page(out / PAGE_FILE, rows, edits, axes)
-    done = tuple(out / row["file"] for row in rows if row["status"] == "edited")
-    return EditedPhotos(table, page, done, summary.failures)
+    done = tuple(dict.fromkeys(out / row["file"] for row in rows if row["status"] == "edited"))
+    not_pasted = {out / row["folder"]: str(row["reason"]) for row in rows if row["status"] == "not pasted"}
+    return EditedPhotos(table, page, done, summary.failures | not_pasted)
 
 
 def _edited(
@@ -174,12 +185,36 @@ def _edited(
         "lpips": quality["lpips"],
         "psnr": quality["psnr_256"],
         "identity": quality.get("identity"),
+        "face_file": f"{folder.path.name}/{EDITED}",
         "file": f"{folder.path.name}/{EDITED}",
         "folder": folder.path.name,
     }
     for name, pair in known["values"].items():
         row |= {f"{name} before": pair[0], f"{name} after": pair[1]}
     return row
+
+
+def _paste(
+    rows: list[dict[str, Any]], files: Sequence[Path], out: Path, edits: PhotoEdits, *, progress: bool
+) -> None:
+    """Paste the edited faces back into their photographs, and add to the rows what came of it."""
+    photos = paths_by_content(files)
+    groups: dict[Path, list[dict[str, Any]]] = {}
+    for row in rows:
+        sha256, _ = PhotoFolder(out / row["folder"]).owner()
+        groups.setdefault(photos[sha256], []).append(row)
+    bar = tqdm(groups.items(), desc="pasting", unit="photo", disable=not progress, file=sys.stderr)
+    for photo, group in bar:
+        group.sort(key=lambda row: int(row["face"]))
+        folders = [PhotoFolder(out / row["folder"]) for row in group]
+        try:
+            pasted, changed = paste_faces(photo, folders, EDITED, keep_position=edits.keep_position)
+        except (InputError, OutputError) as error:
+            for row in group:
+                row |= {"status": "not pasted", "reason": str(error)}
+            continue
+        for row in group:
+            row |= {"file": pasted.name, "changed": changed}
 
 
 def _left_out(path: Path, reason: str, out: Path) -> dict[str, Any]:
@@ -207,13 +242,13 @@ def _write_page(
     edits: PhotoEdits,
     axes: AttributeAxes,
 ) -> Path:
-    done = [row for row in rows if row["status"] == "edited"]
+    done = [row for row in rows if row["status"] != "left out"]
     left_out = [row for row in rows if row["status"] != "edited"]
     images = tuple(
         PageImage(
             address(row["folder"], COMPARED),
             f"{shown_name(row['photo'])}, before and after",
-            f"{shown_name(row['photo'])}, face {row['face']}",
+            f"{shown_name(row['photo'])}, face {row['face']}: {shown_name(row['file'])}",
             2 * _SHOWN_SIDE,
             _SHOWN_SIDE,
         )
@@ -249,7 +284,11 @@ def _write_page(
             )
             for row in left_out
         )
-        table = Table("Photographs and faces that were not edited", ("photograph", "face", "why"), reasons)
+        table = Table(
+            "Photographs and faces that were not edited, or not pasted back",
+            ("photograph", "face", "why"),
+            reasons,
+        )
         sections.append(Section("Left out", tables=(table,), wide=True))
     amounts = ", ".join(f"{name} {amount:+g}" for name, amount in edits.amounts.items()).replace("-", "−")
     return write_report(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.errors import InputError
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.face_limits import FaceLimits, FacePlace
@@ -12,6 +13,8 @@ from jaxedit.inversion.photo import list_photos
 from jaxedit.inversion.project_photos import PhotoProjectionConfig
 from jaxedit.photographs import edit_photos as module
 from jaxedit.photographs.edit_photos import PhotoEdits, edit_photos
+from tests.attributes.person.fakes import person_at
+from tests.inversion.photo_files import exif_data
 
 CONFIG = ProjectionConfig(num_steps=4, num_w_steps=2)
 LIMITS = FaceLimits(min_side=64)
@@ -19,9 +22,9 @@ LIMITS = FaceLimits(min_side=64)
 
 @pytest.fixture
 def run(small, axes, stand_in, tmp_path):
-    def run(photos, amounts=None, limits=LIMITS, **options):
+    def run(photos, amounts=None, limits=LIMITS, pastes=False, **options):
         config = PhotoProjectionConfig(CONFIG, limits=limits, **options)
-        edits = PhotoEdits(amounts or {"height": 1.0})
+        edits = PhotoEdits(amounts or {"height": 1.0}, pastes=pastes)
         return edit_photos(
             photos, tmp_path / "out", small, axes, edits, config, generator_name="cats", progress=False
         )
@@ -81,6 +84,35 @@ def test_a_second_run_renders_nothing(run, tmp_path, stand_in, monkeypatch):
     third = run(photos, {"height": -1.0, "smile": 1.0})
     assert "smile after" in rows(third)[0] and len(stand_in.batches) == 1
     assert float(rows(third)[0]["height after"]) < float(before[1][0]["height after"])
+
+
+def test_faces_are_pasted_into_their_photographs(run, tmp_path, stand_in, monkeypatch):
+    monkeypatch.setattr(PersonMask, "from_pretrained", lambda: person_at(np.ones((8, 8))))
+    (tmp_path / "x").mkdir()
+    pixels = np.full((96, 80, 3), 2, np.uint8)
+    pixels[-1, -1] = 90
+    exif = b"Exif\0\0" + exif_data(orientation=1)
+    Image.fromarray(pixels).save(tmp_path / "x" / "both.png", exif=exif)
+    (tmp_path / "x" / "gif.gif").write_bytes(b"GIF89a")
+    Image.fromarray(pixels // 2).quantize().save(tmp_path / "x" / "gif.gif")
+    photos = list_photos([tmp_path / "x"])
+    result = run(photos, all_faces=True, pastes=True, limits=None)
+    assert [path.name for path in result.edited] == ["both.png", "gif.png"]
+    with Image.open(result.edited[0]) as image:
+        written = np.asarray(image)
+        assert image.getexif()[0x010F] == "Maker" and not image.getexif().get_ifd(0x8825)
+    changed = (written != pixels).any(-1)
+    assert changed[:64, :64].any() and not changed[64:].any() and not changed[:, 64:].any()
+    first = rows(result)[0]
+    assert float(first["changed"]) == pytest.approx(changed.mean(), rel=1e-3)
+    assert (first["file"], first["face_file"]) == ("both.png", "both/edited.png")
+    before = result.edited[0].stat().st_mtime_ns
+    assert run(photos, all_faces=True, pastes=True, limits=None).edited[0].stat().st_mtime_ns == before
+    # Nobody in the crop: reported, and the others are not stopped.
+    monkeypatch.setattr(PersonMask, "from_pretrained", lambda: person_at(np.zeros((8, 8))))
+    again = run(photos, {"height": -1.0}, pastes=True, limits=None)
+    assert {row["status"] for row in rows(again)} == {"not pasted"}
+    assert all("expected a person" in reason for reason in again.failures.values())
 
 
 def test_unknown_attributes_are_named_before_the_work(run, tmp_path, stand_in):
