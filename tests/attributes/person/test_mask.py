@@ -10,6 +10,8 @@ from jaxedit import PersonMask
 from jaxedit.attributes.person.pretrained import PERSON_MASK_WEIGHTS
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.graph_network import GraphNetwork
+from jaxedit.pretrained.fetching import fetch_weights
+from jaxedit.storage.cache import checkpoint_folder
 from jaxedit.storage.checkpoints import save_checkpoint
 from tests.conftest import FIXTURES
 
@@ -76,6 +78,13 @@ def test_gradients_reach_the_image(person, faces):
 def test_wrong_images(shape):
     with pytest.raises((InputError, TypeError)):
         brightness()(jnp.zeros(shape))
+
+
+def test_the_weights_are_fetched_by_name():
+    fetch_weights("person-mask")
+    assert checkpoint_folder(PERSON_MASK_WEIGHTS.cache_name).is_dir()
+    with pytest.raises(InputError, match=r"expected one of .*person-mask"):
+        fetch_weights("mask")
 
 
 def test_damaged_weights_are_named(tmp_path):
