@@ -17,6 +17,7 @@ COMMANDS = [
     "edit",
     "align",
     "project",
+    "read",
     "label",
     "learn",
     "teach",
