@@ -43,7 +43,7 @@ def read(
     force: ForceOption = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
 ) -> None:
-    """Read the faces of photographs: every attribute in its unit, and what does not belong.
+    """Read the faces of photographs: values, and what is unusual.
 
     Each face gets its values with intervals, how unusual it is among the generator's own faces, how well the generator
     explains it, and a map of what it cannot draw. readings.csv and readings.json hold them, index.html shows them.
