@@ -23,6 +23,8 @@ _LEAST = {
     "latent_seed": 0,
 }
 
+_MOST_GAIN = 4.0
+
 
 @dataclasses.dataclass(frozen=True)
 class RefinementConfig:
@@ -47,6 +49,9 @@ class RefinementConfig:
         in_layers: of an attribute of shape (a hat, glasses), the first layer and the one after the last: its curve is
             not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
             path in W, in these layers alone. It is not calibrated either, and takes no part in that of the others.
+        gains: of a curve, by how much it is longer in the end than it was learned, so that the amounts of people show
+            what the axis says: a network is often pleased before an eye is.
+        continued: attributes whose descent goes on from the curve that the axes have, instead of a new tangent.
         far: amounts (down, up) at which a curve is measured and corrected once more, for an axis whose usual edits
             are long.
         loss: weights of the loss. Its identity weights belong to the descriptors in order; further ones are not used.
@@ -75,6 +80,8 @@ class RefinementConfig:
     ends: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     in_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    gains: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    continued: tuple[str, ...] = ()
     far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     loss: ImageLossConfig = dataclasses.field(default_factory=ImageLossConfig)
     method: str = "gradients"
@@ -103,6 +110,9 @@ class RefinementConfig:
         for name, slope in self.slopes.items():
             if not 0 < slope <= 1:
                 raise InputError(f"slope of {name!r}: expected a number in (0, 1], got {slope}")
+        for name, gain in self.gains.items():
+            if not 0 < gain <= _MOST_GAIN:
+                raise InputError(f"gain of {name!r}: expected a number in (0, {_MOST_GAIN:g}], got {gain}")
         for name, (first, end) in self.in_layers.items():
             if not 0 <= first < end:
                 raise InputError(
@@ -114,8 +124,9 @@ class RefinementConfig:
 
     def names(self) -> set[str]:
         """All attributes that the settings name."""
-        mappings = (self.weights, self.ends, self.slopes, self.in_layers, self.far)
-        return {*(self.attributes or ()), *(self.held or ()), *(name for m in mappings for name in m)}
+        mappings = (self.weights, self.ends, self.slopes, self.in_layers, self.gains, self.far)
+        lists = (self.attributes or (), self.held or (), self.continued)
+        return {name for names in (*lists, *mappings) for name in names}
 
     def restricted(self, attribute_names: Sequence[str]) -> "RefinementConfig":
         """The settings without what they say of attributes that are not among these."""
@@ -131,6 +142,8 @@ class RefinementConfig:
             ends=some(self.ends),
             slopes=some(self.slopes),
             in_layers=some(self.in_layers),
+            gains=some(self.gains),
+            continued=tuple(name for name in self.continued if name in known),
             far=some(self.far),
         )
 
@@ -153,12 +166,15 @@ class RefinementConfig:
             )
         settings = dict(values)
         try:
-            for name in ("attributes", "groups", "held"):
+            for name in ("attributes", "groups", "held", "continued"):
                 if settings.get(name) is not None:
                     settings[name] = tuple(settings[name])
             for name in ("ends", "far"):
                 if name in settings:
                     settings[name] = {key: (float(a), float(b)) for key, (a, b) in settings[name].items()}
+            for name in ("weights", "slopes", "gains"):  # JSON has whole numbers, too
+                if name in settings:
+                    settings[name] = {key: float(value) for key, value in settings[name].items()}
             if "in_layers" in settings:
                 settings["in_layers"] = {
                     key: (int(a), int(b)) for key, (a, b) in settings["in_layers"].items()

@@ -49,16 +49,19 @@ class DescentState(NamedTuple):
     def begin(cls, tangent: Float[np.ndarray, "num_groups k"], num_columns: int) -> "DescentState":
         """A first tangent, without curvature."""
         tangent = np.array(tangent, np.float64)
-        zero = np.zeros_like(tangent)
+        return cls._at((tangent, np.zeros_like(tangent)), num_columns, batches=0)
+
+    @classmethod
+    def go_on(cls, curve: Curve, num_columns: int) -> "DescentState":
+        """A curve that was learned before: its mean begins at once."""
+        return cls._at(curve, num_columns, batches=_FORGOTTEN)
+
+    @classmethod
+    def _at(cls, curve: Curve, num_columns: int, batches: int) -> "DescentState":
+        tangent, curvature = (np.array(part, np.float64) for part in curve)
+        sums, counts, lengths = np.zeros((2, num_columns)), np.zeros(2), np.zeros(0)
         return cls(
-            tangent,
-            zero,
-            tangent,
-            zero,
-            np.zeros((2, num_columns)),
-            np.zeros(2),
-            np.zeros(0),
-            np.zeros((), np.int64),
+            tangent, curvature, tangent, curvature, sums, counts, lengths, np.asarray(batches, np.int64)
         )
 
     @property
@@ -76,15 +79,13 @@ class DescentState(NamedTuple):
         moved = self.sums @ np.asarray(weights.target, np.float64)
         return np.array([-1, 1]) * moved / np.maximum(self.counts, 1e-9)
 
-    def rescaled(self, gains: Float[np.ndarray, " 2"]) -> Curve:
+    def rescaled(self, gains: Float[np.ndarray, " 2"], *, kept_curvature: float = _KEPT_CURVATURE) -> Curve:
         """The mean (s, b), stretched so that an amount of ± one changes the target by about that: to x(± 1 / gain).
 
         A descent that weighs the target against all else comes to shorter moves than were asked.
         """
         down, up = 1 / np.clip(gains, 0.4, 1.5)
-        curve = jnp.asarray(self.mean_tangent), jnp.asarray(_KEPT_CURVATURE * self.mean_curvature)
-        below, above = np.asarray(along_curve(curve, jnp.asarray([-down, up])), np.float64)
-        return (above - below) / 2, (above + below) / (2 * float(pseudo_huber(jnp.float32(1.0))))
+        return stretched((self.mean_tangent, kept_curvature * self.mean_curvature), down, up)
 
     def updated(
         self,
@@ -147,3 +148,10 @@ class DescentState(NamedTuple):
             of_tangent += cut * np.asarray(tangent, np.float64)
             of_curvature += cut * np.asarray(curvature, np.float64)
         return of_tangent, of_curvature, np.array(lengths[-_REMEMBERED:])
+
+
+def stretched(curve: Curve, down: float, up: float) -> Curve:
+    """The curve that leads at ∓1 to where this one leads at −down and up."""
+    tangent, curvature = (jnp.asarray(part) for part in curve)
+    below, above = np.asarray(along_curve((tangent, curvature), jnp.asarray([-down, up])), np.float64)
+    return (above - below) / 2, (above + below) / (2 * float(pseudo_huber(jnp.float32(1.0))))

@@ -82,21 +82,33 @@ def calibrate(r: Refinement, curves: dict[str, Curve]) -> Calibrated:
     codes = np.asarray(r.axes.encode(w))
     # In W+, as the edited ones are, so that one program renders both.
     repeated = np.repeat(w[:, None], r.generator.num_ws, axis=1)
+    kept = _kept(r)
     for number in range(r.config.num_calibrations):
         unedited = read_in_full(r, "calibration/unedited", repeated)
         effects = {}
-        for name, curve in curves.items():
+        for name, curve in (curves | kept).items():
             sides = []
             for side, word in ((-1, "down"), (1, "up")):
                 moved = np.full(len(w), side * CALIBRATION_AMOUNT, np.float32)
-                unit = f"calibration/{number}-{names.index(name):03d}-{word}"
+                unit = f"calibration/{'kept' if name in kept else number}-{names.index(name):03d}-{word}"
                 seen = read_in_full(r, unit, _displaced(r, w, curve, moved))
                 sides.append(side * (seen - unedited) / CALIBRATION_AMOUNT)
             effects[name] = np.stack(sides)
-            at = names.index(name)
-            slopes[name] = measured_slope(codes[:, at], effects[name][:, :, at], ends[name])
-        curves = mixed(names, curves, effects, _reached(r, effects) if r.config.held is None else r.held)
+            if name in curves:
+                at = names.index(name)
+                slopes[name] = measured_slope(codes[:, at], effects[name][:, :, at], ends[name])
+        held = _reached(r, effects) if r.config.held is None else r.held
+        found = mixed(names, curves | kept, effects, held)
+        curves = {name: found[name] for name in curves}
     return Calibrated(curves, ends, slopes | {n: s for n, s in r.config.slopes.items() if n in slopes})
+
+
+def _kept(r: Refinement) -> dict[str, Curve]:
+    """Curves of held attributes that the axes have and that are not learned: they take their own out of others."""
+    if r.axes.curves is None:
+        return {}
+    others = (*r.targets, *r.config.in_layers)
+    return {name: r.former_curve(name) for name in r.held if name not in others}
 
 
 def _reached(r: Refinement, effects: dict[str, np.ndarray]) -> tuple[str, ...]:

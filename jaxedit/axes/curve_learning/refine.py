@@ -16,7 +16,7 @@ from jaxedit.attributes.user_classifier import check_classifier
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.curve_learning.calibration import DEFAULT_ENDS
 from jaxedit.axes.curve_learning.config import RefinementConfig, default_groups
-from jaxedit.axes.curve_learning.descent import Curve
+from jaxedit.axes.curve_learning.descent import Curve, stretched
 from jaxedit.axes.curve_learning.full_images import Calibrated, calibrate, correct_far
 from jaxedit.axes.curve_learning.image_reader import ImageReader, Network, RefinementNetworks
 from jaxedit.axes.curve_learning.loss import EditModel
@@ -179,6 +179,10 @@ def _checked(
                 f"in_layers of {name!r}: expected whole groups of the {len(groups)} layers {list(groups)}, got "
                 f"{first}, {end}"
             )
+    if config.continued and axes.curves is None:
+        raise InputError(
+            f"continued: expected axes with curves, got none to go on from for {config.continued[0]!r}"
+        )
     if kept is not None and kept != groups:
         raise InputError(
             f"groups: expected those of the curves that the axes keep, {list(kept)}, got {list(groups)}"
@@ -208,6 +212,7 @@ def _request(
         "independent": [network_identity(network) for network in networks.independent],
         "identity_networks": [network_identity(network) for network in networks.identity],
         "render": None if networks.render is None else network_identity(networks.render),
+        "curves": None if axes.curves is None else weights_fingerprint(axes.curves),
     }
 
 
@@ -238,9 +243,13 @@ def _curves(refinement: Refinement, calibrated: Calibrated, targets: Sequence[st
     for index, name in enumerate(axes.attribute_names):
         if name in calibrated.curves:
             tangent, curvature = calibrated.curves[name]
-            rows.append((tangent, curvature, calibrated.ends[name], calibrated.slopes[name]))
+            gain = config.gains.get(name, 1.0)
+            rows.append(
+                (*stretched((tangent, curvature), gain, gain), calibrated.ends[name], calibrated.slopes[name])
+            )
         elif name in targets:
-            tangent, curvature = _in_layers(refinement, name, config.in_layers[name])
+            gain = config.gains.get(name, 1.0)
+            tangent, curvature = stretched(_in_layers(refinement, name, config.in_layers[name]), gain, gain)
             limits, slope = config.ends.get(name, DEFAULT_ENDS), config.slopes.get(name, 1.0)
             rows.append((tangent, curvature, limits, slope))
         elif had is not None:

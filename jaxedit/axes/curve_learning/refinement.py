@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.curve_learning.config import RefinementConfig
+from jaxedit.axes.curve_learning.descent import Curve
 from jaxedit.axes.curve_learning.image_reader import ImageReader
 from jaxedit.axes.curve_learning.loss import ColumnWeights, EditModel, ImageLossConfig, column_weights
 from jaxedit.generators.protocol import Generator
@@ -63,6 +64,12 @@ class Refinement:
     def reader(self) -> ImageReader:
         """The reader of the model."""
         return cast(ImageReader, self.model.reader)
+
+    def former_curve(self, name: str) -> Curve:
+        """The curve that the axes have of an attribute."""
+        curves, at = self.axes.curves, self.axes.attribute_names.index(name)
+        assert curves is not None
+        return np.asarray(curves.tangents[at], np.float64), np.asarray(curves.curvatures[at], np.float64)
 
     def weights(self, target: str) -> ColumnWeights:
         """ω of a target."""

@@ -150,7 +150,9 @@ def descend(r: Refinement, model: EditModel, unedited: Unedited, moments: Moment
     """The curves of all targets after the descent, stretched to the amounts that were asked."""
     weights = {name: r.weights(name) for name in r.targets}
     states = {
-        name: DescentState.begin(
+        name: DescentState.go_on(r.former_curve(name), len(r.columns))
+        if name in r.config.continued
+        else DescentState.begin(
             moments.first_tangent(weights[name], r.loss).reshape(r.shape).astype(np.float32), len(r.columns)
         )
         for name in r.targets
@@ -188,7 +190,11 @@ def descend(r: Refinement, model: EditModel, unedited: Unedited, moments: Moment
                     for field, array in states[name]._asdict().items()
                 }
                 r.run.write(f"descent/{number + 1:06d}", arrays)
-    return {name: state.rescaled(state.gains(weights[name])) for name, state in states.items()}
+    whole = {name: {"kept_curvature": 1.0} for name in r.config.continued}
+    return {
+        name: state.rescaled(state.gains(weights[name]), **whole.get(name, {}))
+        for name, state in states.items()
+    }
 
 
 def _arrays_of_states(states: dict[str, DescentState]) -> dict[str, ArrayOf]:

@@ -16,7 +16,6 @@ from jaxedit.axes.curve_learning.regression import ridge_derivatives
 from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.errors import InputError
 from jaxedit.generators.stylegan2.generator import StyleGAN2, StyleGAN2Config
-from jaxedit.generators.stylegan2.initial import initial_params
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import sample_w
 from tests.generators.random_weights import stylegan2_params
@@ -87,25 +86,11 @@ def corners(images):
     return images[:, ::16, ::16].reshape(len(images), -1)
 
 
-@pytest.fixture(scope="module")
-def small() -> StyleGAN2:
-    params = initial_params(SHAPE, jax.random.key(3))
-    for block in params["blocks"].values():
-        block["to_rgb"]["weight"] = 0.3 * block["to_rgb"]["weight"]
-    return StyleGAN2(SHAPE, params)
-
-
 def labeled(generator, classifier, num: int) -> LabelledLatents:
     w = sample_w(generator, 0, num)
     read = jax.jit(lambda w: classifier(generator.synthesis(w)))
     values = np.concatenate([np.asarray(read(w[i : i + 64])) for i in range(0, num, 64)])
     return LabelledLatents(w, values, classifier.names, ("",) * len(classifier.names))
-
-
-@pytest.fixture(scope="module")
-def plain(small):
-    dataset = labeled(small, LOOKS, 1024)
-    return jaxedit.learn_axes(dataset, jaxedit.fit_pca(dataset.w, 16), AXES, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -338,60 +323,3 @@ def test_what_does_not_fit_is_refused(small, plain, tiny):
         "groups: expected those of the curves that the axes keep",
         axes=tiny[1], attributes=("left",), groups=(0, 0, 0, 0, 1, 1, 1, 1),
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("settings", "match"),
-    [
-        ({"num_latents": 1}, "num_latents: expected 160 or more, got 1"),
-        ({"num_images": 0}, "num_images: expected 1 or more, got 0"),
-        ({"images_per_update": 3}, "images_per_update: expected an even number, got 3"),
-        ({"method": "magic"}, "method: expected 'gradients' or 'regression', got 'magic'"),
-        ({"ends": {"age": [1, 2]}}, "ends of 'age': expected one below and one above zero"),
-        ({"slopes": {"age": 2.0}}, r"slope of 'age': expected a number in \(0, 1\], got 2.0"),
-        ({"far": {"age": [0, 1]}}, "far amounts of 'age': expected two positive numbers"),
-        ({"faces": 3}, "refinement config: expected some of .*, got 'faces'"),
-        ({"loss": {"kappa": 3}}, "refinement config: .*kappa"),
-        ({"ends": {"age": 3}}, "refinement config: "),
-    ],
-)
-def test_wrong_settings_are_refused(settings, match):
-    with pytest.raises(InputError, match=match):
-        RefinementConfig.from_dict(settings)
-
-
-def test_settings_go_to_json_and_back(tmp_path):
-    config = RefinementConfig(
-        attributes=("a",), held=("a", "b"), groups=(0, 1), ends={"a": (-1.0, 2.0)}, far={"b": (1.0, 2.0)}
-    )
-    assert RefinementConfig.from_dict(config.as_dict()) == config
-    assert RefinementConfig.from_dict({}) == RefinementConfig()
-    assert config.restricted(["b"]).held == ("b",)
-    assert config.restricted(["b"]).ends == {}
-    for text in ("[]", "{", '{"seed": -1}'):
-        (tmp_path / "config.json").write_text(text)
-        with pytest.raises(InputError, match=r"config.json: "):
-            RefinementConfig.load(tmp_path / "config.json")
-    with pytest.raises(InputError, match=r"absent.json: expected a JSON file"):
-        RefinementConfig.load(tmp_path / "absent.json")
-
-
-def test_an_attribute_of_shape_keeps_its_path_in_some_layers(small, plain):
-    config = dataclasses.replace(
-        TINY, attributes=("left", "warmth"), in_layers={"left": (0, 4), "warmth": (0, 2)}, num_calibrations=0
-    )
-    refined = refine_axes(small, plain, LOOKS, config, progress=False)  # nothing is left to descend
-    w = sample_w(small, 5, 4)
-    for name, (_, end) in config.in_layers.items():
-        moved = np.asarray(refined.edit(w, {name: 0.5}) - refined.edit(w, {}))
-        in_w = np.asarray(plain.edit(w, {name: 0.5})) - w
-        assert np.abs(moved[:, end:]).max() < 1e-6
-        alike = (moved[:, 0] * in_w).sum(1) / (
-            np.linalg.norm(moved[:, 0], axis=1) * np.linalg.norm(in_w, axis=1)
-        )
-        assert alike.min() > 0.9
-        np.testing.assert_array_equal(moved[:, 0], moved[:, end - 1])
-    with pytest.raises(InputError, match=r"in_layers of 'left': expected whole groups of the 8 layers"):
-        refine_axes(small, plain, LOOKS, dataclasses.replace(TINY, in_layers={"left": (0, 3)}))
-    with pytest.raises(InputError, match=r"in_layers of 'left': expected the first layer"):
-        dataclasses.replace(TINY, in_layers={"left": (4, 4)})
