@@ -19,7 +19,7 @@ PUBLISHED_LAYERS = {
     "age": range(4, 7),  # "happy old lady"
     "gender": range(2, 6),  # "gender" (StyleGAN)
     "smile": range(3, 6),  # "wide smile"
-    "glasses": range(0, 2),  # "glasses" (StyleGAN)
+    "eyeglasses": range(0, 2),  # "glasses" (StyleGAN)
     "yaw": range(0, 7),  # "pose" (StyleGAN)
     "pitch": range(1, 4),  # "head angle up"
     "mouth_opening": range(3, 7),  # "screaming"

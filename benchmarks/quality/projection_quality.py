@@ -41,7 +41,7 @@ from jaxedit.storage.atomic import write_atomically
 
 _NAME = "mobile-stylegan-ffhq"
 _TARGETS = ("age", "smile", "yaw")
-_MEASURED = ("age", "gender", "smile", "glasses", "yaw", "pitch", "mouth_opening", "eye_opening")
+_MEASURED = ("age", "gender", "smile", "yaw", "pitch", "mouth_opening", "eye_opening")
 _AMOUNT = 1.5
 
 

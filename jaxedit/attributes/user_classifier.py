@@ -25,6 +25,16 @@ FACES = "faces"
 """Name of the face networks."""
 
 
+def face_classifiers(attribute_names: Sequence[str]) -> list[str]:
+    """The names of the classifiers of faces that read some attributes: the second only where it is needed.
+
+    The face networks are quick. What was learned from marks sees glasses, hats, beards and hair, and takes far longer.
+    """
+    from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES, MARKED_FACES
+
+    return [FACES, MARKED_FACES] if set(attribute_names) & set(MARKED_ATTRIBUTES) else [FACES]
+
+
 def load_classifiers(where: Sequence[str]) -> AttributeClassifier:
     """The classifiers of some names as one; of two attributes of one name, that of the later one is kept.
 
@@ -38,7 +48,8 @@ def load_classifier(where: str) -> AttributeClassifier:
     """A classifier by its name.
 
     Args:
-        where: "faces" for the face networks; a folder of a learned classifier; or `file.py:Name`, where the name is
+        where: "faces" for the face networks; "marked-faces" for what was learned from the annotations of the package;
+            a folder of a learned classifier; or `file.py:Name`, where the name is
             that of a classifier, or of a class or function that returns one when it is called without arguments. That
             file is run.
 
@@ -52,6 +63,10 @@ def load_classifier(where: str) -> AttributeClassifier:
         from jaxedit.attributes.faces.face_attributes import FaceAttributes
 
         return FaceAttributes()
+    if where == "marked-faces":
+        from jaxedit.attributes.learned.marked_faces import load_marked_faces
+
+        return load_marked_faces()
     if as_path(where).is_dir():
         from jaxedit.attributes.learned.classifier import LearnedClassifier
 

@@ -94,13 +94,15 @@ def evaluate(
     import jax.numpy as jnp
 
     from jaxedit import evaluation
-    from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES, FaceAttributes, FaceIdentity
+    from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES, FaceIdentity
     from jaxedit.attributes.independent.classifiers import (
         INDEPENDENT_COLUMNS,
         IndependentAttributes,
         IndependentIdentity,
     )
     from jaxedit.attributes.person.mask import MIN_SIDE, PersonMask
+    from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES
+    from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
     from jaxedit.evaluation.config import TARGETS
     from jaxedit.evaluation.methods import check_methods, load_direction_files
     from jaxedit.evaluation.readings import KIND
@@ -139,8 +141,10 @@ def evaluate(
     )
     if reference is not None:
         reference = reference.select(tuple(INDEPENDENT_COLUMNS))
+    measured = [attribute.name for attribute in FACE_ATTRIBUTES]
     # Names, and all that comes from files, are checked before a network is fetched.
-    config.leakage_among([attribute.name for attribute in FACE_ATTRIBUTES])
+    judges = face_classifiers(config.targets)
+    config.leakage_among(measured if len(judges) == 1 else [*measured, *MARKED_ATTRIBUTES])
     model = load_generator(generator)
     check_class(model, generator)
     own = {
@@ -162,7 +166,7 @@ def evaluate(
         methods,
         model.mapping(z, truncation_psi=truncation_psi),
         evaluation.Evaluators(
-            FaceAttributes(),
+            load_classifiers(judges),
             reference=load_labelled_latents(generator, model) if generator in KNOWN_GENERATORS else None,
             independent=networks,
             identity=identity,

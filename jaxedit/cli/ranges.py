@@ -21,13 +21,16 @@ def ranges(
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="A folder of `jaxedit teach`, FILE.py:NAME, or faces, which also brings identity and background. May "
-            "be given more than once. Default: faces."
+            help="A folder of `jaxedit teach`, FILE.py:NAME, marked-faces, or faces, which also brings identity, "
+            "background and broken images. May be given more than once. Default: faces, and marked-faces where needed."
         ),
     ] = None,
     flaw: Annotated[
         str | None,
-        typer.Option(help="A classifier with an attribute flaw: a folder of `jaxedit teach --columns flaw`."),
+        typer.Option(
+            help="A classifier with an attribute flaw: a folder of `jaxedit teach --columns flaw`. Default: that of "
+            "the package, for faces."
+        ),
     ] = None,
     attributes: Annotated[
         str | None, typer.Option(help="Attributes to measure, separated by commas. Default: all.")
@@ -64,11 +67,12 @@ def ranges(
     Examples:
       jaxedit ranges axes --run measured                      the axes of `jaxedit learn`; about a minute an attribute
       jaxedit ranges fur-axes -g cats --classifier cats.py:Fur
-      jaxedit ranges --out ranges.json --flaw flaw-classifier  the shipped axes
+      jaxedit ranges --out ranges.json                         the shipped axes
     """
     from jaxedit.attributes.faces.background import BackgroundColors
     from jaxedit.attributes.faces.face_attributes import FaceIdentity
-    from jaxedit.attributes.user_classifier import FACES, load_classifier, load_classifiers
+    from jaxedit.attributes.learned.marked_faces import FLAW, load_marked_faces
+    from jaxedit.attributes.user_classifier import FACES, face_classifiers, load_classifier, load_classifiers
     from jaxedit.errors import InputError
     from jaxedit.evaluation.ranges import (
         RUN_KIND,
@@ -93,16 +97,16 @@ def ranges(
     )
     if run is not None:
         RunFolder.check_target(run, kind=RUN_KIND)
-    chosen = classifier or [FACES]
     model = load_generator(generator)
     check_class(model, generator)
     own = load_axes(axes_name(axes, generator), model, check=not force)
+    chosen = classifier or face_classifiers(own.attribute_names)
     is_face = FACES in chosen
     networks = RangeNetworks(
         load_classifiers(chosen),
         identity=FaceIdentity() if is_face else None,
         background=BackgroundColors() if is_face else None,
-        flaw=None if flaw is None else load_classifier(flaw),
+        flaw=load_classifier(flaw) if flaw is not None else load_marked_faces((FLAW,)) if is_face else None,
     )
     some = None if attributes is None else parse_names(attributes)
     found = measure_ranges(model, own, networks, config, attributes=some, out=run)

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxedit.attributes.classifier import AttributeClassifier
-from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+from jaxedit.attributes.faces.background import BackgroundColors
+from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.attributes.independent.classifiers import FaceResReading
+from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES
+from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
 from jaxedit.axes.curve_learning.config import RefinementConfig
 from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
 from jaxedit.errors import InputError
@@ -47,8 +50,11 @@ def load_refinement(name: str, attribute_names: Sequence[str] | None = None) -> 
     config = RefinementConfig.load(folder / _CONFIGS[name])
     if attribute_names is not None:
         config = config.restricted(attribute_names)
-    networks = RefinementNetworks(identity=(FaceIdentity(),), independent=(FaceResReading(),))  # type: ignore[arg-type]
-    return KnownRefinement(config, FaceAttributes(), networks)
+    networks = RefinementNetworks(
+        identity=(FaceIdentity(), BackgroundColors()), independent=(FaceResReading(),)
+    )  # type: ignore[arg-type]
+    asked = MARKED_ATTRIBUTES if attribute_names is None else attribute_names
+    return KnownRefinement(config, load_classifiers(face_classifiers(asked)), networks)
 
 
 def has_refinement(name: str) -> bool:

@@ -58,8 +58,7 @@ def face_spots(
 ) -> dict[str, Float[Array, "batch _ 2"]]:
     """Centers of the regions' spots, in the unit of the landmarks (fractions of the image); yaw in degrees.
 
-    `cheek_left`, `cheek_right` (of the image), `forehead` (above the brows), `hair` (an arc over the
-    forehead), `lips`.
+    `cheek_left`, `cheek_right` (of the image), `hair` (an arc over the forehead), `lips`.
     """
     p = landmarks
     eyes = (p[:, EYE_LEFT].mean(1) + p[:, EYE_RIGHT].mean(1)) / 2
@@ -83,7 +82,6 @@ def face_spots(
     return {
         "cheek_left": between((31, 2, 0.4), (31, 3, 0.5)),
         "cheek_right": between((35, 14, 0.4), (35, 13, 0.5)),
-        "forehead": around((-20.0, 0.0, 20.0), 0.75, 0.3),
         "hair": around((-40.0, -20.0, 0.0, 20.0, 40.0), 1.45, 1.0),
         "lips": between((57, 66, 0.4), (58, 67, 0.4), (56, 65, 0.4)),
     }
@@ -108,9 +106,8 @@ def measure_colors(
     Returns:
         Name → values: `skin_lightness`, `skin_redness` (a*), `skin_yellowness` (b*) of the cheeks;
         `light_from_right` (L* of the image's right cheek minus the left one's); `hair_lightness`,
-        `hair_warmth` (b*) over the forehead; `fringe` (how much darker than the cheeks the forehead is);
-        `lip_redness` (a* of the lower lip minus the cheeks'); `background_lightness`, `background_warmth`
-        (b*) of the upper corners.
+        `hair_warmth` (b*) over the forehead; `lip_redness` (a* of the lower lip minus the cheeks');
+        `background_lightness`, `background_warmth` (b*) of the upper corners.
     """
     lab = to_lab(images)
     eyes = (landmarks[:, EYE_LEFT].mean(1) + landmarks[:, EYE_RIGHT].mean(1)) / 2
@@ -131,34 +128,7 @@ def measure_colors(
         "light_from_right": spots["cheek_right"][:, 0] - spots["cheek_left"][:, 0],
         "hair_lightness": spots["hair"][:, 0],
         "hair_warmth": spots["hair"][:, 2],
-        "fringe": skin[:, 0] - spots["forehead"][:, 0],
         "lip_redness": spots["lips"][:, 1] - skin[:, 1],
         "background_lightness": background[:, 0],
         "background_warmth": background[:, 2],
     }
-
-
-def measure_glasses(
-    crops: Float[Array, "batch size size 3"], landmarks: Float[Array, "batch 68 2"]
-) -> Float[Array, " batch"]:
-    """Strength of horizontal edges where a frame of glasses would be and skin is smooth, as a logarithm.
-
-    log of the mean |∂L*/∂y| (per pixel of a 160² crop) between the eyes and below each eye. Bare faces have
-    about −0.5 to 1, frames and sunglasses 1.3 and more. Rimless glasses are missed, and hard shadows under
-    the eyes raise the value a little.
-
-    Args:
-        crops: face crops in [-1, 1], 160 pixels a side.
-        landmarks: (x, y) in fractions of the crop.
-    """
-    lightness = to_lab(crops)[..., :1]
-    edges = jnp.abs(lightness[:, 2:] - lightness[:, :-2]) / 2
-    edges = jnp.pad(edges, ((0, 0), (1, 1), (0, 0), (0, 0)))
-    left, right = landmarks[:, EYE_LEFT].mean(1), landmarks[:, EYE_RIGHT].mean(1)
-    down = (landmarks[:, 48] + landmarks[:, 54]) / 2 - (left + right) / 2
-    length = jnp.linalg.norm(down, axis=-1)[:, None]
-    bridge = jnp.stack([landmarks[:, 27], (left + right) / 2], 1)
-    below = jnp.stack([left + 0.38 * down, right + 0.38 * down], 1)
-    strength = spot_means(edges, bridge, 0.06 * length).mean((1, 2)) / 3
-    strength += spot_means(edges, below, 0.10 * length).mean((1, 2)) / 2
-    return jnp.log(strength + 0.3)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Shaped
 
-from jaxedit.attributes.faces.color import measure_colors, measure_glasses
+from jaxedit.attributes.faces.color import measure_colors
 from jaxedit.attributes.faces.crop import (
     FACE_LEFT,
     FACE_SIDE,
@@ -43,7 +43,6 @@ FACE_ATTRIBUTES = (
     FaceAttribute("age", "years", "older"),
     FaceAttribute("gender", "logit", "more feminine: log-odds of female against male"),
     FaceAttribute("smile", "logit", "happier: log-odds of happy against all other expressions"),
-    FaceAttribute("glasses", "log Lab", "glasses: sharper edges between and below the eyes"),
     FaceAttribute("yaw", "degrees", "the head turned to the image's right"),
     FaceAttribute("pitch", "degrees", "the head tilted up"),
     FaceAttribute("roll", "degrees", "the head leaning clockwise in the image"),
@@ -61,7 +60,6 @@ FACE_ATTRIBUTES = (
     FaceAttribute("light_from_right", "Lab", "the image's right cheek lighter than the left one"),
     FaceAttribute("hair_lightness", "Lab", "lighter above the forehead: hair, hat or bald head (L*)"),
     FaceAttribute("hair_warmth", "Lab", "yellower above the forehead (b*)"),
-    FaceAttribute("fringe", "Lab", "the forehead darker than the cheeks"),
     FaceAttribute("lip_redness", "Lab", "the lower lip redder than the cheeks"),
     FaceAttribute("background_lightness", "Lab", "lighter upper corners (L*)"),
     FaceAttribute("background_warmth", "Lab", "yellower upper corners (b*)"),
@@ -133,7 +131,6 @@ class FaceAttributes(nnx.Module):
             return {
                 **self._age_gender(crops, mirrored),
                 "smile": self._smile(crops, mirrored),
-                "glasses": measure_glasses(crops, landmarks),
                 **geometry,
                 **measure_colors(whole, placed, geometry["yaw"]),
             }

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from jaxedit.attributes.learned.regions import COLORS, Region, RegionFeatures
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.lpips import LPIPS
+from jaxedit.storage.array_trees import read_array_tree, write_array_tree
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
 KIND = "classifier"
@@ -61,13 +62,26 @@ class LearnedClassifier:
         Raises:
             OutputError: if the folder cannot be written.
         """
-        config = {
+        return save_checkpoint(folder, kind=KIND, config=self._described(), arrays=self._arrays())
+
+    def save_file(self, path: str | Path) -> Path:
+        """Write one small compressed file (`.npz`), as classifiers ship with the package.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        return write_array_tree(path, self._described(), self._arrays(), kind=KIND, compressed=True)
+
+    def _described(self) -> dict[str, Any]:
+        return {
             "network": self.features.network.network,
             "regions": [dataclasses.asdict(region) for region in self.features.regions],
             "names": list(self.names),
             "units": list(self.units),
         }
-        arrays = {
+
+    def _arrays(self) -> dict[str, Any]:
+        return {
             # Keys of arrays are plain names; the order is that of the regions, the colors last.
             "weights": {
                 str(i): np.asarray(self.weights[name], np.float16)
@@ -75,7 +89,6 @@ class LearnedClassifier:
             },
             "bias": np.asarray(self.bias, np.float32),
         }
-        return save_checkpoint(folder, kind=KIND, config=config, arrays=arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> "LearnedClassifier":
@@ -85,7 +98,23 @@ class LearnedClassifier:
             CheckpointError: if the folder is missing, damaged, or of another kind.
             DownloadError: if the frozen network cannot be fetched.
         """
-        config, arrays = load_checkpoint(folder, kind=KIND)
+        return cls._of(folder, *load_checkpoint(folder, kind=KIND))
+
+    @classmethod
+    def load_file(cls, path: str | Path) -> "LearnedClassifier":
+        """Read a file written by `save_file`. The frozen network is fetched once (64 MB).
+
+        Raises:
+            InputError: if the file is missing, damaged, or of another kind.
+            CheckpointError: if its arrays do not fit together.
+            DownloadError: if the frozen network cannot be fetched.
+        """
+        return cls._of(path, *read_array_tree(path, kind=KIND, expected="a file of a learned classifier"))
+
+    @classmethod
+    def _of(
+        cls, folder: str | Path, config: Mapping[str, Any], arrays: Mapping[str, Any]
+    ) -> "LearnedClassifier":
         try:
             regions = tuple(_region(described) for described in config["regions"])
             names, units = tuple(config["names"]), tuple(config["units"])
