@@ -158,8 +158,8 @@ def edit(
       jaxedit edit --seed 7 hair_lightness=+2 --keep-background  the person alone
       jaxedit edit --photo portrait.jpg smile=+1 --out smile.jpg  the whole photograph
       jaxedit edit --photo holidays smile=+1 --out smiles        a folder of photographs, with a table and a page
-      jaxedit edit --latent projected/portrait glasses=+2        a result of `jaxedit project`
-      jaxedit edit --latent latents.pt --index 3 glasses=+2      the fourth latent of encoder4editing
+      jaxedit edit --latent projected/portrait eyeglasses=+2     a result of `jaxedit project`
+      jaxedit edit --latent latents.pt --index 3 eyeglasses=+2   the fourth latent of encoder4editing
       jaxedit edit -g ffhq --axes axes --nvidia-seed 85 smile=+1
       jaxedit edit -g ffhq --seed 7 --directions ganspace.npz component_3=+2 --layers 4-8
       jaxedit edit -g ffhq --seed 7 b64.conv0:112=+10            a channel of StyleSpace

@@ -119,7 +119,7 @@ def learn(
     Examples:
       jaxedit learn --out axes                                   from the shipped labels
       jaxedit learn --labels labels --out axes --num-steps 5000
-      jaxedit learn --attributes age,smile,glasses --out three
+      jaxedit learn --attributes age,smile,eyeglasses --out three
       jaxedit learn --annotations read --attributes headwear,age,gender,yaw --out hats
       jaxedit edit --axes axes --seed 7 age=+1.5                 an edit along these axes
     """

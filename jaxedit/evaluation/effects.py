@@ -57,7 +57,7 @@ class ImageEffects:
 
     Attributes:
         target_names: of the axes that were moved.
-        measured_names: of the attributes that were measured: all of the axes' attributes.
+        measured_names: of the attributes that were measured: those of the axes that the classifier knows.
         amount: a, by how much each axis was moved either way, in standard deviations.
         effects: mean change of each measured attribute, in standard deviations.
         identity_distance: mean distance of the identity descriptors before and after an edit, or None.
@@ -155,19 +155,26 @@ def effects_of_steps(
     Args:
         faces: the steps of one or more faces, all with the same attributes, amounts and size.
         axes: the axes along which they were edited.
-        classifier: measures; it must know every attribute of the axes.
+        classifier: measures. Attributes that it does not know are left out, as targets and as what changes.
         amount: standard deviations; `faces` must hold the steps to either side.
         batch_size: images that are measured at once.
         progress: whether to show a bar.
 
     Raises:
-        InputError: if there are no faces or no such steps, or the classifier does not know an attribute.
+        InputError: if there are no faces or no such steps, or the classifier knows none of their attributes.
     """
-    columns = _columns(axes, classifier)
+    known = tuple(name for name in axes.attribute_names if name in classifier.names)
+    columns = [tuple(classifier.names).index(name) for name in known]
     if not faces or not {amount, -amount} <= set(faces[0].amounts):
         raise InputError(f"faces: expected edits by {amount} and {-amount}")
+    rows_of = [row for row, name in enumerate(faces[0].attribute_names) if name in known]
+    if not rows_of:
+        raise InputError(
+            f"classifier: expected one that measures some of {', '.join(faces[0].attribute_names)}, it knows "
+            f"{', '.join(classifier.names)}"
+        )
     steps = [faces[0].amounts.index(sign * amount) for sign in (1.0, -1.0)]
-    images = np.stack([face.images[:, steps] for face in faces])
+    images = np.stack([face.images[rows_of][:, steps] for face in faces])
     flat = images.reshape(-1, *images.shape[3:])
     network = as_argument(classifier)
     values = []
@@ -175,10 +182,14 @@ def effects_of_steps(
         for rows, batch in padded_batches(flat, batch_size):
             values.append(np.asarray(_measure_pixels(network, batch))[: rows.stop - rows.start, columns])
             bar.update(rows.stop - rows.start)
-    positions = np.asarray(axes.quantile_transform.transform(np.concatenate(values)), np.float64)
+    of_axes = [axes.attribute_names.index(name) for name in known]
+    every = np.zeros((len(flat), len(axes.attribute_names)), np.float32)
+    every[:, of_axes] = np.concatenate(values)
+    positions = np.asarray(axes.quantile_transform.transform(every), np.float64)[:, of_axes]
     up, down = np.moveaxis(positions.reshape(*images.shape[:3], -1), 2, 0)
     effects = (0.5 * (up - down)).mean(0).astype(np.float32)
-    return ImageEffects(faces[0].attribute_names, tuple(axes.attribute_names), amount, effects, None)
+    targets = tuple(faces[0].attribute_names[row] for row in rows_of)
+    return ImageEffects(targets, known, amount, effects, None)
 
 
 def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:

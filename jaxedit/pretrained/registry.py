@@ -221,7 +221,7 @@ def load_labelled_latents(name: str | Path, generator: Generator | None = None) 
         >>> import jaxedit
         >>> dataset = jaxedit.load_labelled_latents("mobile-stylegan-ffhq")
         >>> dataset.w.shape, dataset.values.shape
-        ((8192, 512), (8192, 20))
+        ((8192, 512), (8192, 33))
     """
     if str(name) in KNOWN_GENERATORS:
         path = data_path(KNOWN_GENERATORS[str(name)].labels)

@@ -90,3 +90,15 @@ def test_effects_of_rendered_steps_agree(toy, toy_axes, classifier, toy_w):
     np.testing.assert_allclose(rendered.effects, measured.effects, atol=0.05)  # pixels are rounded to a 255th
     with pytest.raises(InputError, match="edits by 3"):
         effects_of_steps(faces, toy_axes, classifier, amount=3.0)
+
+    class Red:
+        names = ("red",)
+
+        def __call__(self, images):
+            return classifier(images)[:, [tuple(classifier.names).index("red")]]
+
+    some = effects_of_steps(faces, toy_axes, Red(), batch_size=3, progress=False)
+    assert (some.target_names, some.measured_names) == (("red",), ("red",))
+    np.testing.assert_allclose(some.effects, rendered.effects[1:, [toy_axes.attribute_names.index("red")]])
+    with pytest.raises(InputError, match="classifier: expected one that measures some of blue, it knows red"):
+        effects_of_steps([dataclasses.replace(f, attribute_names=("blue",)) for f in faces], toy_axes, Red())

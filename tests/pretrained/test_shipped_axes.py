@@ -24,7 +24,7 @@ def shipped() -> AttributeAxes:
 
 
 def test_the_shipped_axes(shipped):
-    assert {"age", "gender", "smile", "yaw", "glasses"} <= set(shipped.attribute_names)
+    assert {"age", "gender", "smile", "yaw", "eyeglasses", "headwear"} <= set(shipped.attribute_names)
     assert shipped.curves is not None
     assert shipped.config == AxesConfig()
     assert shipped.report.summary()["axis_label_correlation"] > 0.7
