@@ -49,8 +49,8 @@ class RefinementConfig:
         in_layers: of an attribute of shape (a hat, glasses), the first layer and the one after the last: its curve is
             not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
             path in W, in these layers alone. It is not calibrated either, and takes no part in that of the others.
-        gains: of a curve, by how much it is longer in the end than it was learned, so that the amounts of people show
-            what the axis says: a network is often pleased before an eye is.
+        gains: of a curve, (down, up), by how much it is longer in the end than it was learned, so that the amounts of
+            people show what the axis says: a network is often pleased before an eye is.
         continued: attributes whose descent goes on from the curve that the axes have, instead of a new tangent.
         far: amounts (down, up) at which a curve is measured and corrected once more, for an axis whose usual edits
             are long.
@@ -80,7 +80,7 @@ class RefinementConfig:
     ends: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     in_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    gains: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    gains: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     continued: tuple[str, ...] = ()
     far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     loss: ImageLossConfig = dataclasses.field(default_factory=ImageLossConfig)
@@ -110,9 +110,11 @@ class RefinementConfig:
         for name, slope in self.slopes.items():
             if not 0 < slope <= 1:
                 raise InputError(f"slope of {name!r}: expected a number in (0, 1], got {slope}")
-        for name, gain in self.gains.items():
-            if not 0 < gain <= _MOST_GAIN:
-                raise InputError(f"gain of {name!r}: expected a number in (0, {_MOST_GAIN:g}], got {gain}")
+        for name, gains in self.gains.items():
+            if not all(0 < gain <= _MOST_GAIN for gain in gains):
+                raise InputError(
+                    f"gains of {name!r}: expected two numbers in (0, {_MOST_GAIN:g}], got {gains}"
+                )
         for name, (first, end) in self.in_layers.items():
             if not 0 <= first < end:
                 raise InputError(
@@ -169,10 +171,10 @@ class RefinementConfig:
             for name in ("attributes", "groups", "held", "continued"):
                 if settings.get(name) is not None:
                     settings[name] = tuple(settings[name])
-            for name in ("ends", "far"):
+            for name in ("ends", "far", "gains"):
                 if name in settings:
                     settings[name] = {key: (float(a), float(b)) for key, (a, b) in settings[name].items()}
-            for name in ("weights", "slopes", "gains"):  # JSON has whole numbers, too
+            for name in ("weights", "slopes"):  # JSON has whole numbers, too
                 if name in settings:
                     settings[name] = {key: float(value) for key, value in settings[name].items()}
             if "in_layers" in settings:

@@ -243,13 +243,13 @@ def _curves(refinement: Refinement, calibrated: Calibrated, targets: Sequence[st
     for index, name in enumerate(axes.attribute_names):
         if name in calibrated.curves:
             tangent, curvature = calibrated.curves[name]
-            gain = config.gains.get(name, 1.0)
+            gain = config.gains.get(name, (1.0, 1.0))
             rows.append(
-                (*stretched((tangent, curvature), gain, gain), calibrated.ends[name], calibrated.slopes[name])
+                (*stretched((tangent, curvature), *gain), calibrated.ends[name], calibrated.slopes[name])
             )
         elif name in targets:
-            gain = config.gains.get(name, 1.0)
-            tangent, curvature = stretched(_in_layers(refinement, name, config.in_layers[name]), gain, gain)
+            gain = config.gains.get(name, (1.0, 1.0))
+            tangent, curvature = stretched(_in_layers(refinement, name, config.in_layers[name]), *gain)
             limits, slope = config.ends.get(name, DEFAULT_ENDS), config.slopes.get(name, 1.0)
             rows.append((tangent, curvature, limits, slope))
         elif had is not None:

@@ -23,7 +23,7 @@ from tests.axes.curve_learning.test_refine import LOOKS, TINY
         ({"ends": {"age": [1, 2]}}, "ends of 'age': expected one below and one above zero"),
         ({"slopes": {"age": 2.0}}, r"slope of 'age': expected a number in \(0, 1\], got 2.0"),
         ({"far": {"age": [0, 1]}}, "far amounts of 'age': expected two positive numbers"),
-        ({"gains": {"age": 0}}, r"gain of 'age': expected a number in \(0, 4\], got 0.0"),
+        ({"gains": {"age": [1, 0]}}, r"gains of 'age': expected two numbers in \(0, 4\], got \(1.0, 0.0\)"),
         ({"faces": 3}, "refinement config: expected some of .*, got 'faces'"),
         ({"loss": {"kappa": 3}}, "refinement config: .*kappa"),
         ({"ends": {"age": 3}}, "refinement config: "),
@@ -37,7 +37,7 @@ def test_wrong_settings_are_refused(settings, match):
 def test_settings_go_to_json_and_back(tmp_path):
     config = RefinementConfig(
         attributes=("a",), held=("a", "b"), groups=(0, 1), ends={"a": (-1.0, 2.0)}, far={"b": (1.0, 2.0)},
-        gains={"a": 1.5}, continued=("a",), in_layers={"b": (0, 2)},
+        gains={"a": (1.0, 1.5)}, continued=("a",), in_layers={"b": (0, 2)},
     )  # fmt: skip
     assert RefinementConfig.from_dict(config.as_dict()) == config
     assert RefinementConfig.from_dict({}) == RefinementConfig()
@@ -79,7 +79,7 @@ def test_a_gain_stretches_a_curve(small, plain):
         TINY, attributes=("warmth",), in_layers={"warmth": (0, 2)}, num_calibrations=0
     )
     one = refine_axes(small, plain, LOOKS, config, progress=False)
-    longer = dataclasses.replace(config, gains={"warmth": 2.0})
+    longer = dataclasses.replace(config, gains={"warmth": (2.0, 2.0)})
     two = refine_axes(small, plain, LOOKS, longer, progress=False)
     w = jnp.asarray(sample_w(small, 5, 4))
     moved, twice = (np.asarray(a.edit(w, {"warmth": x}) - w[:, None]) for a, x in ((two, 0.5), (one, 1.0)))
