@@ -19,6 +19,8 @@ CALIBRATION_AMOUNT = 1.0
 DEFAULT_ENDS = (-2.0, 2.0)
 DEFAULT_SLOPE = 0.5
 _LEAST_SLOPE = 0.35
+_LEAST_OWN = 0.3
+"""Change of its own attribute that a curve counts with at least: one that does nothing takes nothing out of others."""
 _PRIOR_EDITS = 8
 """Number of edits that the default slope counts as, beside the measured ones."""
 
@@ -110,6 +112,26 @@ def mixed(
         at = some.index(name)
         result[name] = (tangents[at], curvatures[at])
     return result
+
+
+def unmixed(curves: Mapping[str, Curve], effects: Float[np.ndarray, "2 n num_latents n"]) -> dict[str, Curve]:
+    """Curves minus those parts of each other that change the other attributes; each keeps its own whole.
+
+    Args:
+        curves: of n attributes.
+        effects: of each curve (rows) on each attribute (columns), (down, up), towards the side, at an amount of one.
+    """
+    tangents, curvatures = (np.stack([curve[part] for curve in curves.values()]) for part in (0, 1))
+    phi = float(pseudo_huber(jnp.float32(1.0)))
+    ends = []
+    for side, seen in zip((-1, 1), effects, strict=True):
+        mean, error = seen.mean(1), seen.std(1) / np.sqrt(seen.shape[1])
+        off = surely(mean, error) * (1 - np.eye(len(mean)))
+        weights = mixture(off + np.diag(np.maximum(np.diag(mean), _LEAST_OWN)))
+        weights = weights / np.diag(weights)[:, None]
+        ends.append(np.tensordot(weights, side * tangents + phi * curvatures, 1))
+    down, up = ends
+    return {name: ((up[i] - down[i]) / 2, (up[i] + down[i]) / (2 * phi)) for i, name in enumerate(curves)}
 
 
 def without_others(

@@ -24,6 +24,7 @@ _LEAST = {
 }
 
 _MOST_GAIN = 4.0
+_BY_NAME = ("weights", "ends", "slopes", "in_layers", "within_layers", "gains", "far")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,8 @@ class RefinementConfig:
             beyond the ends, relative to that by edits that stay between them.
         in_layers: of an attribute of shape (a hat, glasses), the first layer and the one after the last: its curve is
             not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
-            path in W, in these layers alone. It is not calibrated either, and takes no part in that of the others.
+            path in W, in these layers alone. Such attributes are taken out of each other, and not out of the rest.
+        within_layers: of a curve that is learned by descent, the layers that it moves, likewise; by default all.
         gains: of a curve, (down, up), by how much it is longer in the end than it was learned, so that the amounts of
             people show what the axis says: a network is often pleased before an eye is.
         continued: attributes whose descent goes on from the curve that the axes have, instead of a new tangent.
@@ -80,6 +82,7 @@ class RefinementConfig:
     ends: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     in_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    within_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     gains: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     continued: tuple[str, ...] = ()
     far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
@@ -115,10 +118,10 @@ class RefinementConfig:
                 raise InputError(
                     f"gains of {name!r}: expected two numbers in (0, {_MOST_GAIN:g}], got {gains}"
                 )
-        for name, (first, end) in self.in_layers.items():
+        for name, (first, end) in (*self.in_layers.items(), *self.within_layers.items()):
             if not 0 <= first < end:
                 raise InputError(
-                    f"in_layers of {name!r}: expected the first layer and the one after the last, got {first}, {end}"
+                    f"layers of {name!r}: expected the first layer and the one after the last, got {first}, {end}"
                 )
         for name, (down, up) in self.far.items():
             if not (down > 0 and up > 0):
@@ -126,7 +129,7 @@ class RefinementConfig:
 
     def names(self) -> set[str]:
         """All attributes that the settings name."""
-        mappings = (self.weights, self.ends, self.slopes, self.in_layers, self.gains, self.far)
+        mappings = [getattr(self, field) for field in _BY_NAME]
         lists = (self.attributes or (), self.held or (), self.continued)
         return {name for names in (*lists, *mappings) for name in names}
 
@@ -140,13 +143,8 @@ class RefinementConfig:
         return dataclasses.replace(
             self,
             held=None if self.held is None else tuple(name for name in self.held if name in known),
-            weights=some(self.weights),
-            ends=some(self.ends),
-            slopes=some(self.slopes),
-            in_layers=some(self.in_layers),
-            gains=some(self.gains),
             continued=tuple(name for name in self.continued if name in known),
-            far=some(self.far),
+            **{field: some(getattr(self, field)) for field in _BY_NAME},
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -177,10 +175,9 @@ class RefinementConfig:
             for name in ("weights", "slopes"):  # JSON has whole numbers, too
                 if name in settings:
                     settings[name] = {key: float(value) for key, value in settings[name].items()}
-            if "in_layers" in settings:
-                settings["in_layers"] = {
-                    key: (int(a), int(b)) for key, (a, b) in settings["in_layers"].items()
-                }
+            for name in ("in_layers", "within_layers"):
+                if name in settings:
+                    settings[name] = {key: (int(a), int(b)) for key, (a, b) in settings[name].items()}
             if "loss" in settings:
                 loss = dict(settings["loss"])
                 if "identity" in loss:

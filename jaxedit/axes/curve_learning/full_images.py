@@ -17,6 +17,7 @@ from jaxedit.axes.curve_learning.calibration import (
     DEFAULT_SLOPE,
     measured_slope,
     mixed,
+    unmixed,
     without_others,
 )
 from jaxedit.axes.curve_learning.descent import Curve
@@ -109,6 +110,26 @@ def _kept(r: Refinement) -> dict[str, Curve]:
         return {}
     others = (*r.targets, *r.config.in_layers)
     return {name: r.former_curve(name) for name in r.held if name not in others}
+
+
+def taken_apart(r: Refinement, curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Curves of attributes of shape without what they do to each other, measured; each as long as it was.
+
+    They move the same layers along paths in W, so that a sum of them is such a path, too: a hat that comes with glasses
+    gets less of the curve of glasses.
+    """
+    w, names = r.w[-r.config.num_calibration_latents :], r.axes.attribute_names
+    unedited = read_in_full(r, "calibration/unedited", np.repeat(w[:, None], r.generator.num_ws, axis=1))
+    columns, effects = [names.index(name) for name in curves], []
+    for name, curve in curves.items():
+        sides = []
+        for side, word in ((-1, "down"), (1, "up")):
+            moved = np.full(len(w), side * CALIBRATION_AMOUNT, np.float32)
+            unit = f"shapes/{names.index(name):03d}-{word}"
+            seen = read_in_full(r, unit, _displaced(r, w, curve, moved))[:, columns] - unedited[:, columns]
+            sides.append(side * seen / CALIBRATION_AMOUNT)
+        effects.append(np.stack(sides))
+    return unmixed(curves, np.stack(effects, axis=1))
 
 
 def _reached(r: Refinement, effects: dict[str, np.ndarray]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.curve_learning.calibration import DEFAULT_ENDS
 from jaxedit.axes.curve_learning.config import RefinementConfig, default_groups
 from jaxedit.axes.curve_learning.descent import Curve, stretched
-from jaxedit.axes.curve_learning.full_images import Calibrated, calibrate, correct_far
+from jaxedit.axes.curve_learning.full_images import Calibrated, calibrate, correct_far, taken_apart
 from jaxedit.axes.curve_learning.image_reader import ImageReader, Network, RefinementNetworks
 from jaxedit.axes.curve_learning.loss import EditModel
 from jaxedit.axes.curve_learning.refinement import Refinement
@@ -112,20 +112,32 @@ def refine_axes(
             mesh=mesh,
             progress=progress,
         )
-        calibrated = Calibrated({}, {}, {})
+        calibrated, shapes = Calibrated({}, {}, {}), _shapes(refinement, targets)
         if refinement.targets:
             calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
-    curves = _curves(refinement, calibrated, targets)
+        if len(shapes) > 1 and config.num_calibrations:
+            shapes = taken_apart(refinement, shapes)
+    curves = _curves(refinement, calibrated, shapes)
     return dataclasses.replace(axes, curves=curves, ranges=None, generator_fingerprint=request["generator"])
 
 
-def _in_layers(refinement: Refinement, name: str, layers: tuple[int, int]) -> Curve:
-    """The path of an axis in W, in the groups of some layers alone."""
-    tangent, curvature = _curve_in_w(refinement, refinement.axes.attribute_names.index(name))
+def _shapes(refinement: Refinement, targets: Sequence[str]) -> dict[str, Curve]:
+    """Of each attribute of shape, the path of its axis in W, in the groups of some layers alone, by its gains."""
+    config, shapes = refinement.config, {}
+    for name in (name for name in targets if name in config.in_layers):
+        curve = _curve_in_w(refinement, refinement.axes.attribute_names.index(name))
+        shapes[name] = stretched(
+            _within(refinement, curve, config.in_layers[name]), *config.gains.get(name, (1.0, 1.0))
+        )
+    return shapes
+
+
+def _within(refinement: Refinement, curve: Curve, layers: tuple[int, int]) -> Curve:
+    """A curve that moves the groups of some layers alone."""
     group_of_layer = np.asarray(refinement.model.group_of_layer)
     inside = (np.arange(len(group_of_layer)) >= layers[0]) & (np.arange(len(group_of_layer)) < layers[1])
-    moved = np.array([inside[group_of_layer == g].all() for g in range(len(tangent))])[:, None]
-    return tangent * moved, curvature * moved
+    moved = np.array([inside[group_of_layer == g].all() for g in range(len(curve[0]))])[:, None]
+    return curve[0] * moved, curve[1] * moved
 
 
 def _learn(refinement: Refinement) -> dict[str, Curve]:
@@ -148,7 +160,9 @@ def _learn(refinement: Refinement) -> dict[str, Curve]:
     loss = dataclasses.replace(refinement.loss, identity=given[: len(sizes)])
     refinement = dataclasses.replace(refinement, loss=loss)
     moments = read_moments(refinement, model, sizes)
-    return descend(refinement, model, unedited, moments)
+    curves = descend(refinement, model, unedited, moments)
+    within = refinement.config.within_layers
+    return {n: _within(refinement, c, within[n]) if n in within else c for n, c in curves.items()}
 
 
 def _checked(
@@ -171,12 +185,12 @@ def _checked(
         raise InputError(
             f"groups: expected the group of each of {generator.num_ws} layers, numbered from 0, got {list(groups)}"
         )
-    for name, (first, end) in config.in_layers.items():
+    for name, (first, end) in (*config.in_layers.items(), *config.within_layers.items()):
         if end > len(groups) or any(
             len({first <= i < end for i, g in enumerate(groups) if g == group}) > 1 for group in set(groups)
         ):
             raise InputError(
-                f"in_layers of {name!r}: expected whole groups of the {len(groups)} layers {list(groups)}, got "
+                f"layers of {name!r}: expected whole groups of the {len(groups)} layers {list(groups)}, got "
                 f"{first}, {end}"
             )
     if config.continued and axes.curves is None:
@@ -235,7 +249,7 @@ def _render(generator: Generator, networks: RefinementNetworks) -> Network:
     return cheap_render(generator)
 
 
-def _curves(refinement: Refinement, calibrated: Calibrated, targets: Sequence[str]) -> LayerCurves:
+def _curves(refinement: Refinement, calibrated: Calibrated, shapes: dict[str, Curve]) -> LayerCurves:
     """The curves of all attributes: learned ones, those that the axes had, and straight ones as in W."""
     config = refinement.config
     axes, had = refinement.axes, refinement.axes.curves
@@ -247,9 +261,8 @@ def _curves(refinement: Refinement, calibrated: Calibrated, targets: Sequence[st
             rows.append(
                 (*stretched((tangent, curvature), *gain), calibrated.ends[name], calibrated.slopes[name])
             )
-        elif name in targets:
-            gain = config.gains.get(name, (1.0, 1.0))
-            tangent, curvature = stretched(_in_layers(refinement, name, config.in_layers[name]), *gain)
+        elif name in shapes:
+            tangent, curvature = shapes[name]
             limits, slope = config.ends.get(name, DEFAULT_ENDS), config.slopes.get(name, 1.0)
             rows.append((tangent, curvature, limits, slope))
         elif had is not None:

@@ -37,7 +37,7 @@ def test_wrong_settings_are_refused(settings, match):
 def test_settings_go_to_json_and_back(tmp_path):
     config = RefinementConfig(
         attributes=("a",), held=("a", "b"), groups=(0, 1), ends={"a": (-1.0, 2.0)}, far={"b": (1.0, 2.0)},
-        gains={"a": (1.0, 1.5)}, continued=("a",), in_layers={"b": (0, 2)},
+        gains={"a": (1.0, 1.5)}, continued=("a",), in_layers={"b": (0, 2)}, within_layers={"a": (0, 4)},
     )  # fmt: skip
     assert RefinementConfig.from_dict(config.as_dict()) == config
     assert RefinementConfig.from_dict({}) == RefinementConfig()
@@ -68,9 +68,9 @@ def test_an_attribute_of_shape_keeps_its_path_in_some_layers(small, plain):
         )
         assert alike.min() > 0.9
         np.testing.assert_array_equal(moved[:, 0], moved[:, end - 1])
-    with pytest.raises(InputError, match=r"in_layers of 'left': expected whole groups of the 8 layers"):
+    with pytest.raises(InputError, match=r"layers of 'left': expected whole groups of the 8 layers"):
         refine_axes(small, plain, LOOKS, dataclasses.replace(TINY, in_layers={"left": (0, 3)}))
-    with pytest.raises(InputError, match=r"in_layers of 'left': expected the first layer"):
+    with pytest.raises(InputError, match=r"layers of 'left': expected the first layer"):
         dataclasses.replace(TINY, in_layers={"left": (4, 4)})
 
 
