@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import fit_pca
-from jaxedit.axes.curve_learning.calibration import calibrated, measured_slope, mixture
+from jaxedit.axes.curve_learning.calibration import calibrated, measured_slope, mixture, unmixed
 from jaxedit.axes.curve_learning.config import default_groups
 from jaxedit.axes.curve_learning.descent import DescentState
 from jaxedit.axes.curve_learning.loss import (
@@ -264,3 +264,17 @@ def test_a_mixture_is_the_inverse_unless_curves_nearly_go_together():
     off = 1 - np.eye(3)
     assert np.abs(weights @ near * off).sum() < 0.7 * np.abs(np.diag(1 / np.diag(near)) @ near * off).sum()
     assert np.isfinite(mixture(np.ones((2, 2)))).all()
+
+
+def test_curves_of_shape_are_taken_out_of_each_other_and_keep_their_own():
+    random = np.random.default_rng(0)
+    hat, glasses = ((random.normal(size=(2, 3)), np.zeros((2, 3))) for _ in range(2))
+    # A hat comes with half of the glasses; its own change is small, and stays.
+    effects = np.repeat(np.array([[0.6, 0.5], [0.0, 1.0]])[None, :, None], 2, axis=0).repeat(9, axis=2)
+    found = unmixed({"hat": hat, "glasses": glasses}, effects)
+    np.testing.assert_allclose(found["hat"][0], hat[0] - 0.5 * glasses[0], atol=1e-6)
+    np.testing.assert_allclose(found["glasses"][0], glasses[0], atol=1e-6)
+    np.testing.assert_allclose(found["hat"][1], 0, atol=1e-6)
+    # What chance may have made is not taken out.
+    noisy = effects + random.normal(size=effects.shape) * 5 * (1 - np.eye(2))[:, None]
+    np.testing.assert_allclose(unmixed({"hat": hat, "glasses": glasses}, noisy)["hat"][0], hat[0], atol=0.5)

@@ -90,6 +90,26 @@ def test_a_gain_stretches_a_curve(small, plain):
     np.testing.assert_allclose(at_one, at_two, atol=1e-5)
 
 
+def test_shapes_are_measured_and_a_learned_curve_may_move_some_layers_alone(small, plain, tmp_path):
+    shapes = {"left": (0, 4), "warmth": (0, 2)}
+    config = dataclasses.replace(
+        TINY, attributes=("left", "warmth", "contrast"), in_layers=shapes, within_layers={"contrast": (4, 8)},
+        num_images=2, num_calibrations=1, held=("left", "warmth"),
+    )  # fmt: skip
+    out = tmp_path / "run"
+    refined = refine_axes(small, plain, LOOKS, config, out=out, progress=False)
+    units = sorted(path.name for path in (out / "shapes").iterdir())
+    assert [u for u in units if u.endswith(".npz")] == [
+        f"{i:03d}-{w}.npz" for i in (0, 2) for w in ("down", "up")
+    ]
+    w = jnp.asarray(sample_w(small, 5, 4))
+    moved = np.asarray(refined.edit(w, {"contrast": 1.0}) - refined.edit(w, {}))
+    assert np.abs(moved[:, :4]).max() < 1e-6 < np.abs(moved[:, 4:]).max()
+    # The shape of two layers may lend itself to the one of four, and back.
+    moved = np.asarray(refined.edit(w, {"left": 0.5}) - refined.edit(w, {}))
+    assert np.abs(moved[:, 4:]).max() < 1e-6 < np.abs(moved[:, 2:4]).max()
+
+
 def test_a_descent_goes_on_from_the_curves_that_are_there(small, plain, tmp_path):
     first = refine_axes(small, plain, LOOKS, TINY, progress=False)
     config = dataclasses.replace(
