@@ -114,24 +114,39 @@ def mixed(
     return result
 
 
-def unmixed(curves: Mapping[str, Curve], effects: Float[np.ndarray, "2 n num_latents n"]) -> dict[str, Curve]:
-    """Curves minus those parts of each other that change the other attributes; each keeps its own whole.
+def unmixed(
+    curves: Mapping[str, Curve], effects: Float[np.ndarray, "2 n num_latents n"], held: Sequence[str]
+) -> dict[str, Curve]:
+    """Curves minus those parts of the held ones that change the held attributes; each keeps its own whole.
 
     Args:
         curves: of n attributes.
         effects: of each curve (rows) on each attribute (columns), (down, up), towards the side, at an amount of one.
+        held: attributes that are taken out of all others.
     """
-    tangents, curvatures = (np.stack([curve[part] for curve in curves.values()]) for part in (0, 1))
+    names, result = list(curves), {}
+    for name in names:
+        some = [*(other for other in names if other in held and other != name), name]
+        rows = [names.index(other) for other in some]
+        seen = effects[:, rows][..., rows].copy()
+        if name not in held:  # the held ones stay what they are
+            seen[:, :-1, :, -1] = 0
+        result[name] = _without(tuple(np.stack([curves[n][part] for n in some]) for part in (0, 1)), seen)
+    return result
+
+
+def _without(curves: tuple[np.ndarray, ...], effects: Float[np.ndarray, "2 n num_latents n"]) -> Curve:
+    """The last of some curves without what it does to the attributes of the others."""
+    tangents, curvatures = curves
     phi = float(pseudo_huber(jnp.float32(1.0)))
     ends = []
     for side, seen in zip((-1, 1), effects, strict=True):
         mean, error = seen.mean(1), seen.std(1) / np.sqrt(seen.shape[1])
         off = surely(mean, error) * (1 - np.eye(len(mean)))
         weights = mixture(off + np.diag(np.maximum(np.diag(mean), _LEAST_OWN)))
-        weights = weights / np.diag(weights)[:, None]
-        ends.append(np.tensordot(weights, side * tangents + phi * curvatures, 1))
+        ends.append(np.tensordot(weights[-1] / weights[-1, -1], side * tangents + phi * curvatures, 1))
     down, up = ends
-    return {name: ((up[i] - down[i]) / 2, (up[i] + down[i]) / (2 * phi)) for i, name in enumerate(curves)}
+    return (up - down) / 2, (up + down) / (2 * phi)
 
 
 def without_others(

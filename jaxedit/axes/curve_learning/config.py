@@ -49,7 +49,7 @@ class RefinementConfig:
             beyond the ends, relative to that by edits that stay between them.
         in_layers: of an attribute of shape (a hat, glasses), the first layer and the one after the last: its curve is
             not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
-            path in W, in these layers alone. Such attributes are taken out of each other, and not out of the rest.
+            path in W, in these layers alone. The held ones among them are taken out of the others among them.
         within_layers: of a curve that is learned by descent, the layers that it moves, likewise; by default all.
         gains: of a curve, (down, up), by how much it is longer in the end than it was learned, so that the amounts of
             people show what the axis says: a network is often pleased before an eye is.

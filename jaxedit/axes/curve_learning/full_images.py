@@ -113,7 +113,7 @@ def _kept(r: Refinement) -> dict[str, Curve]:
 
 
 def taken_apart(r: Refinement, curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Curves of attributes of shape without what they do to each other, measured; each as long as it was.
+    """Curves of attributes of shape without what they do to the held ones among them, measured; each as long as it was.
 
     They move the same layers along paths in W, so that a sum of them is such a path, too: a hat that comes with glasses
     gets less of the curve of glasses.
@@ -129,7 +129,7 @@ def taken_apart(r: Refinement, curves: dict[str, Curve]) -> dict[str, Curve]:
             seen = read_in_full(r, unit, _displaced(r, w, curve, moved))[:, columns] - unedited[:, columns]
             sides.append(side * seen / CALIBRATION_AMOUNT)
         effects.append(np.stack(sides))
-    return unmixed(curves, np.stack(effects, axis=1))
+    return unmixed(curves, np.stack(effects, axis=1), r.held)
 
 
 def _reached(r: Refinement, effects: dict[str, np.ndarray]) -> tuple[str, ...]:

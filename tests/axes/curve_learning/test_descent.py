@@ -271,10 +271,15 @@ def test_curves_of_shape_are_taken_out_of_each_other_and_keep_their_own():
     hat, glasses = ((random.normal(size=(2, 3)), np.zeros((2, 3))) for _ in range(2))
     # A hat comes with half of the glasses; its own change is small, and stays.
     effects = np.repeat(np.array([[0.6, 0.5], [0.0, 1.0]])[None, :, None], 2, axis=0).repeat(9, axis=2)
-    found = unmixed({"hat": hat, "glasses": glasses}, effects)
+    both = {"hat": hat, "glasses": glasses}
+    found = unmixed(both, effects, ("hat", "glasses"))
     np.testing.assert_allclose(found["hat"][0], hat[0] - 0.5 * glasses[0], atol=1e-6)
     np.testing.assert_allclose(found["glasses"][0], glasses[0], atol=1e-6)
     np.testing.assert_allclose(found["hat"][1], 0, atol=1e-6)
     # What chance may have made is not taken out.
     noisy = effects + random.normal(size=effects.shape) * 5 * (1 - np.eye(2))[:, None]
-    np.testing.assert_allclose(unmixed({"hat": hat, "glasses": glasses}, noisy)["hat"][0], hat[0], atol=0.5)
+    np.testing.assert_allclose(unmixed(both, noisy, ("hat", "glasses"))["hat"][0], hat[0], atol=0.5)
+    np.testing.assert_allclose(
+        unmixed(both, effects, ("hat",))["hat"][0], hat[0], atol=1e-6
+    )  # nothing else is held
+    np.testing.assert_allclose(unmixed(both, effects, ("glasses",))["hat"][0], found["hat"][0], atol=1e-6)
