@@ -100,8 +100,8 @@ def evaluate(
         IndependentAttributes,
         IndependentIdentity,
     )
-    from jaxedit.attributes.person.mask import MIN_SIDE, PersonMask
     from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES
+    from jaxedit.attributes.person.mask import MIN_SIDE, PersonMask
     from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
     from jaxedit.evaluation.config import TARGETS
     from jaxedit.evaluation.methods import check_methods, load_direction_files
