@@ -146,8 +146,8 @@ def compare(
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="Who measures the change: a folder of `jaxedit teach`, FILE.py:NAME, or faces. May be given more than "
-            "once. Default: faces."
+            help="Who measures the change: a folder of `jaxedit teach`, FILE.py:NAME, faces, or marked-faces. May be "
+            "given more than once. Default: faces, and marked-faces where needed."
         ),
     ] = None,
     faces: Annotated[
@@ -175,7 +175,7 @@ def compare(
     """
     import jax.numpy as jnp
 
-    from jaxedit.attributes.user_classifier import FACES, load_classifiers
+    from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
     from jaxedit.errors import InputError
     from jaxedit.evaluation.blind_comparison import amounts_of_equal_change, write_blind_comparison
     from jaxedit.evaluation.blind_study import BlindConfig, StudyFolders
@@ -198,7 +198,7 @@ def compare(
     methods = [*_axes_methods(own, model, generator, force), *methods]
     check_methods(model, methods)
     reference = load_labelled_latents(generator) if generator in KNOWN_GENERATORS and not classifier else None
-    evaluators = Evaluators(load_classifiers(classifier or [FACES]), reference)
+    evaluators = Evaluators(load_classifiers(classifier or face_classifiers(config.attributes)), reference)
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
     person = _person_mask() if keep_background else None
     amounts = amounts_of_equal_change(
