@@ -121,7 +121,7 @@ def unmixed(
 
     Args:
         curves: of n attributes.
-        effects: of each curve (rows) on each attribute (columns), (down, up), towards the side, at an amount of one.
+        effects: of each curve (rows) on each attribute (columns), (down, up), towards the side, for an amount of one.
         held: attributes that are taken out of all others.
     """
     names, result = list(curves), {}

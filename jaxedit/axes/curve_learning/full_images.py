@@ -27,6 +27,9 @@ from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.parallel import over_batch
 from jaxedit.storage.arrays import ArrayOf
 
+_SHAPE_AMOUNT = 1.5
+"""At which shapes are measured: a hat or glasses are not there until they are, most often beyond an amount of one."""
+
 _LEAST_GAIN = 0.5
 """Change of an attribute by its own curve, relative to the amount, from which on the curve takes it out of others."""
 
@@ -124,10 +127,10 @@ def taken_apart(r: Refinement, curves: dict[str, Curve]) -> dict[str, Curve]:
     for name, curve in curves.items():
         sides = []
         for side, word in ((-1, "down"), (1, "up")):
-            moved = np.full(len(w), side * CALIBRATION_AMOUNT, np.float32)
+            moved = np.full(len(w), side * _SHAPE_AMOUNT, np.float32)
             unit = f"shapes/{names.index(name):03d}-{word}"
             seen = read_in_full(r, unit, _displaced(r, w, curve, moved))[:, columns] - unedited[:, columns]
-            sides.append(side * seen / CALIBRATION_AMOUNT)
+            sides.append(side * seen / _SHAPE_AMOUNT)
         effects.append(np.stack(sides))
     return unmixed(curves, np.stack(effects, axis=1), r.held)
 
