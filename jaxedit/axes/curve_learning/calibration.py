@@ -19,8 +19,10 @@ CALIBRATION_AMOUNT = 1.0
 DEFAULT_ENDS = (-2.0, 2.0)
 DEFAULT_SLOPE = 0.5
 _LEAST_SLOPE = 0.35
-_LEAST_OWN = 0.3
-"""Change of its own attribute that a curve counts with at least: one that does nothing takes nothing out of others."""
+_LEAST_OWN = 0.5
+"""Change of its own attribute from which on a curve of a shape takes it out of others."""
+_MOST_TAKEN = 0.5
+"""Share of the curve of another shape that is taken out at most."""
 _PRIOR_EDITS = 8
 """Number of edits that the default slope counts as, beside the measured ones."""
 
@@ -115,38 +117,33 @@ def mixed(
 
 
 def unmixed(
-    curves: Mapping[str, Curve], effects: Float[np.ndarray, "2 n num_latents n"], held: Sequence[str]
+    curves: Mapping[str, Curve], effects: Float[np.ndarray, "n num_latents n"], held: Sequence[str]
 ) -> dict[str, Curve]:
-    """Curves minus those parts of the held ones that change the held attributes; each keeps its own whole.
+    """Curves without the things that appear along them: upwards, minus parts of the curves of those things.
+
+    What an edit makes disappear is left to it: things exclude each other, as clear and dark glasses do.
 
     Args:
-        curves: of n attributes.
-        effects: of each curve (rows) on each attribute (columns), (down, up), towards the side, for an amount of one.
-        held: attributes that are taken out of all others.
+        curves: of n attributes. Each keeps its own whole.
+        effects: of each curve (rows) on each attribute (columns), upwards, for an amount of one.
+        held: attributes that are taken out of all others, if their own curves move them.
     """
-    names, result = list(curves), {}
-    for name in names:
-        some = [*(other for other in names if other in held and other != name), name]
-        rows = [names.index(other) for other in some]
-        seen = effects[:, rows][..., rows].copy()
-        if name not in held:  # the held ones stay what they are
-            seen[:, :-1, :, -1] = 0
-        result[name] = _without(tuple(np.stack([curves[n][part] for n in some]) for part in (0, 1)), seen)
-    return result
-
-
-def _without(curves: tuple[np.ndarray, ...], effects: Float[np.ndarray, "2 n num_latents n"]) -> Curve:
-    """The last of some curves without what it does to the attributes of the others."""
-    tangents, curvatures = curves
+    names = list(curves)
+    mean, error = effects.mean(1), effects.std(1) / np.sqrt(effects.shape[1])
+    seen = np.maximum(surely(mean, error), 0)
     phi = float(pseudo_huber(jnp.float32(1.0)))
-    ends = []
-    for side, seen in zip((-1, 1), effects, strict=True):
-        mean, error = seen.mean(1), seen.std(1) / np.sqrt(seen.shape[1])
-        off = surely(mean, error) * (1 - np.eye(len(mean)))
-        weights = mixture(off + np.diag(np.maximum(np.diag(mean), _LEAST_OWN)))
-        ends.append(np.tensordot(weights[-1] / weights[-1, -1], side * tangents + phi * curvatures, 1))
-    down, up = ends
-    return (up - down) / 2, (up + down) / (2 * phi)
+    ups = {name: tangent + phi * curvature for name, (tangent, curvature) in curves.items()}
+    result = {}
+    for row, (name, (tangent, curvature)) in enumerate(curves.items()):
+        columns = [i for i, n in enumerate(names) if n in held and n != name and seen[i, i] >= _LEAST_OWN]
+        shares = np.linalg.solve(seen[np.ix_(columns, columns)].T, seen[row, columns])
+        change = sum(
+            (np.clip(s, 0, _MOST_TAKEN) * ups[names[c]] for s, c in zip(shares, columns, strict=True)),
+            np.zeros_like(tangent),
+        )
+        down, up = phi * curvature - tangent, ups[name] - change
+        result[name] = (up - down) / 2, (up + down) / (2 * phi)
+    return result
 
 
 def without_others(

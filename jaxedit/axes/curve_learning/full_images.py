@@ -116,23 +116,19 @@ def _kept(r: Refinement) -> dict[str, Curve]:
 
 
 def taken_apart(r: Refinement, curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Curves of attributes of shape without what they do to the held ones among them, measured; each as long as it was.
+    """Curves of attributes of shape without the held ones among them that appear along the way, measured.
 
-    They move the same layers along paths in W, so that a sum of them is such a path, too: a hat that comes with glasses
-    gets less of the curve of glasses.
+    They move the same layers along paths in W, so that a difference of them is such a path, too: hair that grows and
+    puts on glasses gets less of the curve of glasses.
     """
     w, names = r.w[-r.config.num_calibration_latents :], r.axes.attribute_names
     unedited = read_in_full(r, "calibration/unedited", np.repeat(w[:, None], r.generator.num_ws, axis=1))
     columns, effects = [names.index(name) for name in curves], []
+    amounts = np.full(len(w), _SHAPE_AMOUNT, np.float32)
     for name, curve in curves.items():
-        sides = []
-        for side, word in ((-1, "down"), (1, "up")):
-            moved = np.full(len(w), side * _SHAPE_AMOUNT, np.float32)
-            unit = f"shapes/{names.index(name):03d}-{word}"
-            seen = read_in_full(r, unit, _displaced(r, w, curve, moved))[:, columns] - unedited[:, columns]
-            sides.append(side * seen / _SHAPE_AMOUNT)
-        effects.append(np.stack(sides))
-    return unmixed(curves, np.stack(effects, axis=1), r.held)
+        seen = read_in_full(r, f"shapes/{names.index(name):03d}-up", _displaced(r, w, curve, amounts))
+        effects.append((seen - unedited)[:, columns] / _SHAPE_AMOUNT)
+    return unmixed(curves, np.stack(effects), r.held)
 
 
 def _reached(r: Refinement, effects: dict[str, np.ndarray]) -> tuple[str, ...]:

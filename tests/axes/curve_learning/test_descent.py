@@ -266,20 +266,27 @@ def test_a_mixture_is_the_inverse_unless_curves_nearly_go_together():
     assert np.isfinite(mixture(np.ones((2, 2)))).all()
 
 
-def test_curves_of_shape_are_taken_out_of_each_other_and_keep_their_own():
+def test_things_that_appear_are_taken_out_of_curves_of_shape():
     random = np.random.default_rng(0)
-    hat, glasses = ((random.normal(size=(2, 3)), np.zeros((2, 3))) for _ in range(2))
-    # A hat comes with half of the glasses; its own change is small, and stays.
-    effects = np.repeat(np.array([[0.6, 0.5], [0.0, 1.0]])[None, :, None], 2, axis=0).repeat(9, axis=2)
-    both = {"hat": hat, "glasses": glasses}
-    found = unmixed(both, effects, ("hat", "glasses"))
-    np.testing.assert_allclose(found["hat"][0], hat[0] - 0.5 * glasses[0], atol=1e-6)
-    np.testing.assert_allclose(found["glasses"][0], glasses[0], atol=1e-6)
-    np.testing.assert_allclose(found["hat"][1], 0, atol=1e-6)
-    # What chance may have made is not taken out.
-    noisy = effects + random.normal(size=effects.shape) * 5 * (1 - np.eye(2))[:, None]
-    np.testing.assert_allclose(unmixed(both, noisy, ("hat", "glasses"))["hat"][0], hat[0], atol=0.5)
+    hair, glasses = ((random.normal(size=(2, 3)), random.normal(size=(2, 3))) for _ in range(2))
+    both = {"hair": hair, "glasses": glasses}
+    phi = 2**0.5 - 1
+
+    def ends(curve):
+        return phi * curve[1] - curve[0], phi * curve[1] + curve[0]
+
+    # Longer hair comes with a half of what the curve of glasses makes; its own change is small, and stays.
+    effects = np.repeat(np.array([[0.2, 0.4], [-0.3, 0.8]])[:, None], 9, axis=1)
+    found = unmixed(both, effects, ("hair", "glasses"))
+    np.testing.assert_allclose(ends(found["hair"])[1], ends(hair)[1] - 0.5 * ends(glasses)[1], atol=1e-6)
+    np.testing.assert_allclose(ends(found["hair"])[0], ends(hair)[0], atol=1e-6)  # downwards nothing appears
+    np.testing.assert_allclose(found["glasses"], glasses, atol=1e-6)  # what it makes disappear is left to it
     np.testing.assert_allclose(
-        unmixed(both, effects, ("hat",))["hat"][0], hat[0], atol=1e-6
+        unmixed(both, effects, ("hair",))["hair"], hair, atol=1e-6
     )  # nothing else is held
-    np.testing.assert_allclose(unmixed(both, effects, ("glasses",))["hat"][0], found["hat"][0], atol=1e-6)
+    weak = effects * np.array([1, 0.5])  # glasses whose own curve hardly draws them
+    np.testing.assert_allclose(unmixed(both, weak, ("hair", "glasses"))["hair"], hair, atol=1e-6)
+    # What chance may have made is not taken out.
+    noisy = np.repeat(np.array([[0.2, 0.0], [0.0, 0.8]])[:, None], 9, axis=1)
+    noisy[0, :, 1] = random.normal(size=9) * 3 - 1
+    np.testing.assert_allclose(unmixed(both, noisy, ("hair", "glasses"))["hair"], hair, atol=1e-6)
