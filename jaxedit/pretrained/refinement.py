@@ -51,8 +51,9 @@ def load_refinement(name: str, attribute_names: Sequence[str] | None = None) -> 
     if attribute_names is not None:
         config = config.restricted(attribute_names)
     networks = RefinementNetworks(
-        identity=(FaceIdentity(), BackgroundColors()), independent=(FaceResReading(),)
-    )  # type: ignore[arg-type]
+        identity=(FaceIdentity(), BackgroundColors()),
+        independent=(FaceResReading(),),  # type: ignore[arg-type]
+    )
     asked = MARKED_ATTRIBUTES if attribute_names is None else attribute_names
     return KnownRefinement(config, load_classifiers(face_classifiers(asked)), networks)
 

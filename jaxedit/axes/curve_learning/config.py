@@ -140,11 +140,12 @@ class RefinementConfig:
         def some(mapping: Mapping[str, Any]) -> dict[str, Any]:
             return {name: value for name, value in mapping.items() if name in known}
 
+        changes: dict[str, Any] = {field: some(getattr(self, field)) for field in _BY_NAME}
         return dataclasses.replace(
             self,
             held=None if self.held is None else tuple(name for name in self.held if name in known),
             continued=tuple(name for name in self.continued if name in known),
-            **{field: some(getattr(self, field)) for field in _BY_NAME},
+            **changes,
         )
 
     def as_dict(self) -> dict[str, Any]:
