@@ -38,12 +38,14 @@ def code_of(name: str) -> str:
 
 def test_photos(tmp_path):
     Image.fromarray(data.astronaut()).save(tmp_path / "portrait.jpg", quality=95)
+    (tmp_path / "holidays").mkdir()
+    Image.fromarray(data.astronaut()).save(tmp_path / "holidays" / "pier.jpg", quality=95)
     guide = GUIDES / "photos.md"
     assert len(commands(guide)) == len(shell_lines(guide))
     for command in commands(guide):
         if "-g ffhq" in command:
             continue  # `test_directions_of_others`
-        searches = command.startswith("jaxedit project") or "--photo" in command
+        searches = command.startswith(("jaxedit project", "jaxedit read")) or "--photo" in command
         run_command(command, tmp_path, *(FEW_STEPS if searches else []))
     files = {path.name for path in (tmp_path / "projected" / "portrait").iterdir()}
     # The table of the folder's files comes before that of latents from elsewhere.
