@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from jaxedit.attributes.faces.face_attributes import FaceAttributes
+from jaxedit.attributes.user_classifier import load_classifier
 from jaxedit.errors import InputError
 from jaxedit.labels.labels_file import load_labels
 from jaxedit.labels.selection import predictable_attributes
-from jaxedit.latents.seed_stream import sample_z
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.pretrained.registry import load_labelled_latents
 
@@ -26,18 +25,26 @@ def test_the_shipped_labels(dataset):
 
 
 def test_w_knows_every_shipped_attribute(dataset):
-    assert set(predictable_attributes(dataset, least=0.6)) == set(dataset.attribute_names)
+    # Of dark glasses, which three of a hundred wear, it knows less: without them the value is chance.
+    known = predictable_attributes(dataset, least=0.5)
+    assert set(known) == set(dataset.attribute_names)
+    assert [name for name, r in known.items() if r < 0.6] == ["sunglasses"]
 
 
 @pytest.mark.slow
 def test_relabeling_gives_the_shipped_labels(generator, dataset):
-    classifier = FaceAttributes()
-    z = sample_z(0, 6, generator.z_dim)
-    images = generator.synthesis(generator.mapping(z))
-    columns = [classifier.names.index(name) for name in dataset.attribute_names]
-    values = np.asarray(classifier(images))[:, columns]
-    scale = np.asarray(dataset.values).std(axis=0)
-    np.testing.assert_allclose(values / scale, np.asarray(dataset.values)[:6] / scale, atol=5e-3)
+    """What the face networks measure, to rounding; what was read by eye, to what JPEG and cheaper renders change."""
+    rows = range(6000, 6006)  # the classifier did not learn from these
+    values = np.asarray(dataset.values)
+    images = generator.synthesis(dataset.w[np.array(rows)])
+    for where, tolerance in (("faces", 5e-3), ("marked-faces", 1.0)):
+        classifier = load_classifier(where)
+        names = [name for name in dataset.attribute_names if name in classifier.names]
+        columns = [dataset.attribute_names.index(name) for name in names]
+        found = np.asarray(classifier(images))[:, [classifier.names.index(name) for name in names]]
+        expected, scale = values[np.ix_(rows, columns)], values[:, columns].std(axis=0)
+        np.testing.assert_allclose(found / scale, expected / scale, atol=tolerance)
+        assert np.abs(found - expected).mean() < 0.5 * np.abs(expected - values[:, columns].mean(0)).mean()
 
 
 def test_labels_of_a_file(generator, tmp_path, dataset):
