@@ -53,7 +53,7 @@ def test_page_names_licence_and_numbers(page):
         "learn the axes",
         "jax",
         "attribute weight",
-        "skin redness",
+        "skin lightness",
     ):
         assert part in html
 
