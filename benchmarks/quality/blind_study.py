@@ -13,7 +13,7 @@ from jaxedit.evaluation.blind_answers import Rate, load_key, rates, read_answers
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "blind_study"
 
-ROUNDS = ("pose_skin", "age_hair", "background", "worn_1", "worn_2", "shapes_2", "worn_3")
+ROUNDS = ("pose_skin", "age_hair", "background", "worn_1", "worn_2", "shapes_2", "worn_3", "worn_4")
 """In the order in which they were read."""
 
 _SHOWN = ("right side", "other person", "flaw", "background", "nothing else")
