@@ -1,9 +1,9 @@
-"""Effects of the default axes in images: effect, leakage and identity distance, read by the face networks.
+"""Effects of the default axes in images: effect, leakage and identity distance, read by who gave the labels.
 
     python -m benchmarks.quality.image_effects
     python -m benchmarks.quality.image_effects --num-latents 60 --amount 1 --json results.json
 
-The networks that gave the labels also read these images, which flatters the axes. The latents are of another seed.
+Face networks and the classifier learned from marks also read these images, which flatters the axes. The latents are of another seed.
 """
 
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 import typer
 
 from benchmarks.reporting import Rows, finish
-from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
+from jaxedit.attributes.faces.face_attributes import FaceIdentity
+from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
 from jaxedit.evaluation.effects import EffectsConfig, effect_matrix
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.pretrained.registry import load_axes, load_generator
@@ -28,7 +29,8 @@ def run(num_latents: int, amount: float, truncation_psi: float, seed: int, batch
     z = jnp.asarray(sample_z(seed, num_latents, generator.z_dim))
     w = generator.mapping(z, truncation_psi=truncation_psi)
     config = EffectsConfig(amount=amount, batch_size=batch_size)
-    effects = effect_matrix(generator, axes, FaceAttributes(), w, config, identity=FaceIdentity())
+    classifier = load_classifiers(face_classifiers(axes.attribute_names))
+    effects = effect_matrix(generator, axes, classifier, w, config, identity=FaceIdentity())
     assert effects.identity_distance is not None
     rows: Rows = []
     for i, name in enumerate(effects.target_names):

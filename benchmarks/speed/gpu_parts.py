@@ -27,6 +27,7 @@ from benchmarks.speed.axis_learning import PLAIN, sweep
 from benchmarks.speed.latents import edit_latency
 from benchmarks.speed.synthesis import converted, run_stylegan2
 from jaxedit.attributes.faces.face_attributes import FaceAttributes
+from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
 from jaxedit.axes import AxesConfig, fit_pca, fit_pca_streamed, learn_axes
 from jaxedit.axes.curve_learning.config import RefinementConfig
 from jaxedit.axes.curve_learning.refine import refine_axes
@@ -217,7 +218,8 @@ def official_projection(
 
 def refinement(config: RefinementConfig) -> Rows:
     """Time of the refinement of one axis; the second run is without compilation."""
-    generator, axes, classifier = load_generator(_NAME), load_axes(_NAME), FaceAttributes()
+    generator, axes = load_generator(_NAME), load_axes(_NAME)
+    classifier = load_classifiers(face_classifiers(axes.attribute_names))
     rows: Rows = []
     for run in ("first, with compilation", "second"):
         start = time.perf_counter()
