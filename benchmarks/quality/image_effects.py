@@ -1,9 +1,9 @@
-"""Effects of the default axes in images: effect, leakage and identity distance, read by who gave the labels.
+"""Effects of the default axes in images: effect, leakage and identity distance, read by classifiers.
 
     python -m benchmarks.quality.image_effects
     python -m benchmarks.quality.image_effects --num-latents 60 --amount 1 --json results.json
 
-Face networks and the classifier learned from marks also read these images, which flatters the axes. The latents are of another seed.
+The classifiers that gave the labels also read these images, which flatters the axes. The latents are of another seed.
 """
 
 from pathlib import Path
