@@ -71,9 +71,10 @@ def pytest_collection_modifyitems(items):
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation(request):
-    is_quick = IS_QUICK and not path_of(request).startswith(COMPUTES_FOR_LONG)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """The module's way of compiling, before its fixtures: those of a whole session are made within it, too."""
+    is_quick = IS_QUICK and not path_of(item).startswith(COMPUTES_FOR_LONG)
     if is_quick != jax.config.read("jax_disable_most_optimizations"):
         jax.clear_caches()  # of programs compiled in the other way
         jax.config.update("jax_disable_most_optimizations", is_quick)
