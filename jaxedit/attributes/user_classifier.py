@@ -24,13 +24,16 @@ _BATCH = 2
 FACES = "faces"
 """Name of the face networks."""
 
+MARKED_FACES = "marked-faces"
+"""Name of what was learned from the annotations of the package."""
+
 
 def face_classifiers(attribute_names: Sequence[str]) -> list[str]:
     """The names of the classifiers of faces that read some attributes: the second only where it is needed.
 
     The face networks are quick. What was learned from marks sees glasses, hats, beards and hair, and takes far longer.
     """
-    from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES, MARKED_FACES
+    from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES
 
     return [FACES, MARKED_FACES] if set(attribute_names) & set(MARKED_ATTRIBUTES) else [FACES]
 
@@ -49,9 +52,8 @@ def load_classifier(where: str) -> AttributeClassifier:
 
     Args:
         where: "faces" for the face networks; "marked-faces" for what was learned from the annotations of the package;
-            a folder of a learned classifier; or `file.py:Name`, where the name is
-            that of a classifier, or of a class or function that returns one when it is called without arguments. That
-            file is run.
+            a folder of a learned classifier; or `file.py:Name`, where the name is that of a classifier, or of a class
+            or function that returns one when it is called without arguments. That file is run.
 
     Raises:
         InputError: if the file or the name is missing, the file is no Python file or fails, or the object is no
@@ -63,7 +65,7 @@ def load_classifier(where: str) -> AttributeClassifier:
         from jaxedit.attributes.faces.face_attributes import FaceAttributes
 
         return FaceAttributes()
-    if where == "marked-faces":
+    if where == MARKED_FACES:
         from jaxedit.attributes.learned.marked_faces import load_marked_faces
 
         return load_marked_faces()

@@ -94,6 +94,10 @@ class AttributeAxes:
         down, up = (float(x) for x in np.asarray(self.ranges)[self.attribute_names.index(attribute)])
         return None if np.isnan(down) or np.isnan(up) else (down, up)
 
+    def fingerprint(self) -> str:
+        """Of all that edits along the axes depend on (see `weights_fingerprint`)."""
+        return weights_fingerprint((self.pca, self.quantile_transform, self.autoencoder, self.curves))
+
     def check_generator(self, generator: Generator, *, name: str = "axes") -> None:
         """Refuse a generator with which these axes do not belong.
 

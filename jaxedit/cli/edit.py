@@ -363,15 +363,11 @@ def _projected(
     search: dict[str, Any],
 ) -> "tuple[SavedLatent, Cut]":
     """The latent and the crop of a photograph's largest or chosen face."""
-    import numpy as np
-
     from jaxedit.inversion.cached_projection import project_cached
     from jaxedit.latents.latent_files import load_latent_file
 
     folder = project_cached(photo.file, model, generator_name=generator, config=config, **search)
-    place = folder.photo()
-    assert place is not None  # it was finished
-    return load_latent_file(folder.path), Cut(folder.crop(), np.asarray(place["quad"], np.float64))
+    return load_latent_file(folder.path), Cut(folder.crop(), folder.place().quad)
 
 
 def _tuned(model: Any, saved: "SavedLatent") -> Any:

@@ -71,8 +71,9 @@ def ranges(
     """
     from jaxedit.attributes.faces.background import BackgroundColors
     from jaxedit.attributes.faces.face_attributes import FaceIdentity
-    from jaxedit.attributes.learned.marked_faces import FLAW, load_marked_faces
-    from jaxedit.attributes.user_classifier import FACES, face_classifiers, load_classifier, load_classifiers
+    from jaxedit.attributes.joined import join_classifiers
+    from jaxedit.attributes.learned.marked_faces import FLAW, MARKED_ATTRIBUTES, load_marked_faces
+    from jaxedit.attributes.user_classifier import FACES, MARKED_FACES, face_classifiers, load_classifier
     from jaxedit.errors import InputError
     from jaxedit.evaluation.ranges import (
         RUN_KIND,
@@ -102,11 +103,17 @@ def ranges(
     own = load_axes(axes_name(axes, generator), model, check=not force)
     chosen = classifier or face_classifiers(own.attribute_names)
     is_face = FACES in chosen
+    # Flaws are read off the same features as the marked attributes, in one pass.
+    flaws = (FLAW,) if is_face and flaw is None else ()
+    marked = load_marked_faces((*MARKED_ATTRIBUTES, *flaws)) if MARKED_FACES in chosen else None
+    readers = [marked if marked and name == MARKED_FACES else load_classifier(name) for name in chosen]
+    if flaws and marked is None:
+        readers.append(load_marked_faces(flaws))
     networks = RangeNetworks(
-        load_classifiers(chosen),
+        join_classifiers(readers),
         identity=FaceIdentity() if is_face else None,
         background=BackgroundColors() if is_face else None,
-        flaw=load_classifier(flaw) if flaw is not None else load_marked_faces((FLAW,)) if is_face else None,
+        flaw=None if flaw is None else load_classifier(flaw),
     )
     some = None if attributes is None else parse_names(attributes)
     found = measure_ranges(model, own, networks, config, attributes=some, out=run)

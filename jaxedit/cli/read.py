@@ -55,7 +55,7 @@ def read(
       jaxedit read catalogue --out readings --sort spot          what stands out most, first
       jaxedit read catalogue --out readings --sort "age network"
     """
-    from jaxedit.attributes.faces.face_attributes import FaceAttributes
+    from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
     from jaxedit.inversion.photo import list_photos
     from jaxedit.inversion.presets import preset as preset_of
     from jaxedit.inversion.project_photos import PhotoProjectionConfig
@@ -80,7 +80,7 @@ def read(
         chosen,
         config,
         generator_name=generator,
-        classifier=FaceAttributes(),
+        classifier=load_classifiers(face_classifiers(chosen.attribute_names)),
         sort=sort,
     )
     for row in result.rows:

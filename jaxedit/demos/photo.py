@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text, draw_grid
@@ -15,7 +14,7 @@ from jaxedit.images import save_image
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
-from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder
+from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder, at_side
 from jaxedit.inversion.reconstruction_quality import metrics_text
 from jaxedit.latents.latent_files import load_latent_file
 from jaxedit.pretrained.registry import load_axes, load_generator
@@ -97,7 +96,7 @@ def _astronaut() -> UInt8[np.ndarray, "height width 3"]:
 def _sheet(
     images: list[UInt8[np.ndarray, "_ _ 3"]], captions: list[str], title: str
 ) -> UInt8[np.ndarray, "height width 3"]:
-    small = [np.asarray(Image.fromarray(p).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)) for p in images]
+    small = [at_side(image, _SIDE) for image in images]
     rows = len(small) // _COLUMNS
     return draw_grid(
         np.stack(small).reshape(rows, _COLUMNS, _SIDE, _SIDE, 3),

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from jaxedit.attributes.classifier import AttributeClassifier, network_identity
+from jaxedit.attributes.learned.marked_faces import FLAW
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
 from jaxedit.evaluation.evaluators import Evaluators, IndependentNetworks, Network
@@ -33,8 +34,6 @@ from jaxedit.storage.runs import RunFolder
 
 RUN_KIND = "ranges"
 """Kind of the run folder."""
-
-_FLAW = "flaw"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +87,7 @@ class RangeNetworks:
         classifier: of the axes' attributes.
         identity: descriptors of identity; None leaves identity out.
         background: descriptors of the background; None leaves it out.
-        flaw: a classifier with an attribute "flaw" in log-odds; None leaves flaws out.
+        flaw: a classifier with an attribute "flaw" in log-odds. None: that of `classifier`, or flaws are left out.
     """
 
     classifier: AttributeClassifier
@@ -153,13 +152,13 @@ def measure_ranges(
             raise InputError(f"attribute {name!r}: expected one of {', '.join(axes.attribute_names)}")
         if name not in networks.classifier.names:
             raise InputError(f"classifier: expected the attribute {name!r} of the axes")
-    if networks.flaw is not None and _FLAW not in networks.flaw.names:
-        raise InputError(f"flaw: expected a classifier with {_FLAW!r}, got {', '.join(networks.flaw.names)}")
+    if networks.flaw is not None and FLAW not in networks.flaw.names:
+        raise InputError(f"flaw: expected a classifier with {FLAW!r}, got {', '.join(networks.flaw.names)}")
     run = None
     if out is not None:
         request = {
             "generator": weights_fingerprint(generator),
-            "axes": weights_fingerprint((axes.pca, axes.quantile_transform, axes.autoencoder, axes.curves)),
+            "axes": axes.fingerprint(),
             "amounts": config.amounts,
             "faces": config.faces,
             "seed": config.seed,
@@ -215,8 +214,10 @@ def describe_ranges(ranges: Mapping[str, MeasuredRange]) -> str:
 
 def _expected(networks: RangeNetworks, num_amounts: int, faces: int) -> dict[str, ArrayOf]:
     """What the readings of an axis are."""
-    parts = {"identity": networks.identity, "background": networks.background, _FLAW: networks.flaw}
+    parts = {"identity": networks.identity, "background": networks.background, FLAW: networks.flaw}
     keys = ["target", *(key for key, network in parts.items() if network is not None)]
+    if FLAW in networks.classifier.names and FLAW not in keys:
+        keys.append(FLAW)
     return {key: ArrayOf("f", (num_amounts, faces), is_finite=True) for key in keys}
 
 
@@ -224,7 +225,7 @@ def _evaluators(networks: RangeNetworks) -> Evaluators:
     described = {"identity": networks.identity, "background": networks.background}
     return Evaluators(
         networks.classifier,
-        independent={} if networks.flaw is None else {_FLAW: IndependentNetworks(networks.flaw)},
+        independent={} if networks.flaw is None else {FLAW: IndependentNetworks(networks.flaw)},
         identity={key: network for key, network in described.items() if network is not None},
     )
 
@@ -244,9 +245,13 @@ def _read(
     raw = np.asarray(seen["values"][..., column], np.float32).reshape(-1, 1)
     found = {"target": np.asarray(transform.transform(raw)).reshape(len(amounts), faces)}
     found |= {key: seen[f"identity.{key}"] for key in evaluators.identity}
-    for key, flaws in evaluators.independent.items():
-        log_odds = seen[f"independent.{key}"][..., flaws.columns.index(_FLAW)]
-        found[key] = 1 / (1 + np.exp(-log_odds.astype(np.float64)))
+    own, further = tuple(evaluators.classifier.names), evaluators.independent.get(FLAW)
+    if further is not None or FLAW in own:
+        read, of = (
+            (seen["values"], own) if further is None else (seen[f"independent.{FLAW}"], further.columns)
+        )
+        log_odds = read[..., tuple(of).index(FLAW)].astype(np.float64)
+        found[FLAW] = 1 / (1 + np.exp(-log_odds))
     return {key: np.asarray(value, np.float32) for key, value in found.items()}
 
 
@@ -257,8 +262,8 @@ def _range(
     origin = int(np.flatnonzero(amounts == 0)[0])
     means["extreme"] = np.abs(means["target"])
     means["target"] = means["target"] - means["target"][origin]
-    if _FLAW in means:
-        means[_FLAW] = (readings[_FLAW] > 0.5).mean(1) - (readings[_FLAW][origin] > 0.5).mean()
+    if FLAW in means:
+        means[FLAW] = (readings[FLAW] > 0.5).mean(1) - (readings[FLAW][origin] > 0.5).mean()
     ends = []
     for side in (-1, 1):
         rows = origin + side * np.arange(len(config.amounts) + 1)
@@ -275,7 +280,7 @@ def _end(
     for step in range(1, len(amounts)):
         if gains[step - 1] < config.least_gain * max(gains[0], 1e-6):
             return float(amounts[step - 1]), "target"
-        for name in ("extreme", "identity", _FLAW, "background"):
+        for name in ("extreme", "identity", FLAW, "background"):
             if name in means and means[name][step] > getattr(config, name):
                 return float(amounts[step - 1]), name
     return float(amounts[-1]), ""

@@ -33,7 +33,7 @@ class FaceLimits:
         min_side: smallest side of the FFHQ crop in pixels of the photograph. The face is about half as wide.
         max_yaw: largest turn of the head to a side, in degrees.
         max_pitch: largest turn up or down, in degrees.
-        min_score: least confidence of the detector, which falls where a face is hidden: of 22 faces of public
+        min_score: least confidence of the detector, which falls where a face is hidden: of 21 faces of public
             photographs one lies below, whose head is bowed, with an eye behind hair; and 6 of 7 faces that a bar hides
             in part lie below or are not found.
     """

@@ -277,10 +277,11 @@ def load_delta(latent: SavedLatent) -> GeneratorDelta | None:
 def side_by_side(*images: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "height width 3"]:
     """Square images in a row, all at the size of the smallest."""
     side = min(len(image) for image in images)
-    scaled = [
-        image
-        if len(image) == side
-        else np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))
-        for image in images
-    ]
-    return np.concatenate(scaled, axis=1)
+    return np.concatenate([at_side(image, side) for image in images], axis=1)
+
+
+def at_side(image: UInt8[np.ndarray, "_ _ 3"], side: int) -> UInt8[np.ndarray, "{side} {side} 3"]:
+    """A square image at so many pixels a side."""
+    if len(image) == side:
+        return image
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))

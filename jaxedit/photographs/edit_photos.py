@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from jaxedit.axes.attribute_axes import AttributeAxes
@@ -20,7 +19,7 @@ from jaxedit.generators.render import render
 from jaxedit.images import save_image
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
-from jaxedit.inversion.projection_folder import PhotoFolder, side_by_side
+from jaxedit.inversion.projection_folder import PhotoFolder, at_side, side_by_side
 from jaxedit.inversion.records import read_record, write_record
 from jaxedit.latents.latent_files import load_latent_file
 from jaxedit.photographs.paste_faces import paste_faces, paths_by_content
@@ -121,7 +120,7 @@ def edit_photos(
     if not files:
         raise InputError("photos: expected one or more, got none")
     summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
-    request = {**edits.describe(), "axes": _identity_of(axes)}
+    request = {**edits.describe(), "axes": axes.fingerprint()}
     rows = []
     bar = tqdm(summary.metrics.items(), desc="editing", unit="face", disable=not progress, file=sys.stderr)
     for path, metrics in bar:
@@ -169,7 +168,9 @@ def _edited(
         image = np.asarray(render(generator, result.w, saved.noise_of(generator)))
         (folder.path / EDIT_FILE).unlink(missing_ok=True)
         save_image(image, folder.path / EDITED)
-        compared = side_by_side(*(_shrunk(part) for part in (folder.crop(), image)))
+        compared = side_by_side(
+            *(at_side(part, min(_SHOWN_SIDE, len(part))) for part in (folder.crop(), image))
+        )
         save_image(compared, folder.path / COMPARED)
         indices = {name: axes.attribute_names.index(name) for name in edits.amounts}
         before, after = np.asarray(result.before)[0], np.asarray(result.after)[0]
@@ -228,12 +229,6 @@ def _left_out(path: Path, reason: str, out: Path) -> dict[str, Any]:
         "reason": reason,
         "folder": None if photo is None else path.name,
     }
-
-
-def _identity_of(axes: AttributeAxes) -> list[Any]:
-    """What tells these axes from others, so that edits along others are made again."""
-    numbers = [np.asarray(axes.quantile_transform.values), np.asarray(axes.pca.explained_variance)]
-    return [axes.generator_fingerprint, *(float(np.float64(x).sum()) for x in numbers)]
 
 
 def _write_page(
@@ -299,8 +294,3 @@ def _write_page(
         sections=sections,
         footer=["A likeness of a real person is theirs: ask before you edit it."],
     )
-
-
-def _shrunk(image: np.ndarray) -> np.ndarray:
-    side = min(_SHOWN_SIDE, len(image))
-    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))

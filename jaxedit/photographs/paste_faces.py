@@ -53,6 +53,7 @@ def paste_faces(
         out = first.path.parent / Path(str(known.get("file"))).name
         if out.is_file():
             return out, known["changed"]
+    person = PersonMask.from_pretrained() if person is None else person
     photograph = read_photograph(file)
     out = _output(photograph, first.path)
     pixels = photograph.pixels

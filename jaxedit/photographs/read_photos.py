@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 from tqdm.auto import tqdm
 
 from jaxedit.attributes.classifier import AttributeClassifier, as_argument
@@ -22,7 +21,7 @@ from jaxedit.images import from_pixels, save_image
 from jaxedit.inversion.face_limits import FaceLimits
 from jaxedit.inversion.photo import Photo, load_photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
-from jaxedit.inversion.projection_folder import RECONSTRUCTION, PhotoFolder, side_by_side
+from jaxedit.inversion.projection_folder import RECONSTRUCTION, PhotoFolder, at_side, side_by_side
 from jaxedit.latents.latent_files import load_latent_file
 from jaxedit.photographs.readings_page import write_page
 from jaxedit.photographs.tables import write_csv
@@ -214,10 +213,10 @@ def _explained(folder: PhotoFolder) -> dict[str, Any]:
     crop, reconstruction = folder.crop(), load_photo(folder.path / RECONSTRUCTION, min_side=32)
     heat = unexplained_map(crop, reconstruction)
     spot = strongest_spot(heat)
-    small = _shrunk(crop)
+    small = at_side(crop, _SHOWN_SIDE)
     drawn = heat_image(small, heat)
     save_image(drawn, folder.path / UNEXPLAINED)
-    save_image(side_by_side(small, _shrunk(reconstruction), drawn), folder.path / COMPARED)
+    save_image(side_by_side(small, at_side(reconstruction, _SHOWN_SIDE), drawn), folder.path / COMPARED)
     return {"spot": spot.strength, "spot_x": spot.x, "spot_y": spot.y}
 
 
@@ -248,7 +247,3 @@ def _order(value: Any) -> tuple[int, float, str]:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return (2, 0.0, "")
     return (0, -float(value), "") if isinstance(value, int | float) else (1, 0.0, str(value))
-
-
-def _shrunk(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "side side 3"]:
-    return np.asarray(Image.fromarray(image).resize((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.LANCZOS))

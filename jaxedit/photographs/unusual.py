@@ -29,11 +29,7 @@ def mahalanobis_length(
         w: latents.
         pca: of the generator's W.
     """
-    latents = np.asarray(w, np.float64)
-    k = pca.num_components
-    coordinates = (latents - np.asarray(pca.mean, np.float64)) @ np.asarray(pca.components, np.float64)[:k].T
-    variance = np.maximum(np.asarray(pca.explained_variance, np.float64)[:k], 1e-12)
-    squares = (coordinates**2 / variance).mean(-1)
+    squares = (np.asarray(pca.leading(w) / pca.whitened_scale, np.float64) ** 2).mean(-1)
     return np.sqrt(squares if squares.ndim == 1 else squares.mean(1))
 
 

@@ -62,6 +62,23 @@ def test_each_limit_ends_a_range(measured):
     assert "red" in describe_ranges(found) and "target" in describe_ranges(found)
 
 
+class SeesFlaws(Saturating):
+    """The same classifier, which sees flaws itself."""
+
+    names = (*Saturating.names, "flaw")
+
+    def __call__(self, images):
+        return jnp.concatenate([super().__call__(images), Broken()(images)], axis=1)
+
+
+def test_flaws_may_be_an_attribute_of_the_classifier(toy, toy_axes, measured):
+    networks = RangeNetworks(SeesFlaws())
+    found = measure_ranges(toy, toy_axes, networks, CONFIG, attributes=("green",), progress=False)["green"]
+    apart = measured[0]["green"]
+    assert (found.down, found.up, found.ended_up) == (apart.down, apart.up, "flaw")
+    np.testing.assert_allclose(found.readings["flaw"], apart.readings["flaw"], atol=1e-6)
+
+
 def test_what_no_face_has_ends_a_range(toy, toy_axes, classifier):
     config = RangeConfig(amounts=(1.0, 2.0, 4.0), faces=4, truncation_psi=0.0)
     found = measure_ranges(

@@ -59,14 +59,17 @@ class StandIn:
         )
 
 
-@pytest.fixture
-def stand_in(monkeypatch):
-    stand_in = StandIn()
+def put_in_place(stand_in, monkeypatch):
     monkeypatch.setattr(module, "align", stand_in.align)
     monkeypatch.setattr(module, "project", stand_in.project)
     # Drawing takes most of the time; `test_projection_folder.py` has it.
     monkeypatch.setattr(projection_folder, "draw_losses", lambda curves: b"curves")
     return stand_in
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    return put_in_place(StandIn(), monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
-from jaxedit.inversion import project_photos, projection_folder
 from jaxedit.labels.dataset import LabelledLatents
 from tests.inversion.small_generator import small_generator
-from tests.inversion.test_project_photos import StandIn
+from tests.inversion.test_project_photos import StandIn, put_in_place
 
 
 class PlacedFaces(StandIn):
@@ -26,11 +25,7 @@ class PlacedFaces(StandIn):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    stand_in = PlacedFaces()
-    monkeypatch.setattr(project_photos, "align", stand_in.align)
-    monkeypatch.setattr(project_photos, "project", stand_in.project)
-    monkeypatch.setattr(projection_folder, "draw_losses", lambda curves: b"curves")
-    return stand_in
+    return put_in_place(PlacedFaces(), monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 import csv
+import dataclasses
 import os
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +17,7 @@ from jaxedit.photographs import edit_photos as module
 from jaxedit.photographs.edit_photos import PhotoEdits, edit_photos
 from tests.attributes.person.fakes import person_at
 from tests.inversion.photo_files import exif_data
+from tests.inversion.test_project_photos import photo as saved_photo
 
 CONFIG = ProjectionConfig(num_steps=4, num_w_steps=2)
 LIMITS = FaceLimits(min_side=64)
@@ -22,22 +25,18 @@ LIMITS = FaceLimits(min_side=64)
 
 @pytest.fixture
 def run(small, axes, stand_in, tmp_path):
-    def run(photos, amounts=None, limits=LIMITS, pastes=False, **options):
+    def run(photos, amounts=None, limits=LIMITS, pastes=False, along=axes, **options):
         config = PhotoProjectionConfig(CONFIG, limits=limits, **options)
         edits = PhotoEdits(amounts or {"height": 1.0}, pastes=pastes)
         return edit_photos(
-            photos, tmp_path / "out", small, axes, edits, config, generator_name="cats", progress=False
+            photos, tmp_path / "out", small, along, edits, config, generator_name="cats", progress=False
         )
 
     return run
 
 
 def photo(path, value, score=90, side=64):
-    path.parent.mkdir(exist_ok=True)
-    pixels = np.full((side, side, 3), value, np.uint8)
-    pixels[-1, -1] = score
-    Image.fromarray(pixels).save(path)
-    return path
+    return saved_photo(path, value, side, other=score)
 
 
 def rows(result):
@@ -84,6 +83,19 @@ def test_a_second_run_renders_nothing(run, tmp_path, stand_in, monkeypatch):
     third = run(photos, {"height": -1.0, "smile": 1.0})
     assert "smile after" in rows(third)[0] and len(stand_in.batches) == 1
     assert float(rows(third)[0]["height after"]) < float(before[1][0]["height after"])
+
+
+def test_edits_along_other_axes_are_made_again(run, axes, tmp_path):
+    photos = [photo(tmp_path / "a.png", 1)]
+    first = run(photos).edited[0]
+    before, seen = (first.parent / "edit.json").read_text(), first.read_bytes()
+    run(photos)
+    assert (first.parent / "edit.json").read_text() == before
+    # Of the same labels and the same PCA: only the way of the edits differs, as after a refinement.
+    other = dataclasses.replace(axes, autoencoder=jax.tree.map(lambda x: 1.2 * x, axes.autoencoder))
+    run(photos, along=other)
+    assert (first.parent / "edit.json").read_text() != before
+    assert first.read_bytes() != seen
 
 
 def test_faces_are_pasted_into_their_photographs(run, tmp_path, stand_in, monkeypatch):

@@ -1,12 +1,9 @@
-"""The classifiers of faces that were learned from the annotations of the package, by name."""
+"""The classifier of faces that was learned from the annotations of the package."""
 
 import importlib.resources
 from pathlib import Path
 
 from jaxedit.attributes.learned.classifier import LearnedClassifier
-
-MARKED_FACES = "marked-faces"
-"""Name of these classifiers on the command line."""
 
 MARKED_ATTRIBUTES = (
     "eyeglasses",

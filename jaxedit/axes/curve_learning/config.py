@@ -25,6 +25,7 @@ _LEAST = {
 
 _MOST_GAIN = 4.0
 _BY_NAME = ("weights", "ends", "slopes", "in_layers", "within_layers", "gains", "far")
+"""Settings that have a value for some attributes each, by name."""
 
 
 @dataclasses.dataclass(frozen=True)

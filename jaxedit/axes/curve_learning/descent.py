@@ -79,13 +79,14 @@ class DescentState(NamedTuple):
         moved = self.sums @ np.asarray(weights.target, np.float64)
         return np.array([-1, 1]) * moved / np.maximum(self.counts, 1e-9)
 
-    def rescaled(self, gains: Float[np.ndarray, " 2"], *, kept_curvature: float = _KEPT_CURVATURE) -> Curve:
+    def rescaled(self, gains: Float[np.ndarray, " 2"], *, keeps_curvature: bool = False) -> Curve:
         """The mean (s, b), stretched so that an amount of ± one changes the target by about that: to x(± 1 / gain).
 
         A descent that weighs the target against all else comes to shorter moves than were asked.
         """
         down, up = 1 / np.clip(gains, 0.4, 1.5)
-        return stretched((self.mean_tangent, kept_curvature * self.mean_curvature), down, up)
+        kept = 1.0 if keeps_curvature else _KEPT_CURVATURE
+        return stretched((self.mean_tangent, kept * self.mean_curvature), down, up)
 
     def updated(
         self,

@@ -123,13 +123,17 @@ def refine_axes(
 
 def _shapes(refinement: Refinement, targets: Sequence[str]) -> dict[str, Curve]:
     """Of each attribute of shape, the path of its axis in W, in the groups of some layers alone, by its gains."""
-    config, shapes = refinement.config, {}
-    for name in (name for name in targets if name in config.in_layers):
-        curve = _curve_in_w(refinement, refinement.axes.attribute_names.index(name))
-        shapes[name] = stretched(
-            _within(refinement, curve, config.in_layers[name]), *config.gains.get(name, (1.0, 1.0))
-        )
-    return shapes
+    layers = refinement.config.in_layers
+    paths = _curves_in_w(refinement, [name for name in targets if name in layers])
+    return {
+        name: _by_gains(refinement, name, _within(refinement, path, layers[name]))
+        for name, path in paths.items()
+    }
+
+
+def _by_gains(refinement: Refinement, name: str, curve: Curve) -> Curve:
+    """A curve as long as the config wants it."""
+    return stretched(curve, *refinement.config.gains.get(name, (1.0, 1.0)))
 
 
 def _within(refinement: Refinement, curve: Curve, layers: tuple[int, int]) -> Curve:
@@ -253,41 +257,41 @@ def _curves(refinement: Refinement, calibrated: Calibrated, shapes: dict[str, Cu
     """The curves of all attributes: learned ones, those that the axes had, and straight ones as in W."""
     config = refinement.config
     axes, had = refinement.axes, refinement.axes.curves
+    straight = [] if had is not None else [*axes.attribute_names]
+    in_w = _curves_in_w(refinement, [n for n in straight if n not in calibrated.curves and n not in shapes])
     rows: list[tuple[Any, Any, Any, Any]] = []
     for index, name in enumerate(axes.attribute_names):
         if name in calibrated.curves:
-            tangent, curvature = calibrated.curves[name]
-            gain = config.gains.get(name, (1.0, 1.0))
-            rows.append(
-                (*stretched((tangent, curvature), *gain), calibrated.ends[name], calibrated.slopes[name])
-            )
+            curve = _by_gains(refinement, name, calibrated.curves[name])
+            rows.append((*curve, calibrated.ends[name], calibrated.slopes[name]))
         elif name in shapes:
-            tangent, curvature = shapes[name]
             limits, slope = config.ends.get(name, DEFAULT_ENDS), config.slopes.get(name, 1.0)
-            rows.append((tangent, curvature, limits, slope))
+            rows.append((*shapes[name], limits, slope))
         elif had is not None:
             rows.append((had.tangents[index], had.curvatures[index], had.ends[index], had.slopes[index]))
         else:
-            tangent, curvature = _curve_in_w(refinement, index)
-            rows.append((tangent, curvature, DEFAULT_ENDS, 1.0))
+            rows.append((*in_w[name], DEFAULT_ENDS, 1.0))
     tangents, curvatures, ends, slopes = (
         jnp.asarray(np.stack([np.asarray(row[i], np.float32) for row in rows])) for i in range(4)
     )
     return LayerCurves(tangents, curvatures, ends, slopes, refinement.model.group_of_layer)
 
 
-def _curve_in_w(refinement: Refinement, index: int) -> Curve:
-    """The mean path of the decoder along an axis, for all groups alike."""
-    axes = refinement.axes
+def _curves_in_w(refinement: Refinement, names: Sequence[str]) -> dict[str, Curve]:
+    """The mean paths of the decoder along some axes, each for all groups alike."""
+    if not names:
+        return {}
+    axes, phi = refinement.axes, float(pseudo_huber(jnp.float32(1.0)))
     codes = axes.encode(refinement.w)
-    down, up = (
-        np.asarray(
-            axes.autoencoder.decode(codes.at[:, index].add(side)) - axes.autoencoder.decode(codes), np.float64
-        ).mean(0)
-        / np.asarray(axes.pca.whitened_scale)
-        for side in (-1.0, 1.0)
-    )
-    phi = float(pseudo_huber(jnp.float32(1.0)))
-    tangent, curvature = (up - down) / 2, (up + down) / (2 * phi)
-    groups = refinement.shape[0]
-    return np.tile(tangent, (groups, 1)), np.tile(curvature, (groups, 1))
+    start, scale = axes.autoencoder.decode(codes), np.asarray(axes.pca.whitened_scale)
+    found = {}
+    for name in names:
+        index = axes.attribute_names.index(name)
+        down, up = (
+            np.asarray(axes.autoencoder.decode(codes.at[:, index].add(side)) - start, np.float64).mean(0)
+            / scale
+            for side in (-1.0, 1.0)
+        )
+        groups = (refinement.shape[0], 1)
+        found[name] = np.tile((up - down) / 2, groups), np.tile((up + down) / (2 * phi), groups)
+    return found

@@ -190,9 +190,8 @@ def descend(r: Refinement, model: EditModel, unedited: Unedited, moments: Moment
                     for field, array in states[name]._asdict().items()
                 }
                 r.run.write(f"descent/{number + 1:06d}", arrays)
-    whole = {name: {"kept_curvature": 1.0} for name in r.config.continued}
     return {
-        name: state.rescaled(state.gains(weights[name]), **whole.get(name, {}))
+        name: state.rescaled(state.gains(weights[name]), keeps_curvature=name in r.config.continued)
         for name, state in states.items()
     }
 
