@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from jaxedit.attributes.learned.classifier import LearnedClassifier
     from jaxedit.attributes.person.background import keep_background
     from jaxedit.attributes.person.mask import PersonMask
+    from jaxedit.attributes.person.places import FacePlaces
     from jaxedit.axes.attribute_axes import AttributeAxes
     from jaxedit.axes.config import AxesConfig
     from jaxedit.axes.curve_learning.config import RefinementConfig
     from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
     from jaxedit.axes.curve_learning.refine import refine_axes
+    from jaxedit.axes.in_places import edit_in_places
     from jaxedit.axes.learning.learn import learn_axes, learn_axes_sweep
     from jaxedit.axes.report import AxesReport
     from jaxedit.errors import CheckpointError, DownloadError, InputError, JaxeditError, OutputError
+    from jaxedit.generators.in_places import synthesis_in_places
     from jaxedit.generators.protocol import Generator
     from jaxedit.images import save_image, to_uint8
     from jaxedit.inversion.align import align
@@ -54,14 +57,15 @@ _MODULE_OF_NAME = {
     "CheckpointError": "errors",
     "ClassifierConfig": "labels.classifier_learning",
     "DownloadError": "errors",
+    "FacePlaces": "attributes.person.places",
     "Generator": "generators.protocol",
     "GeneratorDelta": "inversion.tuning",
     "InputError": "errors",
     "JaxeditError": "errors",
     "LabelingConfig": "labels.config",
     "LabelledLatents": "labels.dataset",
-    "LearnedClassifier": "attributes.learned.classifier",
     "LatentPrior": "inversion.projection_problem",
+    "LearnedClassifier": "attributes.learned.classifier",
     "OutputError": "errors",
     "PCA": "latents.pca",
     "PastedPhoto": "inversion.paste",
@@ -73,6 +77,7 @@ _MODULE_OF_NAME = {
     "TuningConfig": "inversion.config",
     "align": "inversion.align",
     "data_mesh": "parallel",
+    "edit_in_places": "axes.in_places",
     "fit_pca": "latents.pca",
     "fit_pca_streamed": "latents.pca",
     "gather": "parallel",
@@ -81,8 +86,8 @@ _MODULE_OF_NAME = {
     "keep_background": "attributes.person.background",
     "label": "labels.labeling",
     "learn_axes": "axes.learning.learn",
-    "learn_classifier": "labels.classifier_learning",
     "learn_axes_sweep": "axes.learning.learn",
+    "learn_classifier": "labels.classifier_learning",
     "load_annotations": "pretrained.annotations",
     "load_axes": "pretrained.registry",
     "load_generator": "pretrained.registry",
@@ -95,6 +100,7 @@ _MODULE_OF_NAME = {
     "save_generator": "pretrained.registry",
     "save_image": "images",
     "shard_batch": "parallel",
+    "synthesis_in_places": "generators.in_places",
     "to_uint8": "images",
     "tune": "inversion.tuning",
 }
@@ -110,6 +116,7 @@ __all__ = [
     "CheckpointError",
     "ClassifierConfig",
     "DownloadError",
+    "FacePlaces",
     "Generator",
     "GeneratorDelta",
     "InputError",
@@ -129,6 +136,7 @@ __all__ = [
     "__version__",
     "align",
     "data_mesh",
+    "edit_in_places",
     "fit_pca",
     "fit_pca_streamed",
     "gather",
@@ -151,6 +159,7 @@ __all__ = [
     "save_generator",
     "save_image",
     "shard_batch",
+    "synthesis_in_places",
     "to_uint8",
     "tune",
 ]

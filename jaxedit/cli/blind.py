@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption, KeepBackgroundOption
+from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption, StudyWhereOption, Where
 from jaxedit.cli.parsing import axes_name, check_class, named_paths, parse_names, parse_renames
 
 if TYPE_CHECKING:
-    from jaxedit.attributes.person.mask import PersonMask
+    from collections.abc import Sequence
+
     from jaxedit.evaluation.blind_answers import Key
+    from jaxedit.evaluation.in_places import Placing
     from jaxedit.evaluation.methods import EditingMethod
     from jaxedit.generators.protocol import Generator
 
@@ -72,7 +74,7 @@ def sheets(
     truncation_psi: _Psi = 0.7,
     size: _Size = 256,
     batch_size: _BatchSize = 4,
-    keep_background: KeepBackgroundOption = False,
+    where: StudyWhereOption = Where.EVERYWHERE,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     force: ForceOption = False,
 ) -> None:
@@ -101,8 +103,8 @@ def sheets(
     model = load_generator(generator)
     methods = [*_axes_methods(own, model, generator, force), *theirs]
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
-    person = _person_mask() if keep_background else None
-    study = write_blind_study(model, methods, w, config, out=out, key_out=key, person=person)
+    placing = _placing(model, methods, where)
+    study = write_blind_study(placing.generator, placing.methods, w, config, out=out, key_out=key)
     _say_where(study, out, key)
 
 
@@ -113,10 +115,17 @@ def _say_where(study: "Key", out: Path, key: Path) -> None:
     print(f"fill in {out / ANSWERS_FILE}, then: jaxedit blind score {out / ANSWERS_FILE} --key {key}")
 
 
-def _person_mask() -> "PersonMask":
-    from jaxedit.attributes.person.mask import PersonMask
+def _placing(model: "Generator", methods: "Sequence[EditingMethod]", where: Where) -> "Placing":
+    """The methods, checked against the generator, and how their edits are drawn."""
+    from jaxedit.evaluation.in_places import Placing
+    from jaxedit.evaluation.methods import check_methods
 
-    return PersonMask.from_pretrained()
+    check_methods(model, methods)
+    if where is Where.EVERYWHERE:
+        return Placing.of(model, methods, None)
+    from jaxedit.attributes.person.places import FacePlaces
+
+    return Placing.of(model, methods, FacePlaces.from_pretrained(), person_alone=where is Where.PERSON)
 
 
 def _axes_methods(
@@ -158,7 +167,7 @@ def compare(
     truncation_psi: _Psi = 0.7,
     size: _Size = 256,
     batch_size: _BatchSize = 4,
-    keep_background: KeepBackgroundOption = False,
+    where: StudyWhereOption = Where.EVERYWHERE,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     force: ForceOption = False,
 ) -> None:
@@ -180,7 +189,7 @@ def compare(
     from jaxedit.evaluation.blind_comparison import amounts_of_equal_change, write_blind_comparison
     from jaxedit.evaluation.blind_study import BlindConfig, StudyFolders
     from jaxedit.evaluation.evaluators import Evaluators
-    from jaxedit.evaluation.methods import check_methods, load_direction_files
+    from jaxedit.evaluation.methods import load_direction_files
     from jaxedit.latents.seed_stream import check_truncation_psi, sample_z
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_generator, load_labelled_latents
@@ -196,17 +205,22 @@ def compare(
     methods: list[EditingMethod] = [*load_direction_files(theirs, rename=parse_renames(rename or []))]
     model = load_generator(generator)
     methods = [*_axes_methods(own, model, generator, force), *methods]
-    check_methods(model, methods)
+    placing = _placing(model, methods, where)
     reference = load_labelled_latents(generator) if generator in KNOWN_GENERATORS and not classifier else None
     evaluators = Evaluators(load_classifiers(classifier or face_classifiers(config.attributes)), reference)
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
-    person = _person_mask() if keep_background else None
     amounts = amounts_of_equal_change(
-        model, methods, w, evaluators, config.attributes, change=change, batch_size=batch_size
+        placing.generator,
+        placing.methods,
+        w,
+        evaluators,
+        config.attributes,
+        change=change,
+        batch_size=batch_size,
     )
     for name, found in amounts.items():
         print(f"{name}: " + ", ".join(f"{what} {amount:+.2f}" for what, amount in found.items()))
-    study = write_blind_comparison(model, methods, w, amounts, config, folders=folders, person=person)
+    study = write_blind_comparison(placing.generator, placing.methods, w, amounts, config, folders=folders)
     _say_where(study, out, key)
 
 

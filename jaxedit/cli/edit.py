@@ -16,20 +16,22 @@ from jaxedit.cli.edit_directions import (
 from jaxedit.cli.edit_many import check_many, edit_many
 from jaxedit.cli.edited_images import (
     Cut,
+    chosen_where,
+    draw_edit,
     in_a_row,
     paste_and_write,
     photograph_to_edit,
-    with_background_of,
 )
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     FaceOption,
     ForceOption,
     GeneratorOption,
-    KeepBackgroundOption,
     NumStepsOption,
     PresetOption,
     ThoroughOption,
+    Where,
+    WhereOption,
 )
 from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face, parse_layers
 from jaxedit.errors import InputError
@@ -134,7 +136,7 @@ def edit(
     directions: DirectionsOption = None,
     style_directions: StyleDirectionsOption = None,
     layers: LayersOption = None,
-    keep_background: KeepBackgroundOption = False,
+    where: WhereOption = None,
     force: ForceOption = False,
     preset: PresetOption = None,
     num_steps: NumStepsOption = None,
@@ -155,7 +157,7 @@ def edit(
       jaxedit edit --seed 7 age=+1.5 --compare                   before and after, side by side
       jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
-      jaxedit edit --seed 7 hair_lightness=+2 --keep-background  the person alone
+      jaxedit edit --seed 7 age=+2 --where everywhere             as the generator draws it, background and all
       jaxedit edit --photo portrait.jpg smile=+1 --out smile.jpg  the whole photograph
       jaxedit edit --photo holidays smile=+1 --out smiles        a folder of photographs, with a table and a page
       jaxedit edit --latent projected/portrait eyeglasses=+2     a result of `jaxedit project`
@@ -193,7 +195,7 @@ def edit(
             {
                 "--face": face is not None,
                 "--compare": compare,
-                "--keep-background": keep_background,
+                "--where=person": where is Where.PERSON,
                 "--directions": bool(directions),
                 "--style-directions": style_directions is not None,
             }
@@ -212,6 +214,7 @@ def edit(
     # Imports are much of the time of an edit, so those of photographs stand where they are needed.
     from jaxedit.axes.edit_readings import edit_with_readings
     from jaxedit.axes.editing import Edit, layer_mask
+    from jaxedit.axes.in_places import stages_of
     from jaxedit.axes.published_directions import move_along
     from jaxedit.generators.protocol import broadcast_w
     from jaxedit.generators.render import render
@@ -231,6 +234,7 @@ def edit(
     found = sort_edits(model, amounts, directions, style_directions)
     units: Literal["raw", "std"] = "raw" if raw else "std"
     _check_directions(found, chosen_layers is not None, absolute=absolute, raw=raw)
+    shown_where = chosen_where(where, found, model)
     if chosen_layers is not None:
         layer_mask(chosen_layers, model.num_ws)
     chosen = None
@@ -250,6 +254,7 @@ def edit(
             absolute=absolute,
             units=units,
             layers=chosen_layers,
+            in_places=shown_where is Where.PLACE,
             pastes=not crop,
             keep_position=keep_position,
         )
@@ -276,9 +281,8 @@ def edit(
         w = broadcast_w(w, model.num_ws)
     edited, before, lines = w, w, []
     if chosen is not None and found.along_axes:
-        result = edit_with_readings(
-            chosen, w, found.along_axes, absolute=absolute, units=units, layers=chosen_layers, pivot=pivot
-        )
+        options = {"absolute": absolute, "units": units, "layers": chosen_layers, "pivot": pivot}
+        result = edit_with_readings(chosen, w, found.along_axes, **options)
         edited, before = result.w, chosen.edit(w, {})  # the empty edit brings the original to W+
         lines = _readings(chosen, found.along_axes, result)
         if not (absolute or raw):
@@ -289,17 +293,21 @@ def edit(
     )
     if edited.ndim == 3:
         before = broadcast_w(before, model.num_ws)
-    # One image after the other: the same compiled program renders both, unless styles move.
-    images = [render(model, before, noise)] if compare or keep_background or is_whole else []
-    images.append(render(model, edited, noise, style_moves=found.style_moves))
+    if shown_where is Where.EVERYWHERE:
+        # One image after the other: the same compiled program renders both, unless styles move.
+        images = [render(model, before, noise)] if compare or is_whole else []
+        images.append(render(model, edited, noise, style_moves=found.style_moves))
+    else:
+        stages, where_of = [before, edited], ("person",)
+        if shown_where is Where.PLACE and chosen is not None:
+            stages, where_of = stages_of(chosen, w, found.along_axes, **options)
+        images = draw_edit(model, stages, where_of, noise)
     if photograph is not None and cut is not None and is_whole:
         lines.append(
             paste_and_write(photograph, cut.quad, images, out, compare=compare, keep_position=keep_position)
         )
         print("\n".join([*lines, *found.describe(), str(out)]))
         return
-    if keep_background:
-        images[1] = with_background_of(images[0], images[1])
     if not compare:
         del images[:-1]
     save_image(in_a_row([cut.image, *images] if compare and cut is not None else images), out)

@@ -8,32 +8,76 @@ from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+    from jax import Array
 
+    from jaxedit.attributes.person.places import Place
+    from jaxedit.cli.edit_directions import SortedEdits
+    from jaxedit.cli.options import Where
+    from jaxedit.generators.protocol import Generator
     from jaxedit.inversion.photograph import Photograph
 
-_FEWEST = 0.01
-"""Part of an image that the smallest person fills."""
 
-
-def with_background_of(original: "np.ndarray", edited: "np.ndarray") -> "np.ndarray":
-    """The edited person before the background of the original, 0…255.
+def chosen_where(where: "Where | None", found: "SortedEdits", model: "Generator") -> "Where":
+    """Where an edit may change the image, if nobody says.
 
     Raises:
-        InputError: if the images are not RGB, or no person is found in the original.
+        InputError: if a place is asked for what has none, or of a generator of other images.
+    """
+    from jaxedit.attributes.person.places import ATTRIBUTE_PLACES
+    from jaxedit.cli.options import Where
+    from jaxedit.generators.protocol import check_square_rgb
+
+    others = [*found.along_directions, *found.in_styles]
+    if where is None:
+        is_known = any(name in ATTRIBUTE_PLACES for name in found.along_axes)
+        where = Where.PLACE if is_known and not others and _shows_faces(model) else Where.EVERYWHERE
+    if where is Where.PLACE and others:
+        raise InputError(f"--where: expected place with attributes of axes, got it with {others[0]!r}")
+    if where is not Where.EVERYWHERE:
+        check_square_rgb(model, use=f"--where {where}")
+        if found.in_styles:
+            first = next(iter(found.in_styles))
+            raise InputError(
+                f"--where: expected everywhere with edits of StyleSpace, got {where} with {first!r}"
+            )
+    return where
+
+
+def _shows_faces(model: "Generator") -> bool:
+    """Whether images are such as the networks of faces read: square RGB, large enough."""
+    from jaxedit.attributes.faces.crop import MIN_SIZE
+    from jaxedit.generators.protocol import check_square_rgb
+
+    try:
+        check_square_rgb(model, use="edits in places")
+    except InputError:
+        return False
+    return model.resolution >= MIN_SIZE
+
+
+def draw_edit(
+    model: "Generator",
+    stages: "Sequence[Array]",
+    where: "Sequence[Place | None]",
+    noise: "dict[str, Array] | None",
+) -> "list[np.ndarray]":
+    """The image before and after an edit at its places, 0…255.
+
+    Args:
+        model: makes the images.
+        stages: latents, the unedited ones first.
+        where: the place of each further stage.
+        noise: noise images; None for the generator's own.
     """
     import numpy as np
 
-    from jaxedit.attributes.person.background import keep_background_pixels
-    from jaxedit.attributes.person.mask import PersonMask
+    from jaxedit.attributes.person.places import FacePlaces
+    from jaxedit.axes.in_places import draw_in_places
+    from jaxedit.images import to_uint8
 
-    if original.ndim != 3 or original.shape[2] != 3:
-        raise InputError(f"--keep-background: expected a generator of RGB images, got shape {original.shape}")
-    kept, part = keep_background_pixels(PersonMask.from_pretrained(), original[None], edited[None])
-    if float(part[0]) < _FEWEST:
-        raise InputError(
-            "--keep-background: expected a person in the image, found none; edit without this option"
-        )
-    return np.asarray(kept)[0]
+    options = {} if noise is None else {"noise": noise}
+    drawn = draw_in_places(model, stages, where, FacePlaces.from_pretrained(), **options)
+    return [np.asarray(to_uint8(images))[0] for images in drawn]
 
 
 class Cut(NamedTuple):

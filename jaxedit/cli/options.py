@@ -44,13 +44,31 @@ ThoroughOption = Annotated[
         "photo.",
     ),
 ]
-KeepBackgroundOption = Annotated[
-    bool,
+
+
+class Where(enum.StrEnum):
+    """Where an edit may change the image."""
+
+    PLACE = "place"
+    PERSON = "person"
+    EVERYWHERE = "everywhere"
+
+
+_WHERE = (
+    "Where the image may change. place: where the attribute is seen, such as glasses about the eyes. person: all but "
+    "what lies behind. everywhere: as the generator draws it. "
+)
+WhereOption = Annotated[
+    Where | None,
     typer.Option(
-        "--keep-background",
-        help="Edit the person alone: what lies behind stays as it was. The network that finds the person is fetched "
-        "once (145 MB).",
+        "--where",
+        help=f"{_WHERE}Default: place along axes of faces, everywhere along directions. The network that finds the "
+        "person is fetched once (145 MB).",
     ),
+]
+StudyWhereOption = Annotated[
+    Where,
+    typer.Option("--where", help=f"{_WHERE}With place, directions of others change the person."),
 ]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="PHOTO...", help="Images, or folders of images.")

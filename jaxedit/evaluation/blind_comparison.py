@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.errors import InputError
 from jaxedit.evaluation.blind_answers import KEY_KIND, Rate, how_to_read
 from jaxedit.evaluation.blind_study import (
@@ -178,7 +177,6 @@ def write_blind_comparison(
     config: BlindConfig,
     *,
     folders: StudyFolders,
-    person: PersonMask | None = None,
     progress: bool = True,
 ) -> ComparisonKey:
     """Write the sheets of a comparison for its reader, and the key apart from them; resumes as `write_blind_study`.
@@ -190,7 +188,6 @@ def write_blind_comparison(
         amounts: of each method for each attribute and direction (`amounts_of_equal_change`).
         config: the study; its `amount` is the change, in standard deviations.
         folders: for the reader, and for the key.
-        person: finds the person, who alone is edited, as in `write_blind_study`.
         progress: whether to show bars.
 
     Raises:
@@ -222,15 +219,12 @@ def write_blind_comparison(
         return [edits[0], face, edits[1]]
 
     def draw(pairs: Sequence[ComparedPair], text: str | None) -> np.ndarray:
-        unedited = jnp.asarray(w, jnp.float32)[jnp.asarray([pair.face for pair in pairs])]
-        return shown_pair(
-            [latents(pair) for pair in pairs], generator, config, text, person=person, unedited=unedited
-        )
+        return shown_pair([latents(pair) for pair in pairs], generator, config, text)
 
     write_sheets(
         folders,
         key,
-        dataclasses.asdict(key) | {"form": _FORM, "seed": seed} | told_of(person),
+        dataclasses.asdict(key) | {"form": _FORM, "seed": seed} | told_of(methods, config.attributes),
         config,
         draw,
         how_to_read(_SHOWN, config.attributes, QUESTIONS, COMPARED_COLUMNS),

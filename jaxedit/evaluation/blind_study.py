@@ -17,10 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from jaxedit.attributes.person.background import keep_background_pixels
-from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.errors import InputError
 from jaxedit.evaluation.blind_answers import KEY_KIND, PairKey, StudyKey, instructions, load_seed
+from jaxedit.evaluation.in_places import PlacedMethod
 from jaxedit.evaluation.methods import EditingMethod, check_methods
 from jaxedit.evaluation.report.numbered_sheet import draw_numbered_sheet
 from jaxedit.evaluation.thumbnails import render_thumbnails
@@ -83,7 +82,6 @@ def write_blind_study(
     *,
     out: str | Path,
     key_out: str | Path,
-    person: PersonMask | None = None,
     progress: bool = True,
 ) -> StudyKey:
     """Write the sheets of a study for its reader, and the key apart from them.
@@ -93,14 +91,12 @@ def write_blind_study(
     answers that somebody has begun stays as it is.
 
     Args:
-        generator: makes the images.
+        generator: makes the images. With a `PlacingGenerator` and `PlacedMethod`s edits are drawn at their places.
         methods: move the faces.
         w: latents of the faces, which no method has learned from.
         config: the study.
         out: folder for the reader, new or of an earlier run.
         key_out: folder of the key, neither in `out` nor around it.
-        person: finds the person, who alone is edited: the background stays that of the unedited face. None: images as
-            the generator makes them.
         progress: show a progress bar.
 
     Raises:
@@ -117,13 +113,12 @@ def write_blind_study(
 
     def draw(pairs: Sequence[PairKey], text: str | None) -> np.ndarray:
         latents = [list(_edited(by_name[pair.method], w, pair, config.amount)[:, None]) for pair in pairs]
-        unedited = jnp.asarray(w, jnp.float32)[jnp.asarray([pair.face for pair in pairs])]
-        return shown_pair(latents, generator, config, text, person=person, unedited=unedited)
+        return shown_pair(latents, generator, config, text)
 
     write_sheets(
         folders,
         key,
-        dataclasses.asdict(key) | {"seed": seed} | told_of(person),
+        dataclasses.asdict(key) | {"seed": seed} | told_of(methods, config.attributes),
         config,
         draw,
         instructions(config.attributes),
@@ -185,47 +180,37 @@ def study_number(seed: int | str, *content: Any) -> str:
     return hashlib.sha256(repr((seed, *content)).encode()).hexdigest()[:12]
 
 
-def told_of(person: PersonMask | None) -> dict[str, bool]:
-    """What a request says of the person who alone is edited; nothing where the whole image is."""
-    return {} if person is None else {"keep_background": True}
+def told_of(methods: Sequence[EditingMethod], attributes: Sequence[str]) -> dict[str, Any]:
+    """What the request of a study says of the places of edits; nothing where whole images change."""
+    placed = {
+        method.name: {name: method.place_of(name) for name in attributes if name in method.attribute_names}
+        for method in methods
+        if isinstance(method, PlacedMethod)
+    }
+    return {"places": placed} if placed else {}
 
 
 def shown_pair(
-    latents: Sequence[Sequence[Array]],
-    generator: Generator,
-    config: BlindConfig,
-    text: str | None,
-    *,
-    person: PersonMask | None = None,
-    unedited: Float[Array, "num_pairs w_dim"] | None = None,
+    latents: Sequence[Sequence[Array]], generator: Generator, config: BlindConfig, text: str | None
 ) -> UInt8[np.ndarray, "num_pairs size width 3"]:
     """The images of each pair side by side, with white between them.
 
     Args:
-        latents: of each pair, those of its images, [1, w_dim] or [1, num_ws, w_dim].
+        latents: of each pair, those of its images, [1, w_dim] or [1, rows, w_dim].
         generator: makes the images.
         config: their size.
         text: of the progress bar; None for none.
-        person: finds the person, who alone is shown edited. None: images as the generator makes them.
-        unedited: with `person`, the latent of each pair whose background all its images get.
     """
     count = len(latents[0])
-    shown = [x for pair in latents for x in pair]
-    behind = [] if person is None or unedited is None else [face[None] for face in unedited]
-    flat = [*shown, *behind]
+    flat = [x for pair in latents for x in pair]
     if len({x.ndim for x in flat}) > 1:  # W beside W+
         layers = next(x.shape[1] for x in flat if x.ndim == 3)
         flat = [jnp.repeat(x[:, None], layers, axis=1) if x.ndim == 2 else x for x in flat]
     images = render_thumbnails(
         generator, jnp.concatenate(flat), config.size, batch_size=config.batch_size, progress=text
     )
-    if person is not None and behind:
-        for i in range(len(shown)):
-            face = len(shown) + i // count
-            kept, _ = keep_background_pixels(person, images[face : face + 1], images[i : i + 1])
-            images[i] = np.asarray(kept)[0]
     gap = np.full((len(latents), config.size, _GAP, 3), 255, np.uint8)
-    parts = [part for i in range(count) for part in (images[: len(shown)][i::count], gap)]
+    parts = [part for i in range(count) for part in (images[i::count], gap)]
     return np.concatenate(parts[:-1], axis=2)
 
 
@@ -247,7 +232,7 @@ def write_sheets(
     """
     # Nothing that tells the sides or the methods: the reader has this folder.
     told = {"study": key.study, "pairs": len(key.pairs), "size": config.size}
-    told |= {name: value for name, value in request.items() if name == "keep_background"}
+    told |= {"in_places": True} if "places" in request else {}
     RunFolder.check_target(folders.out, kind=_KIND, request=told)
     # The key first: without its secret the sheets could not be finished.
     RunFolder.open(folders.key_out, kind=KEY_KIND, request=request)

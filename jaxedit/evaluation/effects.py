@@ -22,6 +22,7 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.errors import InputError
 from jaxedit.evaluation.evaluators import Network
+from jaxedit.evaluation.in_places import method_of
 from jaxedit.evaluation.report.contact_sheet import EditSteps
 from jaxedit.evaluation.thumbnails import padded_batches
 from jaxedit.generators.protocol import Generator
@@ -89,7 +90,7 @@ def effect_matrix(
     """Measure the effects of edits in images. Memory does not grow with the number of latents.
 
     Args:
-        generator: makes the images.
+        generator: makes the images; a `PlacingGenerator` draws edits at their places.
         axes: the axes to move.
         classifier: measures; it must know every attribute of the axes.
         w: the latents to edit, [num_latents, w_dim]: 2 images are made of each for each axis.
@@ -123,9 +124,10 @@ def effect_matrix(
             return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
         before = None if identity is None else measured(w)[1]
+        method, size = method_of(generator, axes), jnp.full(len(w), config.amount, jnp.float32)
         effects, distances = [], []
         for name in targets:
-            up, down = (measured(axes.edit(w, {name: sign * config.amount})) for sign in (1.0, -1.0))
+            up, down = (measured(method.edit(w, name, sign * size)) for sign in (1.0, -1.0))
             positions = [axes.quantile_transform.transform(side[0][:, columns]) for side in (up, down)]
             effects.append(0.5 * np.asarray(positions[0] - positions[1], np.float64).mean(0))
             if before is not None:

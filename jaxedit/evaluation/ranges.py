@@ -25,6 +25,7 @@ from jaxedit.attributes.learned.marked_faces import FLAW
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
 from jaxedit.evaluation.evaluators import Evaluators, IndependentNetworks, Network
+from jaxedit.evaluation.in_places import method_of, without_places
 from jaxedit.evaluation.measurement import Measurement
 from jaxedit.evaluation.readings import Readings
 from jaxedit.generators.protocol import Generator, weights_fingerprint
@@ -129,7 +130,7 @@ def measure_ranges(
     """Measure where each axis is usable.
 
     Args:
-        generator: of the axes.
+        generator: of the axes; a `PlacingGenerator` of it measures edits drawn at their places.
         axes: to measure.
         networks: read the images.
         config: amounts, faces and limits.
@@ -145,7 +146,7 @@ def measure_ranges(
         OutputError: if `out` cannot be written.
     """
     config = config or RangeConfig()
-    axes.check_generator(generator)
+    axes.check_generator(without_places(generator))
     names = tuple(axes.attribute_names) if attributes is None else tuple(attributes)
     for name in names:
         if name not in axes.attribute_names:
@@ -239,7 +240,8 @@ def _read(
 ) -> dict[str, Float[np.ndarray, "num_amounts faces"]]:
     """Positions on the axis, distances from the unedited face, and probabilities of flaws."""
     evaluators, faces = measurement.evaluators, len(measurement.w)
-    seen = measurement.read_edited(lambda w, a: axes.edit(w, {name: a}), amounts, faces, unedited)
+    method = method_of(measurement.generator, axes)
+    seen = measurement.read_edited(lambda w, a: method.edit(w, name, a), amounts, faces, unedited)
     index, column = axes.attribute_names.index(name), evaluators.classifier.names.index(name)
     transform = jax.tree.map(lambda table: table[index : index + 1], axes.quantile_transform)
     raw = np.asarray(seen["values"][..., column], np.float32).reshape(-1, 1)

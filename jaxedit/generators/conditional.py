@@ -1,5 +1,6 @@
 """A conditional generator with its class chosen, which the rest of the library uses as an unconditional one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
+from jaxedit.generators.in_places import synthesis_in_places
 from jaxedit.generators.protocol import Generator
 from jaxedit.nn.parameters import Buffer
 
@@ -84,6 +86,18 @@ class ConditionedGenerator(nnx.Module):
     ) -> Float[Array, "batch image_height image_width colors"]:
         """Latents ↦ images, by the generator's `synthesis`."""
         return self.generator.synthesis(w, **options)
+
+    def synthesis_in_places(
+        self,
+        stages: Sequence[
+            Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
+        ],
+        places: Sequence[Float[Array | np.ndarray, "batch rows columns"]],
+        colors: Sequence[Float[Array | np.ndarray, "batch rows columns"]] | None = None,
+        **options: Any,
+    ) -> Float[Array, "batch image_height image_width colors"]:
+        """One image of several latents, by the generator's own way (`jaxedit.generators.in_places`)."""
+        return synthesis_in_places(self.generator, stages, places, colors, **options)
 
     def describe(self) -> dict[str, Any]:
         """Not possible: save the generator without a class.

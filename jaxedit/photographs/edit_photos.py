@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.edit_readings import edit_with_readings
 from jaxedit.axes.editing import Edit, Units
+from jaxedit.axes.in_places import draw_in_places, stages_of
 from jaxedit.errors import InputError, OutputError
 from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.render import render
-from jaxedit.images import save_image
+from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_folder import PhotoFolder, at_side, side_by_side
@@ -40,6 +42,7 @@ class PhotoEdits:
         absolute: whether amounts are values to reach.
         units: of the amounts.
         layers: layers of W+ to change; None for all.
+        in_places: whether each attribute changes the face at its own place alone (`jaxedit.edit_in_places`).
         pastes: whether the edited faces are pasted back into their photographs.
         keep_position: whether the photographs keep their GPS position.
     """
@@ -48,6 +51,7 @@ class PhotoEdits:
     absolute: bool = False
     units: Units = "std"
     layers: Sequence[int] | None = None
+    in_places: bool = True
     pastes: bool = True
     keep_position: bool = False
 
@@ -58,6 +62,7 @@ class PhotoEdits:
             "absolute": self.absolute,
             "units": self.units,
             "layers": None if self.layers is None else list(self.layers),
+            "in_places": self.in_places,
         }
 
 
@@ -122,9 +127,10 @@ def edit_photos(
     summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
     request = {**edits.describe(), "axes": axes.fingerprint()}
     rows = []
+    places = FacePlaces.from_pretrained() if edits.in_places and summary.metrics else None
     bar = tqdm(summary.metrics.items(), desc="editing", unit="face", disable=not progress, file=sys.stderr)
     for path, metrics in bar:
-        rows.append(_edited(PhotoFolder(path), metrics, generator, axes, edits, request))
+        rows.append(_edited(PhotoFolder(path), metrics, (generator, places), axes, edits, request))
     if edits.pastes and not config.is_aligned:
         _paste(rows, files, out, edits, progress=progress)
     rows += [_left_out(path, reason, out) for path, reason in summary.failures.items()]
@@ -142,7 +148,7 @@ def edit_photos(
 def _edited(
     folder: PhotoFolder,
     metrics: Mapping[str, Any],
-    generator: Generator,
+    draws: tuple[Generator, FacePlaces | None],
     axes: AttributeAxes,
     edits: PhotoEdits,
     request: dict[str, Any],
@@ -153,19 +159,23 @@ def _edited(
     known = read_record(folder.path / EDIT_FILE)
     is_done = known is not None and known.get("request") == request and isinstance(known.get("values"), dict)
     if not is_done or not all((folder.path / name).is_file() for name in (EDITED, COMPARED)):
+        generator, places = draws
         saved = load_latent_file(folder.path)
         w = saved.of(generator)
-        pivot = w if w.ndim == 3 else None
-        result = edit_with_readings(
-            axes,
-            w,
-            edits.amounts,
-            absolute=edits.absolute,
-            units=edits.units,
-            layers=edits.layers,
-            pivot=pivot,
-        )
-        image = np.asarray(render(generator, result.w, saved.noise_of(generator)))
+        options: dict[str, Any] = {
+            "absolute": edits.absolute,
+            "units": edits.units,
+            "layers": edits.layers,
+            "pivot": w if w.ndim == 3 else None,
+        }
+        result = edit_with_readings(axes, w, edits.amounts, **options)
+        noise = saved.noise_of(generator)
+        if places is None:
+            image = np.asarray(render(generator, result.w, noise))
+        else:
+            stages, where = stages_of(axes, w, edits.amounts, **options)
+            more = {} if noise is None else {"noise": noise}
+            image = np.asarray(to_uint8(draw_in_places(generator, stages, where, places, **more).edited))[0]
         (folder.path / EDIT_FILE).unlink(missing_ok=True)
         save_image(image, folder.path / EDITED)
         compared = side_by_side(

@@ -1,6 +1,7 @@
 """Attribute values and identity of faces, by the networks that the default axes are learned from."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -124,9 +125,9 @@ class FaceAttributes(nnx.Module):
         with jax.default_matmul_precision("float32"):
             crops = crop_faces(images)
             mirrored = crops[:, :, ::-1]
-            landmarks = self._landmarks(crops, mirrored)
+            landmarks = _both_sides(self.landmarks, crops, mirrored)
             whole = resample(images, _COLOR_SIZE)
-            placed = jnp.asarray([FACE_LEFT, FACE_TOP]) + FACE_SIDE * landmarks
+            placed = _in_image(landmarks)
             geometry = measure_geometry(landmarks)
             return {
                 **self._age_gender(crops, mirrored),
@@ -137,12 +138,6 @@ class FaceAttributes(nnx.Module):
 
     # Values are means over the crop and its mirror image. The networks differ between the two by up to ten years,
     # which is noise to the axes; and no mean prefers a side.
-
-    def _landmarks(
-        self, crops: Float[Array, "batch size size 3"], mirrored: Float[Array, "batch size size 3"]
-    ) -> Float[Array, "batch 68 2"]:
-        back = self.landmarks(mirrored)[:, MIRRORED] * jnp.asarray([-1, 1]) + jnp.asarray([1, 0])
-        return (self.landmarks(crops) + back) / 2
 
     def _age_gender(
         self, crops: Float[Array, "batch size size 3"], mirrored: Float[Array, "batch size size 3"]
@@ -161,6 +156,37 @@ class FaceAttributes(nnx.Module):
         happy = self.expression_names.index("happy")
         rest = jnp.delete(logits, happy, axis=1, assume_unique_indices=True)
         return logits[:, happy] - jax.nn.logsumexp(rest, axis=1)
+
+
+def face_landmarks(
+    network: Callable[[Array], Array], images: Shaped[Array, "batch side side 3"]
+) -> Float[Array, "batch 68 2"]:
+    """The 68 landmarks (iBUG scheme) of FFHQ-style images, (x, y) in fractions of the image's side.
+
+    Args:
+        network: that of `FaceNetworks.landmarks`.
+        images: RGB, floats in [-1, 1] or uint8.
+
+    Raises:
+        InputError: if the images are not square RGB of 128 pixels or more.
+    """
+    with jax.default_matmul_precision("float32"):
+        crops = crop_faces(images)
+        return _in_image(_both_sides(network, crops, crops[:, :, ::-1]))
+
+
+def _both_sides(
+    network: Callable[[Array], Array],
+    crops: Float[Array, "batch size size 3"],
+    mirrored: Float[Array, "batch size size 3"],
+) -> Float[Array, "batch 68 2"]:
+    """Landmarks in the crop, as the mean over it and its mirror image."""
+    back = network(mirrored)[:, MIRRORED] * jnp.asarray([-1, 1]) + jnp.asarray([1, 0])
+    return (network(crops) + back) / 2
+
+
+def _in_image(landmarks: Float[Array, "batch 68 2"]) -> Float[Array, "batch 68 2"]:
+    return jnp.asarray([FACE_LEFT, FACE_TOP]) + FACE_SIDE * landmarks
 
 
 class FaceIdentity(nnx.Module):

@@ -8,11 +8,9 @@ colors of the original one: those at the same place, or, where the original show
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.errors import InputError
-from jaxedit.images import from_pixels, to_uint8
 from jaxedit.nn.resize import average_pool, resample_box
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -129,22 +127,6 @@ def outside_persons(
     cells = _sure(jnp.maximum(_cells(original_mask), _cells(edited_mask)), *_TOUCHED)
     near = _widest(cells, _count(margin, cells))[..., None]
     return 1 - _resized(near, (original_mask.shape[1], original_mask.shape[2]))[..., 0]
-
-
-@jax.jit
-def keep_background_pixels(
-    person: PersonMask,
-    original: UInt8[Array, "batch height width 3"],
-    edited: UInt8[Array, "batch height width 3"],
-) -> tuple[UInt8[Array, "batch height width 3"], Float[Array, " batch"]]:
-    """`keep_background` of images 0…255, with masks by `person`.
-
-    Returns:
-        The images, and the part of each that shows a person in the original, 0…1.
-    """
-    masks = jnp.split(person(jnp.concatenate([original, edited])), 2)  # one call, which is compiled once
-    kept = keep_background(from_pixels(original), from_pixels(edited), *masks)
-    return to_uint8(kept), masks[0].mean((1, 2))
 
 
 def _check_shapes(original: Array, edited: Array, *masks: Array) -> None:

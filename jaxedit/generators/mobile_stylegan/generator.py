@@ -6,7 +6,9 @@ convolutions; modulation scales the input channels, and the demodulation of Styl
 folded into the weights. One 1×1 head predicts the Haar bands of the image.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, DTypeLike, Float
 
+from jaxedit.generators.in_places import Stages, checked_stages, last_image, run_in_places
 from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
 from jaxedit.generators.mobile_stylegan.blocks import Block, InputConv, run_block, run_block_in_stripes
 from jaxedit.generators.mobile_stylegan.config import MobileStyleGANConfig
@@ -73,6 +76,62 @@ class MobileStyleGAN(MappedGenerator):
         return platform_branch(
             self, w_plus, cpu=_synthesis_in_sequence, default=_synthesis_in_parallel
         ).astype(jnp.float32)
+
+    def synthesis_in_places(
+        self,
+        stages: Sequence[
+            Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
+        ],
+        places: Sequence[Float[Array | np.ndarray, "batch rows columns"]],
+        colors: Sequence[Float[Array | np.ndarray, "batch rows columns"]] | None = None,
+    ) -> Float[Array, "batch resolution resolution 3"]:
+        """One image of several latents, each at its own place: see `jaxedit.generators.in_places`.
+
+        Args:
+            stages: latents of W or W+, the unedited ones first.
+            places: for each further stage, where it shows instead of the stage before, 0…1.
+            colors: for each further stage, the part of its place that it colors. None: all of it.
+
+        Raises:
+            InputError: if there are not places and colors for each further stage, or a shape is wrong.
+        """
+        return self._in_places(checked_stages(self, stages, places, colors))
+
+    @jax.jit
+    def _in_places(self, stages: Stages) -> Float[Array, "batch resolution resolution 3"]:
+        return platform_branch(
+            self,
+            stages,
+            cpu=partial(_in_places, run_block_in_stripes, jax.lax.map),
+            default=partial(_in_places, run_block, lambda one, inputs: jax.vmap(one)(inputs)),
+        ).astype(jnp.float32)
+
+
+def _in_places(
+    run: Callable[..., Array],
+    over_batch: Callable[..., Array],
+    generator: MobileStyleGAN,
+    stages: Stages,
+) -> Float[Array, "batch resolution resolution 3"]:
+    """All stages through one block after the other.
+
+    Args:
+        run: a block for one image.
+        over_batch: calls a function for each image of a batch.
+        generator: its blocks.
+        stages: latents and masks.
+    """
+    latents, *masks = stages
+
+    def one(inputs: tuple[list[tuple[Array, list[dict[str, Array]]]], tuple[Any, Any]]) -> Array:
+        features, (places, colors) = inputs
+        xs = [x for x, _ in features]
+        for i, block in enumerate(generator.blocks):
+            styles = [own[i] for _, own in features]
+            xs = run_in_places(partial(run, block), xs, styles, (places, colors))
+        return last_image(xs, places)
+
+    return over_batch(one, ([_features(generator, w) for w in latents], tuple(masks)))
 
 
 def _features(

@@ -7,7 +7,7 @@ by a modulated 3×3 convolution and applies another one. Architecture `skip` add
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -17,6 +17,7 @@ from flax import nnx
 from jaxtyping import Array, DTypeLike, Float, Key
 
 from jaxedit.errors import InputError
+from jaxedit.generators.in_places import Stages, checked_stages, last_image, run_in_places
 from jaxedit.generators.mapping import MappedGenerator, MappingNetwork
 from jaxedit.generators.protocol import broadcast_w, check_latents, has_explicit_sharding
 from jaxedit.generators.stylegan2.blocks import Block, Settings, run_block
@@ -105,6 +106,46 @@ class StyleGAN2(MappedGenerator):
         """
         check_latents("w", w, width=self.w_dim, num_ws=self.num_ws)
         return self._synthesis(jnp.asarray(w), self._noise_images(w.shape[0], noise_mode, key, noise))
+
+    def synthesis_in_places(
+        self,
+        stages: Sequence[
+            Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
+        ],
+        places: Sequence[Float[Array | np.ndarray, "batch rows columns"]],
+        colors: Sequence[Float[Array | np.ndarray, "batch rows columns"]] | None = None,
+        *,
+        noise: Noise | None = None,
+    ) -> Float[Array, "batch image_height image_width colors"]:
+        """One image of several latents, each at its own place: see `jaxedit.generators.in_places`.
+
+        Args:
+            stages: latents of W or W+, the unedited ones first.
+            places: for each further stage, where it shows instead of the stage before, 0…1.
+            colors: for each further stage, the part of its place that it colors. None: all of it.
+            noise: as for `synthesis`; the same for all stages.
+
+        Raises:
+            InputError: if there are not places and colors for each further stage, or a shape is wrong.
+        """
+        images = self._noise_images(len(stages[0]), "const", None, noise)
+        return self._in_places(checked_stages(self, stages, places, colors), images)
+
+    @jax.jit
+    def _in_places(
+        self, stages: Stages, noise: dict[str, Array] | None
+    ) -> Float[Array, "batch image_height image_width colors"]:
+        if noise is None:
+            noise = {name: image[None] for name, image in self.const_noise().items()}
+        latents, *masks = stages
+        return platform_branch(
+            self,
+            [self._styles(w) for w in latents],
+            tuple(masks),
+            noise,
+            cpu=_in_places_in_sequence,
+            default=_in_places_in_parallel,
+        )
 
     def styles(
         self, w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
@@ -253,6 +294,38 @@ def _through_blocks(
         own_styles, own_noise = _of_block(styles, resolution), _of_block(noise, resolution)
         x, image = run_block(generator.blocks[i], x, image, own_styles, own_noise, _settings(generator, i))
     return x, image
+
+
+def _in_places_in_parallel(
+    generator: StyleGAN2, stages: list[dict[str, Array]], masks: tuple[Any, Any], noise: dict[str, Array]
+) -> Float[Array, "batch image_height image_width colors"]:
+    """All stages through one block after the other, features and images."""
+    first = _first(generator, len(stages[0]["b4.conv1"]))
+    shown: list[tuple[Array, Any]] = [(first, None)] * len(stages)
+    for i in range(len(generator.blocks)):
+
+        def block(before: tuple[Array, Any], styles: dict[str, Array], i: int = i) -> tuple[Array, Any]:
+            return _through_blocks(generator, *before, styles, noise, blocks=range(i, i + 1))
+
+        shown = run_in_places(block, shown, stages, masks)
+    return last_image([image for _, image in shown], masks[0])
+
+
+def _in_places_in_sequence(
+    generator: StyleGAN2,
+    stages: list[dict[str, Array]],
+    masks: tuple[Any, Any],
+    noise: dict[str, Array],
+) -> Float[Array, "batch image_height image_width colors"]:
+    """Image after image: for a CPU."""
+    shared = {name: images for name, images in noise.items() if len(images) == 1}
+    own = {name: images for name, images in noise.items() if len(images) > 1}
+
+    def one(inputs: tuple[list[dict[str, Array]], tuple[Any, Any], dict[str, Array]]) -> Array:
+        stages, masks, own = jax.tree.map(lambda array: array[None], inputs)
+        return _in_places_in_parallel(generator, stages, masks, shared | own)[0]
+
+    return jax.lax.map(one, (stages, masks, own))
 
 
 def _first(generator: StyleGAN2, batch: int) -> Float[Array, "batch rows columns channels"]:

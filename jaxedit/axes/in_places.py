@@ -1,0 +1,132 @@
+"""Edits that change an image only where their attributes are seen."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, PLACES, FacePlaces, Place, PlaceMasks
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.errors import InputError
+from jaxedit.generators.in_places import synthesis_in_places
+from jaxedit.generators.protocol import Generator, broadcast_w, check_square_rgb
+
+
+class InPlaces(NamedTuple):
+    """Images before and after an edit."""
+
+    original: Float[Array, "batch side side 3"]
+    """Images of the unedited latents, in [-1, 1]."""
+    edited: Float[Array, "batch side side 3"]
+    """The same, changed at the places of the edits alone."""
+
+
+def edit_in_places(
+    generator: Generator,
+    axes: AttributeAxes,
+    w: Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"],
+    edits: Mapping[str, Any],
+    places: FacePlaces,
+    **options: Any,
+) -> InPlaces:
+    """Edit images along axes, each attribute at its own place: glasses about the eyes, hair where hair is.
+
+    Beyond the places an image stays what it was, bit for bit; at a place it is what the whole edit makes of it, and the
+    generator's later layers heal the seam. Several edits are drawn one over the other, the larger places first.
+
+    Args:
+        generator: of faces aligned as FFHQ, square RGB of 128 pixels or more.
+        axes: its axes.
+        w: latents.
+        edits: as for `AttributeAxes.edit`. An attribute that `ATTRIBUTE_PLACES` does not name changes the whole image.
+        places: finds the places.
+        options: for `AttributeAxes.edit`.
+
+    Raises:
+        InputError: as `AttributeAxes.edit` does, or if the images are not square RGB.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from jaxedit import FacePlaces, edit_in_places, load_axes, load_generator
+        >>> generator = load_generator("mobile-stylegan-ffhq")
+        >>> axes = load_axes("mobile-stylegan-ffhq", generator)
+        >>> w = generator.mapping(jnp.ones((1, 512)))
+        >>> edit_in_places(generator, axes, w, {"eyeglasses": 1.5}, FacePlaces.from_pretrained()).edited.shape
+        (1, 1024, 1024, 3)
+    """
+    stages, where = stages_of(axes, w, edits, **options)
+    return draw_in_places(generator, stages, where, places)
+
+
+def stages_of(
+    axes: AttributeAxes, w: Array | np.ndarray, edits: Mapping[str, Any], **options: Any
+) -> tuple[list[Array], tuple[Place | None, ...]]:
+    """The latents to be drawn one over the other, the unedited ones first, and the place of each further stage.
+
+    Args:
+        axes, w, edits, options: as for `AttributeAxes.edit`.
+
+    Raises:
+        InputError: as `AttributeAxes.edit` does.
+    """
+    stages, done = [axes.edit(w, {})], {}
+    groups = _by_place(tuple(edits))
+    for names in groups.values():
+        done |= {name: edits[name] for name in names}
+        stages.append(axes.edit(w, done, **options))
+    return stages, tuple(groups)
+
+
+def _by_place(attributes: Sequence[str]) -> dict[Place | None, list[str]]:
+    """The attributes by their places, in the order in which they are drawn; None for the whole image."""
+    order: tuple[Place | None, ...] = (None, *reversed(PLACES))
+    found = {place: [name for name in attributes if ATTRIBUTE_PLACES.get(name) == place] for place in order}
+    return {place: names for place, names in found.items() if names}
+
+
+def draw_in_places(
+    generator: Generator,
+    stages: Sequence[Float[Array, "batch *num_ws w_dim"]],
+    where: Sequence[Place | None],
+    places: FacePlaces,
+    **options: Any,
+) -> InPlaces:
+    """Images of the first stage, and of all stages at their places.
+
+    Args:
+        generator: makes the images.
+        stages: latents, the unedited ones first.
+        where: the place of each further stage; None for the whole image.
+        places: finds the places.
+        options: for the generator's synthesis.
+
+    Raises:
+        InputError: if there is not a place for each further stage, or the images are not square RGB.
+    """
+    if len(where) != len(stages) - 1:
+        raise InputError(
+            f"where: expected {len(stages) - 1} places for {len(stages)} stages, got {len(where)}"
+        )
+    check_square_rgb(generator, use="edits in places")
+    images = [_drawn(generator, broadcast_w(w, generator.num_ws), options) for w in stages]
+    if not where:
+        return InPlaces(images[0], images[0])
+    masks = [
+        PlaceMasks(*[jnp.ones((len(after), 1, 1))] * 2)
+        if place is None
+        else _mask(places, before, after, place)
+        for before, after, place in zip(images[:-1], images[1:], where, strict=True)
+    ]
+    at, colors = [mask.place for mask in masks], [mask.colors for mask in masks]
+    return InPlaces(images[0], jnp.clip(synthesis_in_places(generator, stages, at, colors, **options), -1, 1))
+
+
+@jax.jit
+def _drawn(generator: Any, w: Array, options: dict[str, Any]) -> Array:
+    return jnp.clip(generator.synthesis(w, **options), -1, 1)
+
+
+_mask = jax.jit(lambda places, before, after, place: places(before, after, place), static_argnums=3)
