@@ -72,7 +72,8 @@ def stages_of(
     Raises:
         InputError: as `AttributeAxes.edit` does.
     """
-    stages, done = [axes.edit(w, {})], {}
+    stages: list[Array] = [axes.edit(w, {})]
+    done: dict[str, Any] = {}
     groups = _by_place(tuple(edits))
     for names in groups.values():
         done |= {name: edits[name] for name in names}
@@ -89,7 +90,7 @@ def _by_place(attributes: Sequence[str]) -> dict[Place | None, list[str]]:
 
 def draw_in_places(
     generator: Generator,
-    stages: Sequence[Float[Array, "batch *num_ws w_dim"]],
+    stages: Sequence[Float[Array, "batch ..."]],
     where: Sequence[Place | None],
     places: FacePlaces,
     **options: Any,

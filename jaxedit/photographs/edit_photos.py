@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from jaxedit.attributes.person.places import FacePlaces
+from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.edit_readings import edit_with_readings
 from jaxedit.axes.editing import Edit, Units
@@ -127,7 +127,8 @@ def edit_photos(
     summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
     request = {**edits.describe(), "axes": axes.fingerprint()}
     rows = []
-    places = FacePlaces.from_pretrained() if edits.in_places and summary.metrics else None
+    has_places = edits.in_places and any(name in ATTRIBUTE_PLACES for name in edits.amounts)
+    places = FacePlaces.from_pretrained() if has_places and summary.metrics else None
     bar = tqdm(summary.metrics.items(), desc="editing", unit="face", disable=not progress, file=sys.stderr)
     for path, metrics in bar:
         rows.append(_edited(PhotoFolder(path), metrics, (generator, places), axes, edits, request))

@@ -238,14 +238,31 @@ def test_edit_writes_the_image_and_says_what_changed(run, axes_folder, tmp_path)
         assert np.abs(np.asarray(image)[:, :1024].astype(int) - single).mean() > 2
 
 
+def before_and_after(path):
+    with Image.open(path) as image:
+        before, after = np.split(np.asarray(image).astype(int), 2, axis=1)
+    return before, after, np.abs(after - before)
+
+
+def test_edit_changes_the_place_of_the_attribute_alone(run, axes_folder, tmp_path):
+    both = tmp_path / "both.png"
+    options = ("--axes", axes_folder, "--compare", "-o", both)
+    assert run("edit", "-s", 5, "smile=-1.5", *options)[0] == 0
+    before, after, change = before_and_after(both)
+    np.testing.assert_array_equal(after[:300], before[:300])  # forehead, hair, and what is beside
+    np.testing.assert_array_equal(after[:, :60], before[:, :60])
+    assert change[600:800, 400:600].mean() > 2
+    assert run("edit", "-s", 5, "smile=-1.5", *options, "--where", "everywhere")[0] == 0
+    assert before_and_after(both)[2][:300].mean() > 2
+
+
 def test_edit_keeps_the_background_where_that_is_asked_for(run, axes_folder, tmp_path):
     both = tmp_path / "both.png"
     options = ("--axes", axes_folder, "--compare", "-o", both)
-    assert run("edit", "-s", 5, "age=+1.5", *options, "--keep-background")[0] == 0
-    with Image.open(both) as image:
-        before, after = np.split(np.asarray(image), 2, axis=1)
+    assert run("edit", "-s", 5, "age=+1.5", *options, "--where", "person")[0] == 0
+    before, after, change = before_and_after(both)
     np.testing.assert_array_equal(after[:200, :20], before[:200, :20])
-    assert np.abs(after[400:600, 400:600].astype(int) - before[400:600, 400:600]).mean() > 2
+    assert change[400:600, 400:600].mean() > 2
 
 
 _EDIT = """

@@ -32,10 +32,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("option", ["--compare", "--face=2", "--keep-background", "--directions=x.npz"])
+@pytest.mark.parametrize("option", ["--compare", "--face=2", "--where=person", "--directions=x.npz"])
 def test_options_of_one_photograph(run, folder, option):
     code, _, error = run("--photo", folder, "smile=1", option)
-    assert code == 2 and f"{option.split('=')[0]}: expected with one photograph, got it with many" in error
+    assert (
+        code == 2
+        and f"{option.split('=2')[0].split('=x')[0]}: expected with one photograph, got it with many" in error
+    )
 
 
 def test_a_batch_of_one(run, folder):

@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from jaxedit.attributes.person.mask import PersonMask
+from jaxedit.attributes.person.places import PLACES, FacePlaces, PlaceMasks
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
 from jaxedit.labels.dataset import LabelledLatents
 from tests.attributes.person.fakes import person_at
@@ -78,3 +79,20 @@ def left_half() -> PersonMask:
     half = np.zeros((RESOLUTION, RESOLUTION))
     half[:, : RESOLUTION // 2] = 1
     return person_at(half)
+
+
+class LeftHalf(FacePlaces):
+    """In place of the networks: every place is the left half of the image."""
+
+    def __init__(self):
+        pass
+
+    def each(self, original, edited):
+        mask = jnp.zeros((len(PLACES), len(original), RESOLUTION, RESOLUTION))
+        mask = mask.at[..., : RESOLUTION // 2].set(1)
+        return PlaceMasks(mask, mask)
+
+
+@pytest.fixture(scope="session")
+def places() -> LeftHalf:
+    return LeftHalf()

@@ -17,6 +17,7 @@ from jaxedit.evaluation.blind_comparison import (
 )
 from jaxedit.evaluation.blind_study import BlindConfig, StudyFolders
 from jaxedit.evaluation.evaluators import Evaluators
+from jaxedit.evaluation.in_places import Placing
 from jaxedit.evaluation.methods import LinearDirections
 
 RED = np.eye(6, dtype=np.float32)[:1]
@@ -107,13 +108,12 @@ def test_two_methods_with_the_attribute_are_needed(toy, toy_w, amounts, tmp_path
     assert not (tmp_path / "a").exists()
 
 
-def test_the_person_alone_is_edited_where_that_is_asked_for(study, toy, toy_w, amounts, left_half, tmp_path):
+def test_edits_at_places(study, toy, toy_w, amounts, places, tmp_path):
     folder, key = study
-    folders = StudyFolders(tmp_path / "reader", tmp_path / "key")
-    options = {"folders": folders, "progress": False}
-    assert (
-        write_blind_comparison(toy, METHODS, toy_w[:4], amounts, CONFIG, **options, person=left_half) == key
-    )
+    options = {"folders": StudyFolders(tmp_path / "reader", tmp_path / "key"), "progress": False}
+    placing = Placing.of(toy, METHODS, places, person_alone=True)
+    drawn = (placing.generator, placing.methods)
+    assert write_blind_comparison(*drawn, toy_w[:4], amounts, CONFIG, **options) == key
     (sheet, *_) = sorted((folder / "reader" / "sheets").iterdir())
     with Image.open(sheet) as plain, Image.open(tmp_path / "reader" / "sheets" / sheet.name) as kept:
         plain, kept = (np.asarray(image)[14 + 22 : 14 + 38, 14 : 14 + 56] for image in (plain, kept))
@@ -121,5 +121,5 @@ def test_the_person_alone_is_edited_where_that_is_asked_for(study, toy, toy_w, a
     np.testing.assert_array_equal(kept[:, 20:36], plain[:, 20:36])
     np.testing.assert_array_equal(kept[:, 14:16], kept[:, 34:36])
     np.testing.assert_array_equal(kept[:, 54:56], kept[:, 34:36])
-    with pytest.raises(InputError, match="keep_background"):
+    with pytest.raises(InputError, match="in_places"):
         write_blind_comparison(toy, METHODS, toy_w[:4], amounts, CONFIG, **options)

@@ -10,6 +10,7 @@ from PIL import Image
 from jaxedit.errors import InputError
 from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, load_seed, rates, read_answers
 from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
+from jaxedit.evaluation.in_places import Placing
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.images import to_uint8
 
@@ -57,10 +58,11 @@ def test_the_sides_are_those_of_the_key_and_the_reader_cannot_tell(study, toy, t
     assert "ours" not in told and "theirs" not in told and '"seed"' not in told
 
 
-def test_the_person_alone_is_edited_where_that_is_asked_for(study, toy, toy_w, left_half, tmp_path):
+def test_edits_at_places(study, toy, toy_w, places, tmp_path):
     folder, key = study
-    places = {"out": tmp_path / "reader", "key_out": tmp_path / "key", "progress": False}
-    kept = write_blind_study(toy, METHODS, toy_w, CONFIG, **places, person=left_half)
+    folders = {"out": tmp_path / "reader", "key_out": tmp_path / "key", "progress": False}
+    placing = Placing.of(toy, METHODS, places)
+    kept = write_blind_study(placing.generator, placing.methods, toy_w, CONFIG, **folders)
     assert kept == key == load_key(tmp_path / "key")
     sheets = [read_sheet(root / "reader" / "sheets" / "red_0000-0003.png") for root in (folder, tmp_path)]
     plain, kept_pair = (sheet[14 + 22 : 14 + 22 + 16, 14 : 14 + 36].astype(int) for sheet in sheets)
@@ -69,8 +71,8 @@ def test_the_person_alone_is_edited_where_that_is_asked_for(study, toy, toy_w, l
     face = np.asarray(to_uint8(toy.synthesis(toy_w[key.pairs[0].face][None])))[0]
     np.testing.assert_array_equal(kept_pair[:, 14:16], face[:, 14:16])
     np.testing.assert_array_equal(kept_pair[:, 34:36], face[:, 14:16])
-    with pytest.raises(InputError, match="keep_background"):
-        write_blind_study(toy, METHODS, toy_w, CONFIG, **places)
+    with pytest.raises(InputError, match="in_places"):
+        write_blind_study(toy, METHODS, toy_w, CONFIG, **folders)
 
 
 def read_sheet(path):

@@ -152,8 +152,8 @@ class FacePlaces(nnx.Module):
     def __call__(
         self,
         original: Float[Array, "batch side side 3"],
-        edited: Float[Array, "batch side side 3"],
-        place: Place,
+        edited: Float[Array, "_ _ _ 3"],
+        place: Place | str,
     ) -> PlaceMasks:
         """Where the place is in the original or the edited image.
 
@@ -175,17 +175,16 @@ class FacePlaces(nnx.Module):
         """All places [num_places, batch, 128, 128], in the order of `PLACES`; arguments as of a call."""
         return self._masks(original, edited, PLACES)
 
-    def _masks(self, original: Array, edited: Array, wanted: Sequence[Place]) -> PlaceMasks:
+    def _masks(self, original: Array, edited: Array, wanted: Sequence[str]) -> PlaceMasks:
         if original.shape != edited.shape:
             raise InputError(f"edited: expected {list(original.shape)}, got {list(edited.shape)}")
         images = jnp.concatenate([original, edited])  # one call of each network, which is compiled once
         faces = Face.of(face_landmarks(self.landmarks, images))
         seen = resample(self.person(images)[..., None], GRID)[..., 0]
-        around = _smoothed(_widest(_sure(seen, _TOUCHED), _count(_HAIR_REACH)), _count(_HAIR_REACH))
         body = _smoothed(_sure(jnp.split(seen, 2)[1], _SHOWN), 1)
         places, colors = [], []
         for place in wanted:
-            masks = _shape(place, faces) if place in _SHAPES else _of_person(place, faces, seen, around)
+            masks = _shape(place, faces) if place in _SHAPES else _of_person(place, faces, seen)
             # What lies in the place of the original or of the edited image.
             place_in_both = jnp.maximum(*jnp.split(masks, 2))
             colored = {"background": 1 - body, "ears": jnp.ones_like(body)}.get(place, body)
@@ -194,13 +193,13 @@ class FacePlaces(nnx.Module):
         return PlaceMasks(jnp.stack(places), jnp.stack(colors))
 
 
-def _of_person(place: str, faces: Face, seen: Mask, around: Mask) -> Mask:
+def _of_person(place: str, faces: Face, seen: Mask) -> Mask:
     """The places that the mask of the person marks."""
     if place == "background":
         return 1 - _smoothed(_narrowest(_sure(seen, _TOUCHED), _count(_BODY_RIM)), _count(_BODY_RIM))
     if place == "person":
-        return around
-    hair = _hair(faces, around)
+        return _grown(_sure(seen, _TOUCHED))
+    hair = _hair(faces, _sure(seen, _SHOWN))
     low, high = _CROWN
     return hair if place == "hair" else hair * jnp.clip((high - faces.depth(GRID)) / (high - low), 0, 1)
 
@@ -255,8 +254,8 @@ def _hair(face: Face, person: Mask) -> Mask:
     p = face.point
     below_brows = [*(p(i) for i in range(17)), *(p(i) for i in range(26, 16, -1))]
     skin = polygon(face, below_brows, GRID, reach=-0.18, fade=0.2)
-    chin = [p(5), p(11), p(11, down=4.0), p(5, down=4.0)]
-    free = person * (1 - jnp.maximum(skin, polygon(face, chin, GRID, reach=0.0, fade=0.2)))
+    neck = polygon(face, [p(4), p(12), p(12, down=4.0), p(4, down=4.0)], GRID, reach=0.0, fade=0.1)
+    free = person * (1 - jnp.maximum(skin, neck))
     depth = face.depth(GRID)
 
     def down(above: Float[Array, "batch columns"], row: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -266,7 +265,13 @@ def _hair(face: Face, person: Mask) -> Mask:
         return reached, reached
 
     rows = (jnp.moveaxis(free, 1, 0), jnp.moveaxis(depth, 1, 0))
-    return jnp.moveaxis(jax.lax.scan(down, jnp.zeros_like(free[:, 0]), rows)[1], 0, 1)
+    hair = jnp.moveaxis(jax.lax.scan(down, jnp.zeros_like(free[:, 0]), rows)[1], 0, 1)
+    return _grown(hair) * (1 - skin)
+
+
+def _grown(mask: Mask) -> Mask:
+    """The mask as far as single hairs reach."""
+    return _smoothed(_widest(mask, _count(_HAIR_REACH)), _count(_HAIR_REACH))
 
 
 def _count(fraction: float) -> int:
