@@ -7,10 +7,9 @@ import pytest
 from flax import nnx
 
 from jaxedit.attributes.person.mask import PersonMask
-from jaxedit.attributes.person.places import PLACES, FacePlaces, PlaceMasks
 from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca, learn_axes
 from jaxedit.labels.dataset import LabelledLatents
-from tests.attributes.person.fakes import person_at
+from tests.attributes.person.fakes import LeftHalf, person_at
 
 W_DIM = 6
 RESOLUTION = 16
@@ -79,18 +78,6 @@ def left_half() -> PersonMask:
     half = np.zeros((RESOLUTION, RESOLUTION))
     half[:, : RESOLUTION // 2] = 1
     return person_at(half)
-
-
-class LeftHalf(FacePlaces):
-    """In place of the networks: every place is the left half of the image."""
-
-    def __init__(self):
-        pass
-
-    def each(self, original, edited):
-        mask = jnp.zeros((len(PLACES), len(original), RESOLUTION, RESOLUTION))
-        mask = mask.at[..., : RESOLUTION // 2].set(1)
-        return PlaceMasks(mask, mask)
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,8 @@ def test_a_placing_generator_draws_both_kinds_of_latents(toy, toy_w, places):
     np.testing.assert_array_equal(draw(placing, jnp.repeat(w[:, None], 4, 1)), plain)
     edited = PlacedMethod(METHOD, toy.num_ws).edit(w, "red", jnp.full(5, 1.5))
     drawn = np.asarray(draw(placing, edited))
-    np.testing.assert_array_equal(drawn[:, :, 8:], plain[:, :, 8:])
-    np.testing.assert_allclose(drawn[:, :, :8, 0], plain[:, :, :8, 0] + 0.15, atol=1e-6)
+    np.testing.assert_array_equal(drawn[:, :, 10:], plain[:, :, 10:])
+    np.testing.assert_allclose(drawn[:, :, :6, 0], plain[:, :, :6, 0] + 0.15, atol=1e-6)
     with pytest.raises(InputError, match="draws edits at their places"):
         placing.describe()
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxedit.attributes.person.mask import PersonMask
+from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.errors import InputError
 from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.face_limits import FaceLimits, FacePlace
@@ -15,7 +16,7 @@ from jaxedit.inversion.photo import list_photos
 from jaxedit.inversion.project_photos import PhotoProjectionConfig
 from jaxedit.photographs import edit_photos as module
 from jaxedit.photographs.edit_photos import PhotoEdits, edit_photos
-from tests.attributes.person.fakes import person_at
+from tests.attributes.person.fakes import LeftHalf, person_at
 from tests.inversion.photo_files import exif_data
 from tests.inversion.test_project_photos import photo as saved_photo
 
@@ -25,9 +26,9 @@ LIMITS = FaceLimits(min_side=64)
 
 @pytest.fixture
 def run(small, axes, stand_in, tmp_path):
-    def run(photos, amounts=None, limits=LIMITS, pastes=False, along=axes, **options):
+    def run(photos, amounts=None, limits=LIMITS, pastes=False, in_places=False, along=axes, **options):
         config = PhotoProjectionConfig(CONFIG, limits=limits, **options)
-        edits = PhotoEdits(amounts or {"height": 1.0}, pastes=pastes)
+        edits = PhotoEdits(amounts or {"height": 1.0}, in_places=in_places, pastes=pastes)
         return edit_photos(
             photos, tmp_path / "out", small, along, edits, config, generator_name="cats", progress=False
         )
@@ -83,6 +84,17 @@ def test_a_second_run_renders_nothing(run, tmp_path, stand_in, monkeypatch):
     third = run(photos, {"height": -1.0, "smile": 1.0})
     assert "smile after" in rows(third)[0] and len(stand_in.batches) == 1
     assert float(rows(third)[0]["height after"]) < float(before[1][0]["height after"])
+
+
+def test_an_attribute_with_a_place_changes_the_face_there(run, tmp_path, stand_in, monkeypatch):
+    photos = [photo(tmp_path / "a.png", 1)]
+    original = np.asarray(Image.open(run(photos, {"smile": 0.0}).edited[0])).astype(int)
+    whole = np.asarray(Image.open(run(photos, {"smile": 2.0}).edited[0])).astype(int)
+    monkeypatch.setattr(FacePlaces, "from_pretrained", staticmethod(LeftHalf))
+    drawn = np.asarray(Image.open(run(photos, {"smile": 2.0}, in_places=True).edited[0])).astype(int)
+    np.testing.assert_array_equal(drawn[:, 34:], original[:, 34:])
+    assert np.abs(drawn - original)[:, :30].mean() > 1 and np.abs(whole - original)[:, 34:].mean() > 1
+    assert len(stand_in.batches) == 1  # one projection for all of them
 
 
 def test_edits_along_other_axes_are_made_again(run, axes, tmp_path):
