@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption
+from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption, StudyWhereOption, Where
 from jaxedit.cli.parsing import axes_name, check_class, parse_names
 
 
@@ -55,6 +55,7 @@ def ranges(
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run, which resumes. Default: none is kept.")
     ] = None,
+    where: StudyWhereOption = Where.EVERYWHERE,
     force: ForceOption = False,
 ) -> None:
     """Measure how far each axis is usable.
@@ -67,7 +68,7 @@ def ranges(
     Examples:
       jaxedit ranges axes --run measured                      the axes of `jaxedit learn`; about a minute an attribute
       jaxedit ranges fur-axes -g cats --classifier cats.py:Fur
-      jaxedit ranges --out ranges.json                         the shipped axes
+      jaxedit ranges --out ranges.json --where place           the shipped axes, as `jaxedit edit` draws them
     """
     from jaxedit.attributes.faces.background import BackgroundColors
     from jaxedit.attributes.faces.face_attributes import FaceIdentity
@@ -89,6 +90,8 @@ def ranges(
 
     if axes is None and out is None:
         raise InputError("expected a folder of axes, or --out for the ranges of the generator's own axes")
+    if where is Where.PERSON:
+        raise InputError("--where: expected place or everywhere, got person")
     config = RangeConfig(
         faces=faces,
         seed=seed,
@@ -116,6 +119,11 @@ def ranges(
         flaw=None if flaw is None else load_classifier(flaw),
     )
     some = None if attributes is None else parse_names(attributes)
+    if where is Where.PLACE:
+        from jaxedit.attributes.person.places import FacePlaces
+        from jaxedit.evaluation.in_places import PlacingGenerator
+
+        model = PlacingGenerator(model, FacePlaces.from_pretrained())
     found = measure_ranges(model, own, networks, config, attributes=some, out=run)
     print(describe_ranges(found))
     if out is not None:

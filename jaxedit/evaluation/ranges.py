@@ -3,7 +3,8 @@
 Faces are moved along each axis, step by step, and read. A side of the slider ends before the first amount at which one
 of these holds, on average over the faces:
 
-- *target*: the attribute no longer changes: by less than a quarter of what a step of this size changed at first;
+- *target*: the attribute no longer changes: by less than a quarter of the most that a step of this size has changed so
+  far (what is worn appears all at once, and not with the first step);
 - *extreme*: the attribute is where no face is: beyond three standard deviations, as one face in 400 is;
 - *identity*: a network takes the face for another one;
 - *flaw*: more of the images look broken than before (needs a classifier that has learned what broken means);
@@ -46,7 +47,7 @@ class RangeConfig:
         faces: number of faces.
         seed: of the faces.
         truncation_psi: of the faces.
-        least_gain: of the target, relative to the first step.
+        least_gain: of the target, relative to the largest of the steps so far.
         extreme: largest mean position on the axis, in standard deviations.
         identity: largest mean distance of identity descriptors. 0.6 is the threshold for one person of the face
             network that this library has.
@@ -280,7 +281,7 @@ def _end(
     """The last usable amount of a side, which starts at 0, and what ends it."""
     gains = np.diff(means["target"]) / np.diff(amounts)
     for step in range(1, len(amounts)):
-        if gains[step - 1] < config.least_gain * max(gains[0], 1e-6):
+        if gains[step - 1] < config.least_gain * max(gains[:step].max(), 1e-6):
             return float(amounts[step - 1]), "target"
         for name in ("extreme", "identity", FLAW, "background"):
             if name in means and means[name][step] > getattr(config, name):

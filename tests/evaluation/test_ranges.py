@@ -7,16 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.cli.edit import beyond_range
 from jaxedit.errors import InputError
 from jaxedit.evaluation.ranges import (
     RangeConfig,
     RangeNetworks,
+    _end,
     describe_ranges,
     measure_ranges,
     with_ranges,
 )
+from tests.attributes.person.fakes import LeftHalf
 
 CONFIG = RangeConfig(amounts=(0.5, 1.0, 2.0, 3.0), faces=4, truncation_psi=0.3, extreme=9.0)
 
@@ -69,6 +72,13 @@ class SeesFlaws(Saturating):
 
     def __call__(self, images):
         return jnp.concatenate([super().__call__(images), Broken()(images)], axis=1)
+
+
+def test_what_appears_all_at_once_is_usable_until_it_stays(toy):
+    amounts = np.array([0.0, 0.5, 1.0, 1.5, 2.0])
+    worn = {"target": np.array([0.0, 0.05, 0.8, 1.1, 1.12])}
+    assert _end(amounts, worn, RangeConfig()) == (1.5, "target")
+    assert _end(amounts, {"target": np.array([0.0, 0.4, 0.45, 0.9, 1.3])}, RangeConfig()) == (0.5, "target")
 
 
 def test_flaws_may_be_an_attribute_of_the_classifier(toy, toy_axes, measured):
@@ -141,5 +151,11 @@ def test_the_command_writes_ranges_into_the_axes(run, toy, toy_axes, monkeypatch
     assert down <= -2 and up >= 2
     code, printed, err = run("info", tmp_path / "axes")
     assert code == 0 and f"{down:+g} … {up:+g}".replace("-", "−") in printed and "usable range" in printed
+    asked = []
+    monkeypatch.setattr(FacePlaces, "from_pretrained", lambda: asked.append(1) or LeftHalf())
+    code, printed, err = run("ranges", tmp_path / "axes", *options, "--attributes", "red", "--where", "place")
+    assert code == 0 and "red" in printed and asked, err
+    code, _, err = run("ranges", *options, "--out", out, "--where", "person")
+    assert code == 2 and "--where: expected place or everywhere, got person" in err
     code, _, err = run("ranges", *options)
     assert code == 2 and "expected a folder of axes, or --out" in err
