@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption
+from jaxedit.cli.options import DEFAULT_GENERATOR, ForceOption, GeneratorOption, StudyWhereOption, Where
 from jaxedit.cli.parsing import axes_name, check_class, named_paths, parse_names, parse_renames
 from jaxedit.errors import InputError
 
@@ -71,6 +71,7 @@ def evaluate(
         float, typer.Option(help="Truncation: 1 for all faces, less for more usual ones.")
     ] = 1.0,
     batch_size: Annotated[int, typer.Option(help="Faces in a batch: 4 suits a CPU, 32 an accelerator.")] = 4,
+    where: StudyWhereOption = Where.EVERYWHERE,
     force: ForceOption = False,
     generator: GeneratorOption = DEFAULT_GENERATOR,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the result, new or unfinished.")] = Path(
@@ -88,6 +89,7 @@ def evaluate(
     Examples:
       jaxedit evaluate --faces 40 --pilot 12 --no-independent    a first look: some minutes on two CPU cores
       jaxedit evaluate --out evaluation                          evaluation/index.html, about half an hour
+      jaxedit evaluate --where place --out in_places             as `jaxedit edit` draws edits; five times as long
       jaxedit evaluate --axes mobile-stylegan-ffhq --axes mine=axes --attributes age,smile
       jaxedit evaluate --axes ours=mobile-stylegan-ffhq --directions theirs=directions.npz --rename pose=-yaw
     """
@@ -102,8 +104,10 @@ def evaluate(
     )
     from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES
     from jaxedit.attributes.person.mask import MIN_SIDE, PersonMask
+    from jaxedit.attributes.person.places import FacePlaces
     from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
     from jaxedit.evaluation.config import TARGETS
+    from jaxedit.evaluation.in_places import Placing
     from jaxedit.evaluation.methods import check_methods, load_direction_files
     from jaxedit.evaluation.readings import KIND
     from jaxedit.evaluation.report.comparison_page import write_page
@@ -161,9 +165,11 @@ def evaluate(
         networks["independent networks"] = evaluation.IndependentNetworks(classifier, reference=values)
         identity["mobileface"] = IndependentIdentity("mobileface")
     z = jnp.asarray(sample_z(seed, faces, model.z_dim))
+    places = None if where is Where.EVERYWHERE else FacePlaces.from_pretrained()
+    placing = Placing.of(model, methods, places, person_alone=where is Where.PERSON)
     result = evaluation.evaluate(
-        model,
-        methods,
+        placing.generator,
+        placing.methods,
         model.mapping(z, truncation_psi=truncation_psi),
         evaluation.Evaluators(
             load_classifiers(judges),

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -101,7 +101,7 @@ def ranges(
     )
     if run is not None:
         RunFolder.check_target(run, kind=RUN_KIND)
-    model = load_generator(generator)
+    model: Any = load_generator(generator)
     check_class(model, generator)
     own = load_axes(axes_name(axes, generator), model, check=not force)
     chosen = classifier or face_classifiers(own.attribute_names)

@@ -139,18 +139,6 @@ class PlacedMethod:
         """The method's edit, with the unedited latent and the place."""
         return self._carry(w, self.method.edit(w, attribute, amounts), attribute)
 
-    def edit_to(
-        self, w: Float[Array, "batch w_dim"], attribute: str, values: Float[Array, " batch"]
-    ) -> Float[Array, "batch rows w_dim"]:
-        """The same to a value, for methods that know values.
-
-        Raises:
-            InputError: if the method knows none.
-        """
-        if not isinstance(self.method, CalibratedMethod):
-            raise InputError(f"method {self.name!r}: expected one that takes values, it takes amounts")
-        return self._carry(w, self.method.edit_to(w, attribute, values), attribute)
-
     def _carry(self, w: Array, edited: Array, attribute: str) -> Array:
         return carry(w, edited, self.place_of(attribute), self.num_ws)
 
@@ -159,11 +147,39 @@ class PlacedMethod:
         return self.places.get(attribute, "person")
 
 
+@dataclasses.dataclass(frozen=True)
+class PlacedCalibratedMethod(PlacedMethod):
+    """A method that takes values, too, whose edits are drawn at their places."""
+
+    method: CalibratedMethod
+
+    def edit_to(
+        self, w: Float[Array, "batch w_dim"], attribute: str, values: Float[Array, " batch"]
+    ) -> Float[Array, "batch rows w_dim"]:
+        """The method's edit to a value, with the unedited latent and the place."""
+        return self._carry(w, self.method.edit_to(w, attribute, values), attribute)
+
+
+def placed(
+    method: EditingMethod, num_ws: int, places: Mapping[str, Place] = ATTRIBUTE_PLACES
+) -> PlacedMethod:
+    """A method whose edits are drawn at their places; one that takes values if the method does.
+
+    Args:
+        method: moves the latents.
+        num_ws: rows of W+ of the generator that is drawn with.
+        places: of its attributes; the others change the person, and the background stays.
+    """
+    if isinstance(method, CalibratedMethod):
+        return PlacedCalibratedMethod(method, num_ws, dict(places))
+    return PlacedMethod(method, num_ws, dict(places))
+
+
 def method_of(generator: Generator, axes: AttributeAxes) -> EditingMethod:
     """Axes as a method for a generator: at the attributes' places if it draws so."""
     method = AxesMethod("axes", axes)
     return (
-        PlacedMethod(method, without_places(generator).num_ws)
+        placed(method, without_places(generator).num_ws)
         if isinstance(generator, PlacingGenerator)
         else method
     )
@@ -206,10 +222,9 @@ class Placing:
         """
         if places is None:
             return cls(generator, tuple(methods))
-        placed = [
-            PlacedMethod(method, generator.num_ws)
-            if isinstance(method, AxesMethod) and not person_alone
-            else PlacedMethod(method, generator.num_ws, {})
+        own = {} if person_alone else ATTRIBUTE_PLACES
+        drawn = tuple(
+            placed(method, generator.num_ws, own if isinstance(method, AxesMethod) else {})
             for method in methods
-        ]
-        return cls(PlacingGenerator(generator, places), tuple(placed))
+        )
+        return cls(PlacingGenerator(generator, places), drawn)

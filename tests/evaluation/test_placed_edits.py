@@ -7,9 +7,12 @@ import pytest
 
 from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, PLACES
 from jaxedit.errors import InputError
+from jaxedit.evaluation.comparison import evaluate
+from jaxedit.evaluation.config import EvaluationConfig
 from jaxedit.evaluation.effects import EffectsConfig, effect_matrix
-from jaxedit.evaluation.in_places import PlacedMethod, Placing, PlacingGenerator, carried, carry
-from jaxedit.evaluation.methods import AxesMethod, LinearDirections
+from jaxedit.evaluation.evaluators import Evaluators
+from jaxedit.evaluation.in_places import Placing, PlacingGenerator, carried, carry, placed
+from jaxedit.evaluation.methods import AxesMethod, CalibratedMethod, LinearDirections
 
 METHOD = LinearDirections("ours", ("red",), np.eye(6, dtype=np.float32)[:1])
 
@@ -31,7 +34,7 @@ def test_a_placing_generator_draws_both_kinds_of_latents(toy, toy_w, places):
     plain = np.asarray(toy.synthesis(w))
     np.testing.assert_array_equal(draw(placing, w), plain)
     np.testing.assert_array_equal(draw(placing, jnp.repeat(w[:, None], 4, 1)), plain)
-    edited = PlacedMethod(METHOD, toy.num_ws).edit(w, "red", jnp.full(5, 1.5))
+    edited = placed(METHOD, toy.num_ws).edit(w, "red", jnp.full(5, 1.5))
     drawn = np.asarray(draw(placing, edited))
     np.testing.assert_array_equal(drawn[:, :, 10:], plain[:, :, 10:])
     np.testing.assert_allclose(drawn[:, :, :6, 0], plain[:, :, :6, 0] + 0.15, atol=1e-6)
@@ -56,5 +59,21 @@ def test_axes_have_places_and_directions_change_the_person(toy, toy_axes, places
     alone = Placing.of(toy, (own,), places, person_alone=True).methods[0]
     assert alone.place_of("smile") == "person"
     assert Placing.of(toy, (own,), None).methods == (own,)
-    with pytest.raises(InputError, match="expected one that takes values"):
-        directions.edit_to(jnp.zeros((1, 6)), "red", jnp.zeros(1))
+    assert isinstance(axes, CalibratedMethod) and not isinstance(directions, CalibratedMethod)
+    rows = axes.edit_to(jnp.zeros((1, 6)), "red", jnp.ones(1))
+    np.testing.assert_allclose(carried(rows)[1][0, 0], own.edit_to(jnp.zeros((1, 6)), "red", jnp.ones(1))[0])
+
+
+def test_an_evaluation_of_edits_at_places(toy, toy_axes, classifier, toy_w, places, tmp_path):
+    config = EvaluationConfig(("red",), change=0.3, pilot=4, sheet_faces=1, num_resamples=20)
+    placing = Placing.of(toy, (METHOD,), places)
+    amounts = []
+    for name, generator, methods in (
+        ("whole", toy, (METHOD,)),
+        ("half", placing.generator, placing.methods),
+    ):
+        result = evaluate(
+            generator, methods, toy_w, Evaluators(classifier), config, out=tmp_path / name, progress=False
+        )
+        amounts.append(result.cells["ours", "red"].amounts[1])
+    assert amounts[1] == pytest.approx(2 * amounts[0], rel=0.15)  # half of the image moves
