@@ -8,11 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, PLACES, FacePlaces, Place, PlaceMasks
+from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, FacePlaces, Place, PlaceMasks
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
 from jaxedit.generators.in_places import synthesis_in_places
 from jaxedit.generators.protocol import Generator, broadcast_w, check_square_rgb
+
+_WHOLE: tuple[Place | None, ...] = (None, "person")
+"""Places whose edits change what all others are drawn on."""
+
+_PARTS: tuple[tuple[Place | None, ...], ...] = (
+    _WHOLE,
+    ("background",),
+    ("hair", "crown", "ears"),
+    ("face", "expression", "jaw", "mouth", "glasses", "brows", "eyes"),
+)
+"""Places that overlap, the larger before the smaller."""
 
 
 class InPlaces(NamedTuple):
@@ -34,8 +45,8 @@ def edit_in_places(
 ) -> InPlaces:
     """Edit images along axes, each attribute at its own place: glasses about the eyes, hair where hair is.
 
-    Beyond the places an image stays what it was, bit for bit; at a place it is what the whole edit makes of it, and the
-    generator's later layers heal the seam. Several edits are drawn one over the other, the larger places first.
+    Beyond the places an image stays what it was, bit for bit, and the generator's later layers heal the seam. Several
+    edits are drawn one over the other: those of the person, the background, the hair, the face.
 
     Args:
         generator: of faces aligned as FFHQ, square RGB of 128 pixels or more.
@@ -73,19 +84,19 @@ def stages_of(
         InputError: as `AttributeAxes.edit` does.
     """
     stages: list[Array] = [axes.edit(w, {})]
-    done: dict[str, Any] = {}
-    groups = _by_place(tuple(edits))
-    for names in groups.values():
-        done |= {name: edits[name] for name in names}
-        stages.append(axes.edit(w, done, **options))
-    return stages, tuple(groups)
-
-
-def _by_place(attributes: Sequence[str]) -> dict[Place | None, list[str]]:
-    """The attributes by their places, in the order in which they are drawn; None for the whole image."""
-    order: tuple[Place | None, ...] = (None, *reversed(PLACES))
-    found = {place: [name for name in attributes if ATTRIBUTE_PLACES.get(name) == place] for place in order}
-    return {place: names for place, names in found.items() if names}
+    where: list[Place | None] = []
+    whole: dict[str, Any] = {}
+    for part in _PARTS:
+        # A hat is drawn on an aged face, and over blond hair; but a hat in the latent would leave no glasses.
+        so_far = dict(whole)
+        for place in part:
+            own = {name: amount for name, amount in edits.items() if ATTRIBUTE_PLACES.get(name) == place}
+            if own:
+                so_far |= own
+                stages.append(axes.edit(w, so_far, **options))
+                where.append(place)
+        whole = so_far if part is _WHOLE else whole
+    return stages, tuple(where)
 
 
 def draw_in_places(

@@ -77,8 +77,8 @@ def synthesis_in_places(
 
 Stages = tuple[
     tuple[Float[Array, "batch num_ws w_dim"], ...],
-    tuple[Float[Array, "batch rows columns"], ...],
-    tuple[Float[Array, "batch rows columns"], ...],
+    tuple[Float[Array, "batch _ _"], ...],
+    tuple[Float[Array, "batch _ _"], ...],
 ]
 """Latents, places and colors."""
 
@@ -115,7 +115,7 @@ def checked_stages(
 
 def mixed(
     stages: Sequence[Float[Array, "*batch height width channels"]],
-    places: Sequence[Float[Array, "*batch rows columns"]],
+    places: Sequence[Float[Array, "*batch _ _"]],
 ) -> list[Float[Array, "*batch height width channels"]]:
     """Features or images of all stages, each but the first laid over the one before at its place."""
     result = [stages[0]]
@@ -127,7 +127,7 @@ def mixed(
 def _laid_over(
     below: Float[Array, "*batch height width channels"],
     above: Float[Array, "*batch height width channels"],
-    place: Float[Array, "*batch rows columns"],
+    place: Float[Array, "*batch _ _"],
 ) -> Float[Array, "*batch height width channels"]:
     height, width = below.shape[-3:-1]
     cells = place.reshape(-1, *place.shape[-2:], 1)
@@ -139,7 +139,7 @@ def _laid_over(
 
 def last_image(
     images: Sequence[Float[Array, "*batch height width channels"]],
-    places: Sequence[Float[Array, "*batch rows columns"]],
+    places: Sequence[Float[Array, "*batch _ _"]],
 ) -> Float[Array, "*batch height width channels"]:
     """What the stages' images behind the last block come to."""
     is_mixed = min(images[0].shape[-3:-1]) <= LAST_MIXED  # already, as features
