@@ -182,12 +182,14 @@ class FacePlaces(nnx.Module):
         faces = Face.of(face_landmarks(self.landmarks, images))
         seen = resample(self.person(images)[..., None], GRID)[..., 0]
         body = _smoothed(_sure(jnp.split(seen, 2)[1], _SHOWN), 1)
+        near = _grown(_sure(seen, _TOUCHED))
         places, colors = [], []
         for place in wanted:
-            masks = _shape(place, faces) if place in _SHAPES else _of_person(place, faces, seen)
+            # Beyond the person nothing is worn but what hangs there.
+            masks = near * _shape(place, faces) if place in _SHAPES else _of_person(place, faces, seen)
             # What lies in the place of the original or of the edited image.
             place_in_both = jnp.maximum(*jnp.split(masks, 2))
-            colored = {"background": 1 - body, "ears": jnp.ones_like(body)}.get(place, body)
+            colored = 1 - body if place == "background" else body
             places.append(place_in_both)
             colors.append(place_in_both * colored)
         return PlaceMasks(jnp.stack(places), jnp.stack(colors))
@@ -229,8 +231,8 @@ def _shape(place: str, face: Face) -> Mask:
         case "mouth":
             return polygon(face, [p(i) for i in range(48, 60)], GRID, reach=0.15, fade=0.2)
         case "jaw":
-            corners = [*(p(i) for i in range(2, 15)), p(35), p(33), p(31)]
-            return polygon(face, corners, GRID, reach=0.22, fade=0.3)
+            corners = [*(p(i) for i in range(3, 14)), p(35), p(33), p(31)]
+            return polygon(face, corners, GRID, reach=0.15, fade=0.25)
         case "expression":
             corners = [*(p(i) for i in range(1, 16)), p(45), p(44), p(43), p(38), p(37), p(36)]
             return polygon(face, corners, GRID, reach=0.15, fade=0.25)
@@ -255,18 +257,33 @@ def _hair(face: Face, person: Mask) -> Mask:
     below_brows = [*(p(i) for i in range(17)), *(p(i) for i in range(26, 16, -1))]
     skin = polygon(face, below_brows, GRID, reach=-0.18, fade=0.2)
     neck = polygon(face, [p(4), p(12), p(12, down=4.0), p(4, down=4.0)], GRID, reach=0.0, fade=0.1)
-    free = person * (1 - jnp.maximum(skin, neck))
-    depth = face.depth(GRID)
+    hair = _hanging(face, person * (1 - jnp.maximum(skin, neck)))
+    return _grown(hair) * (1 - skin)
 
-    def down(above: Float[Array, "batch columns"], row: tuple[Array, Array]) -> tuple[Array, Array]:
-        shown, level = row
-        near = jax.lax.reduce_window(above, -jnp.inf, jax.lax.max, (1, 2 * _SPREAD + 1), (1, 1), "SAME")
-        reached = jnp.minimum(shown, jnp.where(level < 0, 1.0, near))
+
+def _hanging(face: Face, person: Mask) -> Mask:
+    """What stands on the head and what hangs from it: not other people, beside or behind."""
+    shown = jnp.moveaxis(person, 1, 0)
+    brow = strokes(face, [(face.point(0), face.point(16))], GRID, reach=0.25, fade=0.1)
+    seeds = jnp.moveaxis(brow, 1, 0)
+
+    def up(below: Float[Array, "batch columns"], row: tuple[Array, Array]) -> tuple[Array, Array]:
+        seen, seed = row
+        reached = jnp.minimum(seen, jnp.maximum(seed, _row_widest(below, 1)))
         return reached, reached
 
-    rows = (jnp.moveaxis(free, 1, 0), jnp.moveaxis(depth, 1, 0))
-    hair = jnp.moveaxis(jax.lax.scan(down, jnp.zeros_like(free[:, 0]), rows)[1], 0, 1)
-    return _grown(hair) * (1 - skin)
+    def down(above: Float[Array, "batch columns"], row: tuple[Array, Array]) -> tuple[Array, Array]:
+        seen, start = row
+        reached = jnp.minimum(seen, jnp.maximum(start, _row_widest(above, _SPREAD)))
+        return reached, reached
+
+    nothing = jnp.zeros_like(shown[0])
+    risen = jax.lax.scan(up, nothing, (shown, seeds), reverse=True)[1]
+    return jnp.moveaxis(jax.lax.scan(down, nothing, (shown, risen))[1], 0, 1)
+
+
+def _row_widest(row: Float[Array, "batch columns"], reach: int) -> Float[Array, "batch columns"]:
+    return jax.lax.reduce_window(row, -jnp.inf, jax.lax.max, (1, 2 * reach + 1), (1, 1), "SAME")
 
 
 def _grown(mask: Mask) -> Mask:
