@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -96,6 +97,22 @@ def test_rates_and_the_command(study, run):
     code, printed, err = run("blind", "score", path, "--key", folder / "key")
     assert code == 0, err
     assert "8/8 [68, 100]" in printed and "its edit is kept" in printed
+
+
+class OnlyUp(LinearDirections):
+    """Takes nothing away, as what is worn by nobody."""
+
+    def edit(self, w, attribute, amounts):
+        return super().edit(w, attribute, jnp.maximum(amounts, 0))
+
+
+def test_a_direction_out_of_reach_is_left_out(toy, toy_w, evaluators, tmp_path):
+    methods = (METHODS[0], OnlyUp("theirs", ("red",), np.eye(6, dtype=np.float32)[:1]))
+    found = amounts_of_equal_change(toy, methods, toy_w[:4], evaluators, ("red",), change=0.6, progress=False)
+    assert [list(mine) for mine in found.values()] == [["red up"]] * 2
+    folders = StudyFolders(tmp_path / "a", tmp_path / "b")
+    key = write_blind_comparison(toy, methods, toy_w[:4], found, CONFIG, folders=folders, progress=False)
+    assert {pair.attribute for pair in key.pairs} == {"red up"}
 
 
 def test_two_methods_with_the_attribute_are_needed(toy, toy_w, amounts, tmp_path):
