@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from jaxedit.images import save_image, to_uint8
     from jaxedit.inversion.align import align
     from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+    from jaxedit.inversion.encoder import Encoder
+    from jaxedit.inversion.encoder_config import EncoderTrainingConfig
+    from jaxedit.inversion.encoder_training import train_encoder
     from jaxedit.inversion.paste import PastedPhoto, paste_back
     from jaxedit.inversion.project import ProjectionResult, project
     from jaxedit.inversion.projection_problem import LatentPrior
@@ -46,7 +49,13 @@ if TYPE_CHECKING:
     from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
     from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
     from jaxedit.pretrained.annotations import load_annotations
-    from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents, save_generator
+    from jaxedit.pretrained.registry import (
+        load_axes,
+        load_encoder,
+        load_generator,
+        load_labelled_latents,
+        save_generator,
+    )
 
 _MODULE_OF_NAME = {
     "Annotations": "labels.annotations",
@@ -57,6 +66,8 @@ _MODULE_OF_NAME = {
     "CheckpointError": "errors",
     "ClassifierConfig": "labels.classifier_learning",
     "DownloadError": "errors",
+    "Encoder": "inversion.encoder",
+    "EncoderTrainingConfig": "inversion.encoder_config",
     "FacePlaces": "attributes.person.places",
     "Generator": "generators.protocol",
     "GeneratorDelta": "inversion.tuning",
@@ -90,6 +101,7 @@ _MODULE_OF_NAME = {
     "learn_classifier": "labels.classifier_learning",
     "load_annotations": "pretrained.annotations",
     "load_axes": "pretrained.registry",
+    "load_encoder": "pretrained.registry",
     "load_generator": "pretrained.registry",
     "load_labelled_latents": "pretrained.registry",
     "over_batch": "parallel",
@@ -102,6 +114,7 @@ _MODULE_OF_NAME = {
     "shard_batch": "parallel",
     "synthesis_in_places": "generators.in_places",
     "to_uint8": "images",
+    "train_encoder": "inversion.encoder_training",
     "tune": "inversion.tuning",
 }
 _SUBMODULES = ("evaluation", "parallel")
@@ -116,6 +129,8 @@ __all__ = [
     "CheckpointError",
     "ClassifierConfig",
     "DownloadError",
+    "Encoder",
+    "EncoderTrainingConfig",
     "FacePlaces",
     "Generator",
     "GeneratorDelta",
@@ -149,6 +164,7 @@ __all__ = [
     "learn_classifier",
     "load_annotations",
     "load_axes",
+    "load_encoder",
     "load_generator",
     "load_labelled_latents",
     "over_batch",
@@ -161,6 +177,7 @@ __all__ = [
     "shard_batch",
     "synthesis_in_places",
     "to_uint8",
+    "train_encoder",
     "tune",
 ]
 

@@ -3,6 +3,7 @@
     python -m benchmarks.quality.projection_quality --out quality                     # two generated faces, W and W+
     python -m benchmarks.quality.projection_quality --out quality portrait.jpg ...    # and photographs (W+)
     python -m benchmarks.quality.projection_quality --out quality --faces 0 --tune portrait.jpg ...   # tuned too
+    python -m benchmarks.quality.projection_quality --out instant --faces 0 --preset instant portrait.jpg ...
 
 Generated faces are projected in W and in W+. Their true latents are known, so edits of the projected latents are
 compared with edits of the true ones. The distances are LPIPS (AlexNet, 256²), PSNR, and the distances of two face
@@ -30,13 +31,15 @@ from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import align
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.presets import preset as preset_of
 from jaxedit.inversion.presets import tuning_preset
 from jaxedit.inversion.project import project
+from jaxedit.inversion.projection_problem import LatentPrior
 from jaxedit.inversion.reconstruction_quality import compare
 from jaxedit.inversion.tuning import GeneratorDelta, tune
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.nn.resize import shrink
-from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
+from jaxedit.pretrained.registry import load_axes, load_encoder, load_generator, load_labelled_latents
 from jaxedit.storage.atomic import write_atomically
 
 _NAME = "mobile-stylegan-ffhq"
@@ -54,6 +57,7 @@ class ProjectionMeasurement:
         out: folder of latents, tuned weights and contact sheets.
         classifier: attributes of the edits.
         std: standard deviations of the shipped labels, by attribute.
+        encoder: its shipped encoder, where the presets instant and fast start.
         independent_identity: face descriptor that is not part of the projection loss.
     """
 
@@ -66,6 +70,7 @@ class ProjectionMeasurement:
         self.std = dict(
             zip(labels.attribute_names, np.nanstd(np.asarray(labels.values), 0).tolist(), strict=True)
         )
+        self.encoder = load_encoder(_NAME, generator)
         self.independent_identity = IndependentIdentity("mobileface")
         # The modules are arguments, so that tuned weights do not compile anew.
         self.synthesis = jax.jit(lambda generator, w_plus: jnp.clip(generator.synthesis(w_plus), -1, 1))
@@ -123,7 +128,8 @@ class ProjectionMeasurement:
         kept = self.out / f"{name}.npy"
         if not kept.exists():
             buffer = io.BytesIO()
-            np.save(buffer, project(self.generator, image, config).w_plus)
+            prior = LatentPrior(encoder=self.encoder)
+            np.save(buffer, project(self.generator, image, config, prior=prior).w_plus)
             write_atomically(kept, buffer.getvalue())
         return np.load(kept)
 
@@ -140,7 +146,7 @@ def main(
         list[Path] | None, typer.Argument(help="photographs; the largest face of each is projected")
     ] = None,
     faces: Annotated[int, typer.Option(help="number of generated faces")] = 2,
-    preset: Annotated[str, typer.Option(help="preset of the projection: fast or quality")] = "fast",
+    preset: Annotated[str, typer.Option(help="preset of the projection")] = "fine",
     tuning: Annotated[
         bool, typer.Option("--tune/--no-tune", help="also tune the weights to each photograph")
     ] = False,
@@ -150,8 +156,8 @@ def main(
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
     """Measure projections and edits of the projected latents."""
-    if preset not in ("fast", "quality"):
-        raise typer.BadParameter(f"--preset: expected fast or quality, got {preset}")
+    if preset not in ("instant", "fast", "fine", "quality"):
+        raise typer.BadParameter(f"--preset: expected instant, fast, fine or quality, got {preset}")
     if faces < 0 or (not faces and not photos):
         raise typer.BadParameter("expected --faces 1 or more, or photographs")
     for photo in photos or []:
@@ -160,7 +166,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     generator = load_generator(_NAME)
     measurement = ProjectionMeasurement(generator, out)
-    config: ProjectionConfig = getattr(ProjectionConfig, preset)()
+    config = preset_of(preset, has_encoder=True)
     in_w = dataclasses.replace(config, num_w_steps=config.num_steps)
     rows: Rows = []
     w = generator.mapping(jnp.asarray(sample_z(seed, faces, generator.z_dim)), truncation_psi=truncation_psi)

@@ -27,6 +27,7 @@ from jaxedit.cli import (
     read,
     refine,
     teach,
+    train_encoder,
 )
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
@@ -77,6 +78,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "teach": teach.teach,
     "refine": refine.refine,
     "ranges": ranges.ranges,
+    "train-encoder": train_encoder.train_encoder,
     "evaluate": evaluate.evaluate,
     "fetch": generators.fetch,
     "convert": generators.convert,

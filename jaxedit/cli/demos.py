@@ -39,10 +39,10 @@ def demo_photo(
 
     \b
     Examples:
-      jaxedit demo-photo                    demo-photo/photo.png, about five minutes on two CPU cores
-      jaxedit demo-photo --num-steps 100    faster, with less likeness
+      jaxedit demo-photo                    demo-photo/photo.png, under a minute on two CPU cores
+      jaxedit demo-photo --preset fine      some minutes, with more likeness
     """
     from jaxedit.demos.photo import run_demo_photo
     from jaxedit.inversion.presets import preset as preset_of
 
-    print(f"open {run_demo_photo(out, config=preset_of(preset, num_steps=num_steps))}")
+    print(f"open {run_demo_photo(out, config=preset_of(preset, num_steps=num_steps, has_encoder=True))}")

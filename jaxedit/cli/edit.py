@@ -267,11 +267,11 @@ def edit(
         w = w_of_seed(model, number, truncation_psi=psi, nvidia=seed is None)
     else:
         if photo is not None:
-            from jaxedit.inversion.presets import preset as preset_of
+            from jaxedit.cli.projection_settings import projection_of
 
-            config = preset_of(preset, num_steps=num_steps)
+            config, encoder = projection_of(preset, num_steps, generator=model, generator_name=generator)
             photograph = photograph_to_edit(photo, out, is_checked=is_whole and not compare)
-            search = {"face": chosen_face, "thorough": thorough}
+            search = {"face": chosen_face, "thorough": thorough, "encoder": encoder}
             saved, cut = _projected(photograph, model, generator, config, search)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)

@@ -46,15 +46,19 @@ def edit_many(
         InputError, OutputError, DownloadError: as `edit_photos` does.
         typer.Exit: with 2, if a face or a photograph was left out.
     """
+    from jaxedit.cli.projection_settings import projection_of
     from jaxedit.inversion.face_limits import FaceLimits
     from jaxedit.inversion.photo import list_photos
-    from jaxedit.inversion.presets import preset
     from jaxedit.inversion.project_photos import PhotoProjectionConfig
     from jaxedit.photographs.edit_photos import edit_photos
 
     model, generator, axes = what
+    projection, encoder = projection_of(
+        how["preset"], how["num_steps"], generator=model, generator_name=generator
+    )
     config = PhotoProjectionConfig(
-        projection=preset(how["preset"], num_steps=how["num_steps"]),
+        projection=projection,
+        encoder=encoder,
         batch_size=how["batch_size"],
         all_faces=all_faces,
         thorough=thorough,

@@ -78,7 +78,9 @@ PhotosArgument = Annotated[
 class Preset(enum.StrEnum):
     """Settings of a projection."""
 
+    INSTANT = "instant"
     FAST = "fast"
+    FINE = "fine"
     QUALITY = "quality"
     OFFICIAL = "official"
 
@@ -86,9 +88,15 @@ class Preset(enum.StrEnum):
 PresetOption = Annotated[
     Preset | None,
     typer.Option(
-        help="Settings of the projection. fast: three minutes a face on two CPU cores. quality: for an accelerator. "
-        "official: as published, for a StyleGAN2. Default: fast on a CPU, quality elsewhere."
+        help="Settings of the projection. instant: an encoder alone, a second a face on two CPU cores. fast: steps "
+        "from the encoder's latent, some ten seconds; without an encoder as fine. fine: 200 steps, some two minutes. "
+        "quality: for an accelerator. official: as published, for a StyleGAN2. Default: fast on a CPU, quality "
+        "elsewhere."
     ),
+]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(help="Folder of `jaxedit train-encoder`. Default: the encoder of a known generator."),
 ]
 NumStepsOption = Annotated[
     int | None,

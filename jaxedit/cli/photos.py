@@ -9,6 +9,7 @@ import typer
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     DevicesOption,
+    EncoderOption,
     FaceOption,
     GeneratorOption,
     NumStepsOption,
@@ -79,6 +80,7 @@ def project(
             "--tune", help="Then tune the generator's weights to each face: a better likeness, but slow."
         ),
     ] = False,
+    encoder: EncoderOption = None,
     seed: SeedOption = 0,
     generator: GeneratorOption = DEFAULT_GENERATOR,
 ) -> None:
@@ -90,21 +92,28 @@ def project(
 
     \b
     Examples:
-      jaxedit project portrait.jpg --out projected                    three minutes on two CPU cores
+      jaxedit project portrait.jpg --out projected                    some ten seconds on two CPU cores
+      jaxedit project portrait.jpg --out projected --preset instant   less than a second, a rough likeness
+      jaxedit project portrait.jpg --out projected --preset fine      some two minutes, the best likeness
       jaxedit project holidays --out projected --batch-size 8         a folder of photos, on an accelerator
       jaxedit project holidays --out projected --batch-size 32 --devices 4      on four accelerators
       jaxedit project portrait.jpg --out projected --tune             a better likeness, some minutes more
       jaxedit edit --latent projected/portrait smile=+1 --compare     an edit of the result
     """
+    from jaxedit.cli.projection_settings import projection_of
     from jaxedit.inversion.photo import list_photos
-    from jaxedit.inversion.presets import preset as preset_of
     from jaxedit.inversion.presets import tuning_preset
     from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
     from jaxedit.inversion.reconstruction_quality import metrics_text
     from jaxedit.pretrained.registry import load_generator
 
+    model = load_generator(generator)
+    projection, chosen = projection_of(
+        preset, num_steps, generator=model, generator_name=generator, encoder=encoder, seed=seed
+    )
     config = PhotoProjectionConfig(
-        projection=preset_of(preset, num_steps=num_steps, seed=seed),
+        projection=projection,
+        encoder=chosen,
         tuning=tuning_preset(preset, seed=seed) if tune else None,
         batch_size=batch_size,
         devices=devices,
@@ -113,9 +122,7 @@ def project(
         face=parse_face(face),
         thorough=thorough,
     )
-    summary = project_photos(
-        list_photos(photos), out, load_generator(generator), config, generator_name=generator
-    )
+    summary = project_photos(list_photos(photos), out, model, config, generator_name=generator)
     for folder, done in summary.metrics.items():
         tuned = f"; tuned: {metrics_text(done['tuned_metrics'])}" if "tuned_metrics" in done else ""
         print(f"{folder}: {metrics_text(done['metrics'])}{tuned}")

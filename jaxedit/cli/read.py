@@ -56,22 +56,24 @@ def read(
       jaxedit read catalogue --out readings --sort "age network"
     """
     from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
+    from jaxedit.cli.projection_settings import projection_of
     from jaxedit.inversion.photo import list_photos
-    from jaxedit.inversion.presets import preset as preset_of
     from jaxedit.inversion.project_photos import PhotoProjectionConfig
     from jaxedit.photographs.read_photos import read_photos
     from jaxedit.pretrained.registry import load_axes, load_generator
 
+    model = load_generator(generator)
+    check_class(model, generator)
+    projection, encoder = projection_of(preset, num_steps, generator=model, generator_name=generator)
     config = PhotoProjectionConfig(
-        projection=preset_of(preset, num_steps=num_steps),
+        projection=projection,
+        encoder=encoder,
         batch_size=batch_size,
         all_faces=all_faces,
         thorough=thorough,
         is_aligned=aligned,
     )
     found = list_photos(photos)
-    model = load_generator(generator)
-    check_class(model, generator)
     chosen = load_axes(axes_name(axes, generator), model, check=not force)
     result = read_photos(
         found,

@@ -17,7 +17,7 @@ from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_phot
 from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder, at_side
 from jaxedit.inversion.reconstruction_quality import metrics_text
 from jaxedit.latents.latent_files import load_latent_file
-from jaxedit.pretrained.registry import load_axes, load_generator
+from jaxedit.pretrained.registry import load_axes, load_encoder, load_generator
 from jaxedit.storage.paths import as_path
 
 EDITS = (
@@ -47,7 +47,7 @@ def run_demo_photo(
 
     Args:
         out: the folder.
-        config: settings of the projection, by default `ProjectionConfig.fast()`.
+        config: settings of the projection, by default `ProjectionConfig.fast_from_encoder()`.
         generator_name: a known generator.
         progress: whether to show progress bars.
 
@@ -62,11 +62,13 @@ def run_demo_photo(
     out = as_path(out)
     photo = save_image(_astronaut(), out / "astronaut.png")
     generator, axes = load_generator(generator_name), load_axes(generator_name)
+    config = config or ProjectionConfig.fast_from_encoder()
+    encoder = load_encoder(generator_name, generator) if config.encoder_passes else None
     summary = project_photos(
         [photo],
         out,
         generator,
-        PhotoProjectionConfig(config or ProjectionConfig.fast()),
+        PhotoProjectionConfig(config, encoder=encoder),
         generator_name=generator_name,
         progress=progress,
     )

@@ -1,6 +1,5 @@
 """Projections in the user's cache, so that another edit of a photograph is quick."""
 
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +8,7 @@ from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.align import FaceChoice
 from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
@@ -23,6 +23,7 @@ def project_cached(
     *,
     generator_name: str,
     config: ProjectionConfig,
+    encoder: Encoder | None = None,
     face: FaceChoice | None = None,
     thorough: bool = False,
     progress: bool = True,
@@ -36,6 +37,7 @@ def project_cached(
         generator: makes the images.
         generator_name: its registered name or folder, which the files keep.
         config: the settings.
+        encoder: finds the first latent where the settings ask for `encoder_passes`.
         face: another face than the largest, as `jaxedit.align` chooses it.
         thorough: as for `jaxedit.align`.
         progress: whether to show bars.
@@ -46,7 +48,7 @@ def project_cached(
         DownloadError: if a network cannot be fetched.
     """
     photo = photo if isinstance(photo, Photo) else Photo(photo)
-    settings = ProjectionSettings.of(generator, generator_name, config)
+    settings = ProjectionSettings.of(generator, generator_name, config, encoder=encoder)
     out = cache_dir() / "projections" / _key(photo, settings, face, thorough)
     with locked(out):
         for path in out.glob("*"):  # named after the photograph's name at that time
@@ -57,7 +59,7 @@ def project_cached(
             [photo],
             out,
             generator,
-            PhotoProjectionConfig(config, face=face, thorough=thorough),
+            PhotoProjectionConfig(config, face=face, thorough=thorough, encoder=encoder),
             generator_name=generator_name,
             progress=progress,
         )
@@ -68,7 +70,9 @@ def project_cached(
 
 
 def _key(photo: Photo, settings: ProjectionSettings, face: FaceChoice | None, thorough: bool) -> str:
-    depends = [photo.sha256, settings.weights, earlier_names(dataclasses.asdict(settings.config))]
+    depends = [photo.sha256, settings.weights, earlier_names(settings.config.describe())]
+    if settings.config.encoder_passes and settings.encoder is not None:
+        depends.append(settings.encoder.fingerprint())
     if face is not None:
         depends.append(face)
     if thorough:

@@ -7,28 +7,46 @@ import jax
 from jaxedit.errors import InputError
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 
+PRESETS = ("instant", "fast", "fine", "quality", "official")
+"""Names of the settings of a projection."""
 
-def preset(name: str | None, *, num_steps: int | None = None, seed: int = 0) -> ProjectionConfig:
+
+def preset(
+    name: str | None, *, num_steps: int | None = None, seed: int = 0, has_encoder: bool = False
+) -> ProjectionConfig:
     """Projection settings by name.
 
     Args:
-        name: "fast", "quality" or "official"; None for "fast" on a CPU and "quality" elsewhere.
+        name: "instant" (an encoder alone), "fast" (some steps from an encoder's latent; without an encoder as "fine"),
+            "fine" (200 steps from the mean of W), "quality" or "official"; None for "fast" on a CPU and "quality"
+            elsewhere.
         num_steps: number of steps instead of the preset's; the share of the steps in W stays the same.
         seed: seed of the projection, 0 … 2³² − 1.
+        has_encoder: whether the generator has an encoder.
 
     Raises:
-        InputError: if the name is unknown, or a number is out of range.
+        InputError: if the name is unknown, a number is out of range, or the preset needs an encoder.
     """
     name = name or _default()
+    if name not in PRESETS:
+        raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed: expected 0…{2**32 - 1}, got {seed}")
+    if name == "instant":
+        if not has_encoder:
+            raise InputError(
+                "preset: instant needs an encoder, and none ships for this generator; `jaxedit train-encoder` makes "
+                "one for --encoder"
+            )
+        if num_steps:
+            raise InputError(f"num_steps: expected none with the preset instant, got {num_steps}")
+        return ProjectionConfig.instant(seed=seed)
     presets = {
-        "fast": ProjectionConfig.fast,
+        "fast": ProjectionConfig.fast_from_encoder if has_encoder else ProjectionConfig.fast,
+        "fine": ProjectionConfig.fast,
         "quality": ProjectionConfig.quality,
         "official": ProjectionConfig.official,
     }
-    if name not in presets:
-        raise InputError(f"preset: expected one of {', '.join(presets)}, got {name!r}")
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed: expected 0…{2**32 - 1}, got {seed}")
     config = presets[name](seed=seed)
     if num_steps is None or num_steps == config.num_steps:
         return config
@@ -38,7 +56,8 @@ def preset(name: str | None, *, num_steps: int | None = None, seed: int = 0) -> 
 
 def tuning_preset(name: str | None, *, seed: int = 0) -> TuningConfig:
     """Tuning settings that go with a projection preset."""
-    return TuningConfig.fast(seed=seed) if (name or _default()) == "fast" else TuningConfig(seed=seed)
+    is_fast = (name or _default()) in ("instant", "fast", "fine")
+    return TuningConfig.fast(seed=seed) if is_fast else TuningConfig(seed=seed)
 
 
 def _default() -> str:

@@ -28,6 +28,7 @@ from jaxedit.inversion.projection_problem import (
     TERMS,
     LatentPrior,
     ProjectionProblem,
+    first_latents,
     prepare_problem,
 )
 from jaxedit.inversion.projection_steps import (
@@ -95,7 +96,8 @@ def project(
         config: the settings; None for `ProjectionConfig.fast()` on a CPU and `ProjectionConfig.quality()` elsewhere.
         masks: weights of the pixels in the perceptual and the pixel loss, at least 0, of any resolution: numbers or
             booleans [batch, height, width], of one image also [height, width].
-        prior: what is known of the latents before the search; None for a start at the mean of W.
+        prior: what is known of the latents before the search, or an encoder that finds the start; None for a start at
+            the mean of W.
         mesh: the batch is divided over its devices and must be a multiple of their number.
         checkpoint_dir: folder for the state after each chunk of steps. An interrupted run resumes when it is called
             again with the same arguments, and ends in the same bits.
@@ -135,8 +137,10 @@ def project(
     check_noise_inputs(generator, config)
     if mesh is not None:
         check_batch("images", len(target), mesh)
-    problem = prepare_problem(generator, target, config, masks=masks, prior=prior)
     try:
+        if config.num_steps == 0:
+            return _without_steps(generator, target, config, prior or LatentPrior())
+        problem = prepare_problem(generator, target, config, masks=masks, prior=prior)
         return _run(problem, config, mesh, checkpoint_dir, progress)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
@@ -147,6 +151,25 @@ def project(
         raise InputError(
             f"images: the memory does not suffice for {len(target)} at once: {advice}"
         ) from error
+
+
+def _without_steps(
+    generator: Generator, images: Array, config: ProjectionConfig, prior: LatentPrior
+) -> ProjectionResult:
+    """The start of a projection as its result."""
+    start = first_latents(generator, images, config, prior)
+    assert start is not None  # a config without steps has encoder passes
+    batch = len(images)
+    parameters = Parameters(start, None)
+    return ProjectionResult(
+        w_plus=np.asarray(start),
+        image=np.asarray(_images(generator, parameters)),
+        loss_history={name: np.zeros((batch, 0), np.float32) for name in TERMS},
+        is_finite=np.isfinite(np.asarray(start)).all((1, 2)),
+        steps=np.zeros(batch, np.int32),
+        noise=None,
+        config=config,
+    )
 
 
 @jax.jit

@@ -17,10 +17,12 @@ from jaxedit.errors import CheckpointError, InputError, OutputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.align import AlignedFace, FaceChoice, align, check_choice, number_of_face
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.face_limits import FaceLimits
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project import ProjectionResult, project
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
+from jaxedit.inversion.projection_problem import LatentPrior
 from jaxedit.parallel import fitting_mesh, local_part
 from jaxedit.storage.paths import as_path
 
@@ -41,6 +43,7 @@ class PhotoProjectionConfig:
         face: project another face than the largest, as `align` chooses it.
         thorough: search turned and in tiles in every photograph, as `align` does.
         is_aligned: the photographs are square crops already, for example from `align_photos`.
+        encoder: finds the first latents where the projection asks for `encoder_passes`.
         limits: faces beyond them are named among the failures and not projected; None projects every face.
     """
 
@@ -52,6 +55,7 @@ class PhotoProjectionConfig:
     is_aligned: bool = False
     face: FaceChoice | None = None
     thorough: bool = False
+    encoder: Encoder | None = None
     limits: FaceLimits | None = None
 
     def __post_init__(self) -> None:
@@ -111,7 +115,9 @@ def project_photos(
     most_devices = local_part(fitting_mesh(config.batch_size, config.devices)).size
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: expected a folder, found a file")
-    settings = ProjectionSettings.of(generator, generator_name, config.projection, config.tuning)
+    settings = ProjectionSettings.of(
+        generator, generator_name, config.projection, config.tuning, config.encoder
+    )
     folders: dict[Path, PhotoFolder] = {}
     failures: dict[Path, str] = {}
     for item in tqdm(photos, desc="aligning", unit="photo", disable=not progress, file=sys.stderr):
@@ -237,6 +243,7 @@ def _project_batch(
             settings.generator,
             crops,
             settings.config,
+            prior=LatentPrior(encoder=settings.encoder),
             mesh=mesh if mesh.size > 1 else None,
             checkpoint_dir=state,
             progress=progress,

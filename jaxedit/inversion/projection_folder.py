@@ -20,6 +20,7 @@ from jaxedit.generators.render import render
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.face_limits import FacePlace
 from jaxedit.inversion.loss_plot import draw_losses
 from jaxedit.inversion.photo import load_photo
@@ -60,6 +61,7 @@ class ProjectionSettings:
     config: ProjectionConfig
     tuning: TuningConfig | None
     weights: str
+    encoder: Encoder | None = None
 
     @classmethod
     def of(
@@ -68,18 +70,31 @@ class ProjectionSettings:
         generator_name: str,
         config: ProjectionConfig,
         tuning: TuningConfig | None = None,
+        encoder: Encoder | None = None,
     ) -> "ProjectionSettings":
         """The settings, with the fingerprint of the generator.
 
         Raises:
-            InputError: if the generator lacks the noise images that the settings ask for.
+            InputError: if the generator lacks the noise images that the settings ask for, or an encoder is missing or
+                of another generator.
         """
         check_noise_inputs(generator, config)
-        return cls(generator, generator_name, config, tuning, weights_fingerprint(generator))
+        if config.encoder_passes:
+            if encoder is None:
+                raise InputError(
+                    "encoder: expected one, since the settings start from an encoder's latent; got none"
+                )
+            encoder.check_generator(generator)
+        return cls(generator, generator_name, config, tuning, weights_fingerprint(generator), encoder)
+
+    def _described_encoder(self) -> dict[str, Any]:
+        if not self.config.encoder_passes or self.encoder is None:
+            return {}
+        return {"encoder": self.encoder.fingerprint()}
 
     def describe(self) -> dict[str, Any]:
         """The settings of the projection, without the tuning; JSON-serializable."""
-        return {"weights": self.weights, "config": dataclasses.asdict(self.config)}
+        return {"weights": self.weights, "config": self.config.describe()} | self._described_encoder()
 
 
 @dataclasses.dataclass(frozen=True)

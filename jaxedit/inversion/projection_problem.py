@@ -15,6 +15,7 @@ from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, as_w_plus, weights_fingerprint
 from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.encoder import Encoder, encode
 from jaxedit.inversion.loss_images import LossSizes, face_part, rendered_side
 from jaxedit.latents.pca import PCA, fit_pca
 from jaxedit.nn.lpips import LPIPS
@@ -29,6 +30,8 @@ MIN_SIDE, MAX_SIDE = 64, 4096
 
 _W_SEED = 123  # of the latents that W is measured with: the published projector's
 
+_LEAST_VARIANCE = 1e-3  # of a component, relative to the first: steps along the others would be too small
+
 _SCHEDULE = (
     "num_steps",
     "num_w_steps",
@@ -39,7 +42,7 @@ _SCHEDULE = (
     "latent_noise_ramp",
     "patience",
 )
-_SHARED = ("generator", "lpips", "identity", "pca", "w_std", "schedule", "weights")
+_SHARED = ("generator", "lpips", "identity", "pca", "basis", "w_std", "schedule", "weights")
 _PER_IMAGE = ("start", "keys", "targets")
 
 
@@ -49,11 +52,13 @@ class LatentPrior:
 
     Attributes:
         initial: where to start, [batch, w_dim] of W or [batch, num_ws, w_dim] of W+, of one image also [w_dim] or
-            [num_ws, w_dim]; None for the mean of W.
+            [num_ws, w_dim]; None for an encoder's latent or the mean of W, as the config says.
+        encoder: finds the start where the config asks for `encoder_passes` and `initial` is None.
         pca: PCA of W for the prior loss; None for one that is fitted to `ProjectionConfig.num_w_samples` latents.
     """
 
     initial: Shaped[Array | np.ndarray, "*batch w_dim"] | None = None
+    encoder: Encoder | None = None
     pca: PCA | None = None
 
 
@@ -71,7 +76,8 @@ class ProjectionProblem:
         generator: makes the images.
         lpips: the perceptual network.
         identity: the face descriptor; None without an identity loss.
-        pca: PCA of W, for the prior loss.
+        pca: PCA of W, for the prior loss and the coordinates.
+        basis: principal components of W, each times its standard deviation; None where steps are taken in W's own axes.
         w_std: standard deviation of W: the root mean squared distance of latents to their mean.
         schedule: the settings of learning rate, latent noise and patience, by name.
         weights: weight of each term that is computed, by name.
@@ -88,6 +94,7 @@ class ProjectionProblem:
     lpips: LPIPS
     identity: FaceIdentity | None
     pca: PCA
+    basis: Float[Array, "w_dim w_dim"] | None
     w_std: Float[Array, ""]
     schedule: dict[str, Float[Array, ""]]
     weights: dict[str, Float[Array, ""]]
@@ -107,7 +114,7 @@ class ProjectionProblem:
         targets = self.targets
         given = (self.start, targets["pixels"], targets.get("mask"), self.pca.mean)
         return {
-            **dataclasses.asdict(config),
+            **config.describe(),
             "generator": weights_fingerprint(self.generator),
             "image": _hash_of(given),
         }
@@ -147,9 +154,7 @@ def prepare_problem(
         rendering, target, face=config.face_weight > 0, identity=config.identity_weight > 0
     )
     prior = prior or LatentPrior()
-    start = None
-    if prior.initial is not None:
-        start = as_w_plus("initial", prior.initial, generator, batch=len(images))
+    start = first_latents(generator, images, config, prior)
     mask = None if masks is None else _checked_masks(masks, len(images))
     random = np.random.RandomState(_W_SEED)
     z = random.randn(config.num_w_samples, generator.z_dim).astype(np.float32)
@@ -175,6 +180,7 @@ def prepare_problem(
         lpips=lpips,
         identity=identity,
         pca=pca,
+        basis=_whitening(pca) if config.coordinates == "pca" else None,
         w_std=w_std,
         schedule={name: jnp.float32(getattr(config, name)) for name in _SCHEDULE},
         weights={name: jnp.float32(value) for name, value in weights.items()},
@@ -183,6 +189,38 @@ def prepare_problem(
         targets=targets,
         sizes=sizes,
     )
+
+
+def first_latents(
+    generator: Generator,
+    images: Float[Array, "batch side side 3"],
+    config: ProjectionConfig,
+    prior: LatentPrior,
+) -> Float[Array, "batch num_ws w_dim"] | None:
+    """Where a projection starts; None for the mean of W.
+
+    Raises:
+        InputError: if given latents have another shape, or an encoder is missing or of another generator.
+    """
+    if prior.initial is not None:
+        return as_w_plus("initial", prior.initial, generator, batch=len(images))
+    if not config.encoder_passes:
+        return None
+    if prior.encoder is None:
+        raise InputError(
+            f"encoder_passes: {config.encoder_passes} passes need an encoder: give LatentPrior(encoder=…), from "
+            "`load_encoder` or `train_encoder`"
+        )
+    prior.encoder.check_generator(generator)
+    return _encoded(prior.encoder, generator, images, num_passes=config.encoder_passes)
+
+
+_encoded = jax.jit(encode, static_argnames=("num_passes",))
+
+
+def _whitening(pca: PCA) -> Float[Array, "w_dim w_dim"]:
+    variance = pca.explained_variance
+    return pca.components * jnp.sqrt(variance + _LEAST_VARIANCE * variance[0])[:, None]
 
 
 def _checked_masks(masks: Any, batch: int) -> Float[np.ndarray, "batch mask_height mask_width"]:

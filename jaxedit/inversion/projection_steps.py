@@ -123,7 +123,11 @@ def projection_step(
         w_plus=jnp.where(step < problem.schedule["num_w_steps"], in_w, gradient.w_plus)
     )
     adam = optax.ScaleByAdamState(count=step, mu=state.mu, nu=state.nu)
+    if problem.basis is not None:
+        gradient = gradient._replace(w_plus=_times(gradient.w_plus, problem.basis.T))
     update, adam = _ADAM.update(gradient, adam)
+    if problem.basis is not None:
+        update = update._replace(w_plus=_times(update.w_plus, problem.basis))
     moved = jax.tree.map(lambda p, u: p - rate * u, parameters, update)
     if moved.noise is not None:
         moved = moved._replace(noise=white(moved.noise))
@@ -145,6 +149,10 @@ def projection_step(
         steps=state.steps + goes_on.astype(jnp.int32),
     )
     return after, terms
+
+
+def _times(w_plus: Float[Array, "batch num_ws w_dim"], matrix: Float[Array, "w_dim w_dim"]) -> Array:
+    return jnp.matmul(w_plus, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
 def rates(

@@ -29,6 +29,8 @@ class KnownGenerator(NamedTuple):
     """File of the curves of the axes, one for each layer of W+."""
     ranges: str
     """File of the amounts between which the axes are usable; `jaxedit ranges` writes it."""
+    encoder: str
+    """File of the encoder of photographs (`jaxedit.inversion.encoder`); `jaxedit train-encoder` makes such ones."""
     evaluation: str
     """File of what these axes, and other methods, change in images."""
     license_note: str
@@ -45,6 +47,7 @@ KNOWN_GENERATORS = {
         axes="mobile_stylegan_ffhq_axes.npz",
         curves="mobile_stylegan_ffhq_curves.npz",
         ranges="mobile_stylegan_ffhq_ranges.json",
+        encoder="mobile_stylegan_ffhq_encoder.npz",
         evaluation="mobile_stylegan_ffhq_evaluation.json",
         license_note="The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data "
         "and code are for non-commercial research.",

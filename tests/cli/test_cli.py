@@ -23,6 +23,7 @@ COMMANDS = [
     "teach",
     "refine",
     "ranges",
+    "train-encoder",
     "evaluate",
     "fetch",
     "convert",
