@@ -128,7 +128,7 @@ def main(
     """Measure likeness over time."""
     generator = load_generator(_NAME)
     encoder = load_encoder(_NAME, generator)
-    some = ProjectionConfig.fast_from_encoder(num_steps=num_steps)
+    some = ProjectionConfig.quick(num_steps=num_steps)
     rows: Rows = []
     pca = None
     for photo in photos:

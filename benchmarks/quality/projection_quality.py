@@ -57,7 +57,7 @@ class ProjectionMeasurement:
         out: folder of latents, tuned weights and contact sheets.
         classifier: attributes of the edits.
         std: standard deviations of the shipped labels, by attribute.
-        encoder: its shipped encoder, where the presets instant and fast start.
+        encoder: its shipped encoder, where the presets instant and quick start.
         independent_identity: face descriptor that is not part of the projection loss.
     """
 
@@ -146,7 +146,7 @@ def main(
         list[Path] | None, typer.Argument(help="photographs; the largest face of each is projected")
     ] = None,
     faces: Annotated[int, typer.Option(help="number of generated faces")] = 2,
-    preset: Annotated[str, typer.Option(help="preset of the projection")] = "fine",
+    preset: Annotated[str, typer.Option(help="preset of the projection")] = "fast",
     tuning: Annotated[
         bool, typer.Option("--tune/--no-tune", help="also tune the weights to each photograph")
     ] = False,
@@ -156,8 +156,8 @@ def main(
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
     """Measure projections and edits of the projected latents."""
-    if preset not in ("instant", "fast", "fine", "quality"):
-        raise typer.BadParameter(f"--preset: expected instant, fast, fine or quality, got {preset}")
+    if preset not in ("instant", "quick", "fast", "quality"):
+        raise typer.BadParameter(f"--preset: expected instant, quick, fast or quality, got {preset}")
     if faces < 0 or (not faces and not photos):
         raise typer.BadParameter("expected --faces 1 or more, or photographs")
     for photo in photos or []:

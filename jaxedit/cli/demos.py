@@ -39,8 +39,8 @@ def demo_photo(
 
     \b
     Examples:
-      jaxedit demo-photo                    demo-photo/photo.png, under a minute on two CPU cores
-      jaxedit demo-photo --preset fine      some minutes, with more likeness
+      jaxedit demo-photo                    demo-photo/photo.png, about five minutes on two CPU cores
+      jaxedit demo-photo --preset quick     faster, with less likeness
     """
     from jaxedit.demos.photo import run_demo_photo
     from jaxedit.inversion.presets import preset as preset_of

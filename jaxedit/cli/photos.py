@@ -92,9 +92,9 @@ def project(
 
     \b
     Examples:
-      jaxedit project portrait.jpg --out projected                    some ten seconds on two CPU cores
-      jaxedit project portrait.jpg --out projected --preset instant   less than a second, a rough likeness
-      jaxedit project portrait.jpg --out projected --preset fine      some two minutes, the best likeness
+      jaxedit project portrait.jpg --out projected                    three minutes on two CPU cores
+      jaxedit project portrait.jpg --out projected --preset instant   an encoder alone, a rough likeness
+      jaxedit project portrait.jpg --out projected --preset quick     24 steps from the encoder's latent
       jaxedit project holidays --out projected --batch-size 8         a folder of photos, on an accelerator
       jaxedit project holidays --out projected --batch-size 32 --devices 4      on four accelerators
       jaxedit project portrait.jpg --out projected --tune             a better likeness, some minutes more

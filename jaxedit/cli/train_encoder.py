@@ -31,8 +31,8 @@ def train_encoder(
     """Train an encoder: from an image to its latent in one pass.
 
     The generator draws its own images to learn from, and versions of them with the light, blur and compression of
-    photographs. The presets instant and fast of `project`, `edit --photo` and `read` start at the encoder's latent. One
-    ships for the default generator.
+    photographs. The presets instant and quick of `project`, `edit --photo` and `read` start at the encoder's latent.
+    One ships for the default generator.
 
     Interrupted runs resume: start the command again with the same options. Until the encoder is done, the folder
     OUT.training keeps the state.

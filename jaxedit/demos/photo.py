@@ -47,7 +47,7 @@ def run_demo_photo(
 
     Args:
         out: the folder.
-        config: settings of the projection, by default `ProjectionConfig.fast_from_encoder()`.
+        config: settings of the projection, by default `ProjectionConfig.fast()`.
         generator_name: a known generator.
         progress: whether to show progress bars.
 
@@ -62,7 +62,7 @@ def run_demo_photo(
     out = as_path(out)
     photo = save_image(_astronaut(), out / "astronaut.png")
     generator, axes = load_generator(generator_name), load_axes(generator_name)
-    config = config or ProjectionConfig.fast_from_encoder()
+    config = config or ProjectionConfig.fast()
     encoder = load_encoder(generator_name, generator) if config.encoder_passes else None
     summary = project_photos(
         [photo],

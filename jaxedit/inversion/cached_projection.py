@@ -71,8 +71,8 @@ def project_cached(
 
 def _key(photo: Photo, settings: ProjectionSettings, face: FaceChoice | None, thorough: bool) -> str:
     depends = [photo.sha256, settings.weights, earlier_names(settings.config.describe())]
-    if settings.config.encoder_passes and settings.encoder is not None:
-        depends.append(settings.encoder.fingerprint())
+    if settings.encoder_weights is not None:
+        depends.append(settings.encoder_weights)
     if face is not None:
         depends.append(face)
     if thorough:

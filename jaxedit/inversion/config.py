@@ -132,11 +132,12 @@ class ProjectionConfig:
     @classmethod
     def instant(cls, **others: Any) -> "ProjectionConfig":
         """An encoder's latent, and no step: less than a second on two CPU cores."""
-        return cls(**{"num_steps": 0, "num_w_steps": 0, "lpips": "alex", "encoder_passes": 1} | others)
+        settings: dict[str, Any] = {"num_steps": 0, "num_w_steps": 0, "lpips": "alex", "encoder_passes": 1}
+        return cls(**settings | others)
 
     @classmethod
-    def fast_from_encoder(cls, **others: Any) -> "ProjectionConfig":
-        """24 steps from an encoder's latent: a face in some ten seconds on two CPU cores."""
+    def quick(cls, **others: Any) -> "ProjectionConfig":
+        """24 steps from an encoder's latent: a fraction of the time of `fast`, and of the likeness."""
         settings: dict[str, Any] = {
             "num_steps": 24,
             "num_w_steps": 0,

@@ -69,10 +69,13 @@ class Encoder(nnx.Module):
 
     def see(self, images: Float[Array, "batch side side 3"]) -> Seen:
         """What the encoder sees of images in [-1, 1]."""
-        images = shrink(images, self.config.side)
+        batch, side = len(images), self.config.side
+        images = shrink(images, side)
+        if images.shape[1] < side:
+            images = jax.image.resize(images, (batch, side, side, 3), "linear")
         features = alexnet_features(self.trunk, images, self.config.grid)
         features = (features - self.fixed["channel_means"][...]) @ self.fixed["channel_components"][...]
-        return features, shrink(images, _COLOR_SIDE).reshape(len(images), -1)
+        return features, shrink(images, _COLOR_SIDE).reshape(batch, -1)
 
     def step(
         self, wanted: Seen, present: Seen, w_plus: Float[Array, "batch num_ws w_dim"]
@@ -92,7 +95,8 @@ class Encoder(nnx.Module):
         """The latents of the first pass, from the mean of W."""
         batch = len(wanted[0])
         w_plus = jnp.broadcast_to(self.fixed["mean"][...], (batch, self.config.num_ws, self.config.w_dim))
-        seen = self.fixed["mean_features"][...], self.fixed["mean_colors"][...]
+        features, colors = self.fixed["mean_features"][...], self.fixed["mean_colors"][...]
+        seen = jnp.broadcast_to(features, wanted[0].shape), jnp.broadcast_to(colors, wanted[1].shape)
         return self.step(wanted, seen, w_plus)
 
     def __call__(self, images: Float[Array, "batch side side 3"]) -> Float[Array, "batch num_ws w_dim"]:

@@ -138,7 +138,7 @@ def _probes(
     config: EncoderTrainingConfig,
     run: RunFolder,
     progress: bool,
-) -> Float[np.ndarray, "num_probes num_ws*w_dim"]:
+) -> Float[np.ndarray, "num_probes width"]:
     """Derivatives g = Jᵀr of random combinations r of LPIPS' features in W+, each at another latent: the mean of g·gᵀ
     is that of JᵀJ."""
     parts = [np.zeros((0, generator.num_ws * generator.w_dim), np.float32)]
@@ -245,7 +245,7 @@ class _UnitKeeper:
 
 def _fit(
     encoder: Encoder,
-    probes: Float[np.ndarray, "num_probes num_ws*w_dim"],
+    probes: Float[np.ndarray, "num_probes width"],
     pairs: Pairs,
     present: Pairs | None,
     config: EncoderTrainingConfig,
@@ -263,7 +263,8 @@ def _fit(
         optax.cosine_decay_schedule(config.learning_rate, config.num_steps, 0.01),
         weight_decay=config.weight_decay,
     )
-    head = {name: value[...] for name, value in encoder.head.items()}
+    # Copies: a step uses up the buffers of its state.
+    head = {name: jnp.array(value[...]) for name, value in encoder.head.items()}
     state = _Fit(head, optimizer.init(head))
     metric = jnp.asarray(seen), jnp.asarray(plain)
     step_of = functools.partial(_fit_step, optimizer)

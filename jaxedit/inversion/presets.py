@@ -7,7 +7,7 @@ import jax
 from jaxedit.errors import InputError
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 
-PRESETS = ("instant", "fast", "fine", "quality", "official")
+PRESETS = ("instant", "quick", "fast", "quality", "official")
 """Names of the settings of a projection."""
 
 
@@ -17,9 +17,8 @@ def preset(
     """Projection settings by name.
 
     Args:
-        name: "instant" (an encoder alone), "fast" (some steps from an encoder's latent; without an encoder as "fine"),
-            "fine" (200 steps from the mean of W), "quality" or "official"; None for "fast" on a CPU and "quality"
-            elsewhere.
+        name: "instant" (an encoder alone), "quick" (24 steps from an encoder's latent), "fast" (200 steps from the mean
+            of W), "quality" or "official"; None for "fast" on a CPU and "quality" elsewhere.
         num_steps: number of steps instead of the preset's; the share of the steps in W stays the same.
         seed: seed of the projection, 0 … 2³² − 1.
         has_encoder: whether the generator has an encoder.
@@ -32,18 +31,18 @@ def preset(
         raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed: expected 0…{2**32 - 1}, got {seed}")
+    if name in ("instant", "quick") and not has_encoder:
+        raise InputError(
+            f"preset: {name} needs an encoder, and none ships for this generator; `jaxedit train-encoder` makes one "
+            "for --encoder"
+        )
     if name == "instant":
-        if not has_encoder:
-            raise InputError(
-                "preset: instant needs an encoder, and none ships for this generator; `jaxedit train-encoder` makes "
-                "one for --encoder"
-            )
         if num_steps:
             raise InputError(f"num_steps: expected none with the preset instant, got {num_steps}")
         return ProjectionConfig.instant(seed=seed)
     presets = {
-        "fast": ProjectionConfig.fast_from_encoder if has_encoder else ProjectionConfig.fast,
-        "fine": ProjectionConfig.fast,
+        "quick": ProjectionConfig.quick,
+        "fast": ProjectionConfig.fast,
         "quality": ProjectionConfig.quality,
         "official": ProjectionConfig.official,
     }
@@ -56,7 +55,7 @@ def preset(
 
 def tuning_preset(name: str | None, *, seed: int = 0) -> TuningConfig:
     """Tuning settings that go with a projection preset."""
-    is_fast = (name or _default()) in ("instant", "fast", "fine")
+    is_fast = (name or _default()) in ("instant", "quick", "fast")
     return TuningConfig.fast(seed=seed) if is_fast else TuningConfig(seed=seed)
 
 

@@ -54,6 +54,8 @@ class ProjectionSettings:
         config: settings of the projection.
         tuning: settings of the tuning; None for none.
         weights: fingerprint of the generator's weights.
+        encoder: finds the first latents; None where the settings start at the mean of W.
+        encoder_weights: its fingerprint.
     """
 
     generator: Generator
@@ -62,6 +64,7 @@ class ProjectionSettings:
     tuning: TuningConfig | None
     weights: str
     encoder: Encoder | None = None
+    encoder_weights: str | None = None
 
     @classmethod
     def of(
@@ -85,16 +88,20 @@ class ProjectionSettings:
                     "encoder: expected one, since the settings start from an encoder's latent; got none"
                 )
             encoder.check_generator(generator)
-        return cls(generator, generator_name, config, tuning, weights_fingerprint(generator), encoder)
-
-    def _described_encoder(self) -> dict[str, Any]:
-        if not self.config.encoder_passes or self.encoder is None:
-            return {}
-        return {"encoder": self.encoder.fingerprint()}
+        return cls(
+            generator,
+            generator_name,
+            config,
+            tuning,
+            weights_fingerprint(generator),
+            encoder,
+            encoder.fingerprint() if config.encoder_passes and encoder is not None else None,
+        )
 
     def describe(self) -> dict[str, Any]:
         """The settings of the projection, without the tuning; JSON-serializable."""
-        return {"weights": self.weights, "config": self.config.describe()} | self._described_encoder()
+        described = {"weights": self.weights, "config": self.config.describe()}
+        return described if self.encoder_weights is None else {**described, "encoder": self.encoder_weights}
 
 
 @dataclasses.dataclass(frozen=True)

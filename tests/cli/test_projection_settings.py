@@ -1,5 +1,6 @@
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -28,7 +29,7 @@ def folder(small, tmp_path_factory):
     shape = EncoderConfig(
         small.num_ws, small.w_dim, side=64, num_features=4, num_channels=2, num_hidden=6, num_components=4
     )
-    images = random.uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)
+    images = jnp.asarray(random.uniform(-1, 1, (4, 64, 64, 3)), jnp.float32)
     trunk = LPIPS.from_pretrained("alex")
     params = initial_params(
         shape, trunk, random.randn(100, small.w_dim).astype(np.float32), images, images[:1]
@@ -43,27 +44,28 @@ def test_presets_with_an_encoder(small, folder):
     )
     assert config == ProjectionConfig.instant(seed=3)
     assert encoder.config.num_ws == small.num_ws
-    config, _ = projection_of("fast", 7, generator=small, generator_name="cats", encoder=str(folder))
-    assert config == ProjectionConfig.fast_from_encoder(num_steps=7)
+    config, _ = projection_of("quick", 7, generator=small, generator_name="cats", encoder=str(folder))
+    assert config == ProjectionConfig.quick(num_steps=7)
 
 
 def test_presets_without_an_encoder(small):
-    for name in ("fast", "fine", None):
+    for name in ("fast", None):
         config, encoder = projection_of(name, None, generator=small, generator_name="cats")
         assert (config, encoder) == (ProjectionConfig.fast(), None)
-    with pytest.raises(InputError, match=r"instant needs an encoder.*train-encoder"):
-        projection_of("instant", None, generator=small, generator_name="cats")
+    for name in ("instant", "quick"):
+        with pytest.raises(InputError, match=rf"{name} needs an encoder.*train-encoder"):
+            projection_of(name, None, generator=small, generator_name="cats")
 
 
 def test_what_does_not_go_together(small, folder):
-    with pytest.raises(InputError, match="--encoder: expected with the presets instant and fast"):
-        projection_of("fine", None, generator=small, generator_name="cats", encoder=str(folder))
+    with pytest.raises(InputError, match="--encoder: expected with the presets instant and quick"):
+        projection_of("fast", None, generator=small, generator_name="cats", encoder=str(folder))
     with pytest.raises(InputError, match=r"another generator or class .*train-encoder"):
         projection_of(
-            "fast", None, generator=small_generator(seed=1), generator_name="cats", encoder=str(folder)
+            "quick", None, generator=small_generator(seed=1), generator_name="cats", encoder=str(folder)
         )
     with pytest.raises(InputError, match="expected one of mobile-stylegan-ffhq, or a folder of an encoder"):
-        projection_of("fast", None, generator=small, generator_name="cats", encoder="nowhere")
+        projection_of("quick", None, generator=small, generator_name="cats", encoder="nowhere")
     with pytest.raises(InputError, match="num_steps: expected none with the preset instant"):
         preset("instant", num_steps=5, has_encoder=True)
 
