@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
 from jaxedit.generators.protocol import Generator
-from jaxedit.inversion.encoder import Encoder, Seen
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.encoder_augmentation import augment
 from jaxedit.inversion.encoder_config import EncoderTrainingConfig
 from jaxedit.latents.renders import Render
@@ -123,7 +123,9 @@ def seen_versions(
     return np.concatenate(features), np.concatenate(colors)
 
 
-def _see_versions(encoder: Encoder, render: Render, w_plus: Array, key: Array, num_versions: int) -> Seen:
+def _see_versions(
+    encoder: Encoder, render: Render, w_plus: Array, key: Array, num_versions: int
+) -> tuple[Array, Array]:
     images = shrink(jnp.clip(render(w_plus), -1, 1), encoder.config.side)
     keys = jax.random.split(key, max(num_versions - 1, 1))
     versions = [images, *[augment(keys[i], images) for i in range(num_versions - 1)]]

@@ -20,8 +20,8 @@ from tqdm.auto import tqdm
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, check_square_rgb, weights_fingerprint
-from jaxedit.inversion.encoder import Encoder, EncoderConfig, initial_params
-from jaxedit.inversion.encoder_config import EncoderTrainingConfig
+from jaxedit.inversion.encoder import Encoder, initial_params
+from jaxedit.inversion.encoder_config import EncoderConfig, EncoderTrainingConfig
 from jaxedit.inversion.encoder_pairs import (
     PAIR_ARRAYS,
     Pairs,

@@ -138,7 +138,12 @@ def test_projection_without_steps_is_the_encoder(small, encoder, seen):
 
 def test_projection_goes_on_from_the_encoder(small, encoder, seen):
     config = ProjectionConfig.quick(
-        num_steps=10, lpips_size=64, face_weight=0.0, identity_weight=0.0, num_w_samples=200
+        num_steps=10,
+        learning_rate=0.01,
+        lpips_size=64,
+        face_weight=0.0,
+        identity_weight=0.0,
+        num_w_samples=200,
     )
     result = project(small, seen[1][:2], config, prior=LatentPrior(encoder=encoder), progress=False)
     total = result.loss_history["total"]
