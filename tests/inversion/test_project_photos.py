@@ -309,7 +309,7 @@ def test_presets():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "best"}, "preset: expected one of fast, quality, official, got 'best'"),
+        ({"name": "best"}, "preset: expected one of instant, quick, fast, quality, official, got 'best'"),
         ({"name": "fast", "num_steps": 0}, "num_steps: expected 1 or more, got 0"),
         ({"name": "fast", "num_steps": -5}, "num_steps: expected 1 or more, got -5"),
         ({"name": "fast", "seed": -1}, "seed: expected 0…4294967295, got -1"),
