@@ -93,7 +93,7 @@ class ProjectionConfig:
         if self.encoder_passes:
             check(self.num_steps >= 0, "num_steps", "0 or more")
         else:
-            check(self.num_steps >= 1, "num_steps", "1 or more, or 0 with encoder_passes")
+            check(self.num_steps >= 1, "num_steps", "1 or more")
         for name in ("num_w_samples", "steps_per_chunk"):
             check(getattr(self, name) >= 1, name, "1 or more")
         check(self.coordinates in ("w", "pca"), "coordinates", "w or pca")
