@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES
 from jaxedit.errors import InputError
 from jaxedit.storage.regular_files import read_text
 from jaxedit.storage.runs import RunFolder
@@ -285,6 +286,8 @@ def how_to_read(
         questions: by column.
         columns: with their answers.
     """
+    known = {attribute.name: attribute.meaning for attribute in FACE_ATTRIBUTES}
+    meanings = [f"- `{name}`: {known[name]}" for name in attributes if name in known]
     return "\n".join(
         [
             "# How to read the pairs",
@@ -292,6 +295,7 @@ def how_to_read(
             shown,
             "",
             f"Attributes: {', '.join(attributes)}.",
+            *(["", "More of an attribute is:", "", *meanings] if meanings else []),
             "",
             "Fill in a line of answers.tsv for each pair. Judge by looking alone, each pair for itself; enlarge what "
             "is small. Do not think about which side was meant: say what you see.",

@@ -8,7 +8,15 @@ import pytest
 from PIL import Image
 
 from jaxedit.errors import InputError
-from jaxedit.evaluation.blind_answers import ANSWER_COLUMNS, Rate, load_key, load_seed, rates, read_answers
+from jaxedit.evaluation.blind_answers import (
+    ANSWER_COLUMNS,
+    Rate,
+    instructions,
+    load_key,
+    load_seed,
+    rates,
+    read_answers,
+)
 from jaxedit.evaluation.blind_study import BlindConfig, write_blind_study
 from jaxedit.evaluation.in_places import Placing
 from jaxedit.evaluation.methods import LinearDirections
@@ -56,6 +64,11 @@ def test_the_sides_are_those_of_the_key_and_the_reader_cannot_tell(study, toy, t
     assert (left[0] > right[0]) == (key.pairs[0].side == "L") and left[2] == right[2]
     told = "".join(path.read_text() for path in (folder / "reader").iterdir() if path.is_file())
     assert "ours" not in told and "theirs" not in told and '"seed"' not in told
+
+
+def test_the_reader_is_told_what_more_of_an_attribute_is():
+    told = instructions(("yaw", "freckles"))
+    assert "- `yaw`: the head turned to the image's right" in told and "`freckles`:" not in told
 
 
 def test_edits_at_places(study, toy, toy_w, places, tmp_path):
