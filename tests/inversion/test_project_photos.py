@@ -37,8 +37,8 @@ class StandIn:
         faces = [AlignedFace(pixels[:64, :64] + np.uint8(10 * i), *face) for i in range(count)]
         return faces[: 1 if largest_only else None]
 
-    def project(self, generator, images, config, *, mesh, checkpoint_dir, progress):
-        assert mesh is None  # of one device
+    def project(self, generator, images, config, *, prior, mesh, checkpoint_dir, progress):
+        assert mesh is None and prior.encoder is None  # of one device, and from the mean of W
         values = images[:, 0, 0, 0].tolist()
         if checkpoint_dir.exists() and (checkpoint_dir / "state").read_text() != str((values, config)):
             raise CheckpointError("state of another run")
