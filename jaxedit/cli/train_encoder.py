@@ -39,8 +39,8 @@ def train_encoder(
 
     \b
     Examples:
-      jaxedit train-encoder -g cats --out cat-encoder             two hours on two CPU cores
-      jaxedit train-encoder -g cats --out cat-encoder -n 4096     half an hour, less likeness
+      jaxedit train-encoder -g cats --out cat-encoder             takes hours on a CPU
+      jaxedit train-encoder -g cats --out cat-encoder -n 4096     from fewer images: sooner, less likeness
       jaxedit project tom.jpg -g cats --aligned --encoder cat-encoder --preset instant --out tom
     """
     import dataclasses
