@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
     from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
     from jaxedit.pretrained.annotations import load_annotations
+    from jaxedit.pretrained.encoders import load_encoder
     from jaxedit.pretrained.registry import (
         load_axes,
-        load_encoder,
         load_generator,
         load_labelled_latents,
         save_generator,
@@ -101,7 +101,7 @@ _MODULE_OF_NAME = {
     "learn_classifier": "labels.classifier_learning",
     "load_annotations": "pretrained.annotations",
     "load_axes": "pretrained.registry",
-    "load_encoder": "pretrained.registry",
+    "load_encoder": "pretrained.encoders",
     "load_generator": "pretrained.registry",
     "load_labelled_latents": "pretrained.registry",
     "over_batch": "parallel",

@@ -29,7 +29,8 @@ from jaxedit.inversion.projection_problem import LatentPrior, prepare_problem
 from jaxedit.inversion.projection_steps import initial_state, take_steps
 from jaxedit.inversion.reconstruction_quality import compare
 from jaxedit.latents.pca import PCA
-from jaxedit.pretrained.registry import load_encoder, load_generator
+from jaxedit.pretrained.encoders import load_encoder
+from jaxedit.pretrained.registry import load_generator
 
 _NAME = "mobile-stylegan-ffhq"
 _PASSES = (1, 2, 3, 5)

@@ -39,7 +39,8 @@ from jaxedit.inversion.reconstruction_quality import compare
 from jaxedit.inversion.tuning import GeneratorDelta, tune
 from jaxedit.latents.seed_stream import sample_z
 from jaxedit.nn.resize import shrink
-from jaxedit.pretrained.registry import load_axes, load_encoder, load_generator, load_labelled_latents
+from jaxedit.pretrained.encoders import load_encoder
+from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
 from jaxedit.storage.atomic import write_atomically
 
 _NAME = "mobile-stylegan-ffhq"

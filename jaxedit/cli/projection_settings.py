@@ -34,8 +34,8 @@ def projection_of(
     """
     from jaxedit.errors import InputError
     from jaxedit.inversion.presets import preset as preset_of
+    from jaxedit.pretrained.encoders import load_encoder
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
-    from jaxedit.pretrained.registry import load_encoder
 
     has_encoder = encoder is not None or generator_name in KNOWN_GENERATORS
     config = preset_of(preset, num_steps=num_steps, seed=seed, has_encoder=has_encoder)

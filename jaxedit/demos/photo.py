@@ -17,7 +17,8 @@ from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_phot
 from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder, at_side
 from jaxedit.inversion.reconstruction_quality import metrics_text
 from jaxedit.latents.latent_files import load_latent_file
-from jaxedit.pretrained.registry import load_axes, load_encoder, load_generator
+from jaxedit.pretrained.encoders import load_encoder
+from jaxedit.pretrained.registry import load_axes, load_generator
 from jaxedit.storage.paths import as_path
 
 EDITS = (

@@ -18,7 +18,6 @@ from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANCon
 from jaxedit.generators.protocol import Generator
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from jaxedit.generators.stylegan3 import StyleGAN3, StyleGAN3Config
-from jaxedit.inversion.encoder import Encoder
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labels_file import load_labels
 from jaxedit.nn.parameters import module_params
@@ -184,38 +183,6 @@ def _load_axes(name: str | Path) -> AttributeAxes:
 
 def _single_precision(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == np.float16 else array
-
-
-def load_encoder(name: str | Path, generator: Generator | None = None) -> Encoder:
-    """Load an encoder from images to latents of W+.
-
-    Args:
-        name: a known generator, whose encoder ships with the package; or a folder of `jaxedit train-encoder`.
-        generator: whose latents it shall find; with it the encoder is checked against its weights and shape.
-
-    Raises:
-        InputError: if the name is neither known nor a folder, or the encoder is of another generator.
-        CheckpointError: if the folder is damaged, foreign or newer.
-        DownloadError: if AlexNet, whose features it takes, cannot be fetched (64 MB once).
-
-    Examples:
-        >>> import jaxedit
-        >>> encoder = jaxedit.load_encoder("mobile-stylegan-ffhq")
-        >>> encoder.config.num_ws, encoder.config.w_dim
-        (16, 512)
-    """
-    recover(name)
-    if str(name) in KNOWN_GENERATORS:
-        encoder = Encoder.load_file(data_path(KNOWN_GENERATORS[str(name)].encoder))
-    elif as_path(name).exists():
-        encoder = Encoder.load(name)
-    else:
-        raise InputError(
-            f"encoder {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of an encoder"
-        )
-    if generator is not None:
-        encoder.check_generator(generator, name=f"encoder {str(name)!r}")
-    return encoder
 
 
 def with_layer_curves(axes: AttributeAxes, name: str) -> AttributeAxes:

@@ -13,7 +13,8 @@ from jaxedit.inversion.encoder import Encoder, initial_params
 from jaxedit.inversion.encoder_config import EncoderConfig
 from jaxedit.inversion.presets import preset
 from jaxedit.nn.lpips import LPIPS
-from jaxedit.pretrained.registry import load_encoder, save_generator
+from jaxedit.pretrained.encoders import load_encoder
+from jaxedit.pretrained.registry import save_generator
 from tests.inversion.small_generator import small_generator
 
 
