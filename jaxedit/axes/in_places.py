@@ -104,7 +104,8 @@ def draw_in_places(
     stages: Sequence[Float[Array, "batch ..."]],
     where: Sequence[Place | None],
     places: FacePlaces,
-    **options: Any,
+    *,
+    noise: dict[str, Array] | None = None,
 ) -> InPlaces:
     """Images of the first stage, and of all stages at their places.
 
@@ -113,7 +114,7 @@ def draw_in_places(
         stages: latents, the unedited ones first.
         where: the place of each further stage; None for the whole image.
         places: finds the places.
-        options: for the generator's synthesis.
+        noise: noise images by layer; by default the generator's own.
 
     Raises:
         InputError: if there is not a place for each further stage, or the images are not square RGB.
@@ -123,16 +124,19 @@ def draw_in_places(
             f"where: expected {len(stages) - 1} places for {len(stages)} stages, got {len(where)}"
         )
     check_square_rgb(generator, use="edits in places")
+    options = {} if noise is None else {"noise": noise}
     images = [_drawn(generator, broadcast_w(w, generator.num_ws), options) for w in stages]
     if not where:
         return InPlaces(images[0], images[0])
-    masks = [
-        PlaceMasks(*[jnp.ones((len(after), 1, 1))] * 2)
-        if place is None
-        else _mask(places, before, after, place)
-        for before, after, place in zip(images[:-1], images[1:], where, strict=True)
-    ]
-    at, colors = [mask.place for mask in masks], [mask.colors for mask in masks]
+    at, colors = [], []
+    below = images[0]
+    for image, place in zip(images[1:], where, strict=True):
+        everywhere = jnp.ones((len(image), 1, 1))
+        masks = PlaceMasks(everywhere, everywhere) if place is None else _masks(places, below, image, place)
+        at.append(masks.place)
+        colors.append(masks.colors)
+        if place in _WHOLE:
+            below = image
     return InPlaces(images[0], jnp.clip(synthesis_in_places(generator, stages, at, colors, **options), -1, 1))
 
 
@@ -141,4 +145,4 @@ def _drawn(generator: Any, w: Array, options: dict[str, Any]) -> Array:
     return jnp.clip(generator.synthesis(w, **options), -1, 1)
 
 
-_mask = jax.jit(lambda places, before, after, place: places(before, after, place), static_argnums=3)
+_masks = jax.jit(lambda places, before, after, place: places(before, after, place), static_argnums=3)

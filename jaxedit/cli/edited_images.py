@@ -75,8 +75,7 @@ def draw_edit(
     from jaxedit.axes.in_places import draw_in_places
     from jaxedit.images import to_uint8
 
-    options = {} if noise is None else {"noise": noise}
-    drawn = draw_in_places(model, stages, where, FacePlaces.from_pretrained(), **options)
+    drawn = draw_in_places(model, stages, where, FacePlaces.from_pretrained(), noise=noise)
     return [np.asarray(to_uint8(images))[0] for images in drawn]
 
 

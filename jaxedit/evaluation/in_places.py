@@ -121,7 +121,7 @@ class PlacedMethod:
 
     method: EditingMethod
     num_ws: int
-    places: Mapping[str, Place] = dataclasses.field(default_factory=lambda: dict(ATTRIBUTE_PLACES))
+    places: Mapping[str, Place]
 
     @property
     def name(self) -> str:
@@ -171,8 +171,8 @@ def placed(
         places: of its attributes; the others change the person, and the background stays.
     """
     if isinstance(method, CalibratedMethod):
-        return PlacedCalibratedMethod(method, num_ws, dict(places))
-    return PlacedMethod(method, num_ws, dict(places))
+        return PlacedCalibratedMethod(method, num_ws, places)
+    return PlacedMethod(method, num_ws, places)
 
 
 def method_of(generator: Generator, axes: AttributeAxes) -> EditingMethod:

@@ -23,6 +23,8 @@ from jaxedit.errors import CheckpointError, InputError
 from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.inversion.encoder_config import NUM_ALEXNET_FEATURES, EncoderConfig
 from jaxedit.inversion.loss_images import render
+from jaxedit.latents.pca import fit_pca
+from jaxedit.nn.layers import unit_length
 from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.parameters import Params
 from jaxedit.nn.resize import average_pool, shrink
@@ -205,8 +207,7 @@ def alexnet_features(
     found = trunk.activations(images)
     features = []
     for index in _LAYERS:
-        x = found[index]
-        x = x * jax.lax.rsqrt(jnp.square(x).sum(3, keepdims=True) + _TINY)
+        x = unit_length(found[index], tiny=_TINY)
         features.append(x if x.shape[1] == grid else average_pool(x, x.shape[1] // grid)[:, :grid, :grid])
     return jnp.concatenate(features, axis=3)
 
@@ -275,16 +276,17 @@ def initial_params(
         mean_image: the image of the mean of `w`.
         seed: of the head.
     """
-    components, scales = _principal(w.astype(np.float64))
+    in_w = fit_pca(w, 1)
+    scales = np.sqrt(in_w.explained_variance)
     seen = np.asarray(alexnet_features(trunk, shrink(images, config.side), config.grid))
-    seen = seen.reshape(-1, NUM_ALEXNET_FEATURES).astype(np.float64)
-    channels, spread = _principal(seen)
-    kept = channels[: config.num_features].T / spread[0]  # the first component with unit variance
+    channels = fit_pca(seen.reshape(-1, NUM_ALEXNET_FEATURES), 1)
+    # The first component with unit variance.
+    kept = channels.components[: config.num_features].T / np.sqrt(channels.explained_variance[0])
     fixed = {
-        "mean": w.mean(0, dtype=np.float64),
+        "mean": in_w.mean,
         "scales": np.maximum(scales, 1e-3 * scales[0]),
-        "components": components,
-        "channel_means": seen.mean(0),
+        "components": in_w.components,
+        "channel_means": channels.mean,
         "channel_components": kept,
         "mean_features": np.zeros((1, config.grid, config.grid, config.num_features)),
         "mean_colors": np.zeros((1, 3 * _COLOR_SIDE**2)),
@@ -336,9 +338,3 @@ def _head_shapes(config: EncoderConfig) -> dict[str, tuple[int, int, float]]:
         "shared": (h, config.w_dim, 0.0),
         "layers": (h, config.num_ws * config.num_components, 0.0),
     }
-
-
-def _principal(x: Float[np.ndarray, "samples width"]) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components, one a row, and standard deviations along them, the largest first."""
-    variances, components = np.linalg.eigh(np.cov(x.T))
-    return components[:, ::-1].T, np.sqrt(np.maximum(variances[::-1], 0))

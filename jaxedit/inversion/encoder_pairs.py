@@ -4,6 +4,10 @@ Pairs cost nothing but rendering: latents of W, and latents whose layers come fr
 themselves, as those of photographs do.
 """
 
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +36,41 @@ PAIR_ARRAYS = {
     "colors": ArrayOf("f", ("latents", "versions", "colors")),
     "w_plus": ArrayOf("f", ("latents", "num_ws", "w_dim")),
 }
+
+
+class Units(NamedTuple):
+    """Work on many rows that is kept in a run unit by unit."""
+
+    run: RunFolder
+    folder: str
+    """Of the units in the run."""
+    total: int
+    """Number of rows."""
+    size: int
+    """Rows of a unit."""
+
+    def gather(
+        self,
+        make: Callable[[int, np.ndarray], dict[str, np.ndarray]],
+        *,
+        arrays: Mapping[str, ArrayOf] | None = None,
+        progress: str | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The arrays of all rows, read from the run or made now.
+
+        Args:
+            make: number of a unit and its rows → arrays of these rows.
+            arrays: what they are, for the check of what an earlier run has written.
+            progress: text of the bar; None for none.
+        """
+        parts = []
+        with tqdm(total=self.total, desc=progress, disable=progress is None) as bar:
+            for unit, start in enumerate(range(0, self.total, self.size)):
+                rows = np.arange(start, min(start + self.size, self.total))
+                name = f"{self.folder}/{unit:06d}"
+                parts.append(self.run.get_or_make(name, functools.partial(make, unit, rows), arrays=arrays))
+                bar.update(len(rows))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def training_latents(
@@ -85,20 +124,15 @@ def training_pairs(
         run: keeps each unit.
         progress: whether to show a bar.
     """
-    parts = []
-    with tqdm(total=config.num_latents, desc="images", unit="image", disable=not progress) as bar:
-        for unit, start in enumerate(range(0, config.num_latents, config.unit_size)):
-            count = min(config.unit_size, config.num_latents - start)
 
-            def make(unit: int = unit, count: int = count) -> Pairs:
-                w_plus = training_latents(generator, encoder, count, seed=config.seed, unit=unit)
-                key = jax.random.fold_in(jax.random.key(config.seed), unit)
-                features, colors = seen_versions(encoder, render, w_plus, key, config)
-                return {"features": features, "colors": colors, "w_plus": w_plus}
+    def make(unit: int, rows: np.ndarray) -> Pairs:
+        w_plus = training_latents(generator, encoder, len(rows), seed=config.seed, unit=unit)
+        key = jax.random.fold_in(jax.random.key(config.seed), unit)
+        features, colors = seen_versions(encoder, render, w_plus, key, config)
+        return {"features": features, "colors": colors, "w_plus": w_plus}
 
-            parts.append(run.get_or_make(f"images/{unit:06d}", make, arrays=PAIR_ARRAYS))
-            bar.update(count)
-    return {name: np.concatenate([part[name] for part in parts]) for name in PAIR_ARRAYS}
+    units = Units(run, "images", config.num_latents, config.unit_size)
+    return units.gather(make, arrays=PAIR_ARRAYS, progress="images" if progress else None)
 
 
 def seen_versions(

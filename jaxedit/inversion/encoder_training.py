@@ -6,6 +6,7 @@ own first answers. The loss is the squared error of the latent in the metric of 
 the derivative of LPIPS' features, so that what nobody sees counts little.
 """
 
+import dataclasses
 import functools
 import tempfile
 from pathlib import Path
@@ -16,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
-from tqdm.auto import tqdm
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, check_square_rgb, weights_fingerprint
@@ -25,6 +25,7 @@ from jaxedit.inversion.encoder_config import EncoderConfig, EncoderTrainingConfi
 from jaxedit.inversion.encoder_pairs import (
     PAIR_ARRAYS,
     Pairs,
+    Units,
     seen_versions,
     training_latents,
     training_pairs,
@@ -84,7 +85,7 @@ def train_encoder(
     shape = config.shape(generator.num_ws, generator.w_dim)
     trunk = LPIPS.from_pretrained("alex")
     with tempfile.TemporaryDirectory() as temporary:
-        request = {"generator": weights_fingerprint(generator), "config": _described(config)}
+        request = {"generator": weights_fingerprint(generator), "config": dataclasses.asdict(config)}
         run = RunFolder.open(temporary if out is None else out, kind=RUN_KIND, request=request)
         render = cheap_render(generator)
         encoder = _untrained(generator, shape, trunk, render, config, run)
@@ -97,10 +98,6 @@ def train_encoder(
             head = _fit(encoder, probes, pairs, present, config, run, progress)
             encoder = encoder.with_head(head)
     return encoder
-
-
-def _described(config: EncoderTrainingConfig) -> dict[str, Any]:
-    return dict(vars(config))
 
 
 def _untrained(
@@ -141,24 +138,21 @@ def _probes(
 ) -> Float[np.ndarray, "num_probes width"]:
     """Derivatives g = Jᵀr of random combinations r of LPIPS' features in W+, each at another latent: the mean of g·gᵀ
     is that of JᵀJ."""
-    parts = [np.zeros((0, generator.num_ws * generator.w_dim), np.float32)]
-    with tqdm(total=config.num_probes, desc="probes", unit="probe", disable=not progress) as bar:
-        for unit, start in enumerate(range(0, config.num_probes, config.unit_size)):
-            count = min(config.unit_size, config.num_probes - start)
+    if not config.num_probes:
+        return np.zeros((0, generator.num_ws * generator.w_dim), np.float32)
 
-            def make(unit: int = unit, count: int = count) -> dict[str, np.ndarray]:
-                # Units of probes are numbered beyond those of the images, so that they have other latents.
-                w_plus = training_latents(generator, encoder, count, seed=config.seed, unit=2**20 + unit)
-                keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), unit), count)
-                found = [
-                    _probe(render, encoder.trunk, jnp.asarray(w)[None], key)
-                    for w, key in zip(w_plus, keys, strict=True)
-                ]
-                return {"probes": np.stack([np.asarray(g).reshape(-1) for g in found])}
+    def make(unit: int, rows: np.ndarray) -> dict[str, np.ndarray]:
+        # Units of probes are numbered beyond those of the images, so that they have other latents.
+        w_plus = training_latents(generator, encoder, len(rows), seed=config.seed, unit=2**20 + unit)
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), unit), len(rows))
+        found = [
+            _probe(render, encoder.trunk, jnp.asarray(w)[None], key)
+            for w, key in zip(w_plus, keys, strict=True)
+        ]
+        return {"probes": np.stack([np.asarray(g).reshape(-1) for g in found])}
 
-            parts.append(run.get_or_make(f"probes/{unit:06d}", make)["probes"])
-            bar.update(count)
-    return np.concatenate(parts)
+    units = Units(run, "probes", config.num_probes, config.unit_size)
+    return units.gather(make, progress="probes" if progress else None)["probes"]
 
 
 @jax.jit
@@ -189,25 +183,17 @@ def _present(
 ) -> Pairs:
     """The encoder's latents of the pairs by one pass from one of their versions, and what it sees of their images."""
     first = jax.jit(lambda encoder, features, colors: encoder.first((features, colors)))
-    parts = []
-    total = len(pairs["w_plus"])
     once = EncoderTrainingConfig(num_versions=1, render_batch_size=config.render_batch_size)
-    with tqdm(total=total, desc="images of first latents", unit="image", disable=not progress) as bar:
-        for unit, start in enumerate(range(0, total, config.unit_size)):
-            rows = np.arange(start, min(start + config.unit_size, total))
 
-            def make(unit: int = unit, rows: np.ndarray = rows) -> Pairs:
-                version = rows % config.num_versions
-                seen = (
-                    jnp.asarray(pairs[name][rows, version], jnp.float32) for name in ("features", "colors")
-                )
-                w_plus = np.asarray(first(encoder, *seen))
-                features, colors = seen_versions(encoder, render, w_plus, jax.random.key(0), once)
-                return {"features": features, "colors": colors, "w_plus": w_plus}
+    def make(unit: int, rows: np.ndarray) -> Pairs:
+        version = rows % config.num_versions
+        seen = (jnp.asarray(pairs[name][rows, version], jnp.float32) for name in ("features", "colors"))
+        w_plus = np.asarray(first(encoder, *seen))
+        features, colors = seen_versions(encoder, render, w_plus, jax.random.key(0), once)
+        return {"features": features, "colors": colors, "w_plus": w_plus}
 
-            parts.append(run.get_or_make(f"present/{unit:06d}", make, arrays=PAIR_ARRAYS))
-            bar.update(len(rows))
-    return {name: np.concatenate([part[name] for part in parts]) for name in PAIR_ARRAYS}
+    units = Units(run, "present", len(pairs["w_plus"]), config.unit_size)
+    return units.gather(make, arrays=PAIR_ARRAYS, progress="images of first latents" if progress else None)
 
 
 class _Fit(NamedTuple):

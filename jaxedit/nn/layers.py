@@ -84,3 +84,8 @@ class Affine(nnx.Module):
 def leaky_relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """max(x, 0.2·x), StyleGAN's activation, without gain."""
     return jnp.maximum(x, x * 0.2)
+
+
+def unit_length(x: Float[Array, "b h w c"], *, tiny: float) -> Float[Array, "b h w c"]:
+    """Features whose vector of channels has length 1 at each place; `tiny` is added to its square."""
+    return x * jax.lax.rsqrt(jnp.square(x).sum(3, keepdims=True) + tiny)

@@ -26,6 +26,7 @@ from jaxtyping import Array, DTypeLike, Float
 
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.convolution import conv_2d
+from jaxedit.nn.layers import unit_length
 from jaxedit.nn.lpips_pretrained import LPIPS_WEIGHTS
 from jaxedit.nn.parameters import Params
 
@@ -187,7 +188,7 @@ class LPIPS(nnx.Module):
             raise InputError(f"images: expected floats in [-1, 1], got {images.dtype}")
         layers = self.activations(images)
         return tuple(
-            _unit_length(x.astype(jnp.float32)) * jnp.sqrt(head[...])
+            unit_length(x.astype(jnp.float32), tiny=_TINY) * jnp.sqrt(head[...])
             for x, head in zip(layers, self.heads, strict=True)
         )
 
@@ -232,10 +233,6 @@ class LPIPS(nnx.Module):
             difference = jnp.square(one - other).sum(3)
             total = total + (difference.mean((1, 2)) if mask is None else _weighted_mean(difference, mask))
         return total
-
-
-def _unit_length(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    return x * jax.lax.rsqrt(jnp.square(x).sum(3, keepdims=True) + _TINY)
 
 
 def _weighted_mean(

@@ -175,8 +175,8 @@ def _edited(
             image = np.asarray(render(generator, result.w, noise))
         else:
             stages, where = stages_of(axes, w, edits.amounts, **options)
-            more = {} if noise is None else {"noise": noise}
-            image = np.asarray(to_uint8(draw_in_places(generator, stages, where, places, **more).edited))[0]
+            drawn = draw_in_places(generator, stages, where, places, noise=noise)
+            image = np.asarray(to_uint8(drawn.edited))[0]
         (folder.path / EDIT_FILE).unlink(missing_ok=True)
         save_image(image, folder.path / EDITED)
         compared = side_by_side(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxedit.errors import InputError
+from jaxedit.nn.layers import unit_length
 from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.resize import resample_box
 
@@ -116,14 +117,10 @@ class RegionFeatures:
     def _features(self, images: Array, region: Region) -> Float[Array, "batch num_features"]:
         layers = self.network.activations(resample_box(images, region.box, region.size))
         pooled = [
-            _pool(_unit_length(layers[index].astype(jnp.float32)), grid)
+            _pool(unit_length(layers[index].astype(jnp.float32), tiny=_TINY), grid)
             for index, grid in zip((2, 4), region.grids, strict=True)
         ]
         return jnp.concatenate(pooled, axis=1)
-
-
-def _unit_length(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    return x * jax.lax.rsqrt(jnp.square(x).sum(3, keepdims=True) + _TINY)
 
 
 def _pool(x: Float[Array, "b h w c"], grid: tuple[int, int]) -> Float[Array, "b features"]:

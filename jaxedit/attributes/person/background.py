@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxedit.attributes.person.mask_cells import sure, widest
 from jaxedit.errors import InputError
 from jaxedit.nn.resize import average_pool, resample_box
 
@@ -99,14 +100,14 @@ def edited_layer(
             raise InputError(f"{name}: expected 0…{_MOST:g}, got {value}")
     size = (original.shape[1], original.shape[2])
     before, after = _cells(original_mask), _cells(edited_mask)
-    persons = [_sure(cells, *_TOUCHED) for cells in (before, after)]
+    persons = [sure(cells, *_TOUCHED) for cells in (before, after)]
     weights = _faded(jnp.maximum(*persons), margin, feather)
     colors = [
-        _background_colors(images, person, _widest(person, _count(margin, person)))
+        _background_colors(images, person, widest(person, _count(margin, person)))
         for images, person in zip((original, edited), persons, strict=True)
     ]
     shift = _resized(colors[1] - colors[0], size)
-    background = 1 - _resized(_sure(after, *_FILLED)[..., None], size)
+    background = 1 - _resized(sure(after, *_FILLED)[..., None], size)
     matched = jnp.clip(edited - background * shift, jnp.minimum(edited, -1), jnp.maximum(edited, 1))
     return matched, _resized(weights[..., None], size)
 
@@ -124,8 +125,8 @@ def outside_persons(
         edited_mask: the same for the edited image.
         margin: how near counts, in fractions of the longer side.
     """
-    cells = _sure(jnp.maximum(_cells(original_mask), _cells(edited_mask)), *_TOUCHED)
-    near = _widest(cells, _count(margin, cells))[..., None]
+    cells = sure(jnp.maximum(_cells(original_mask), _cells(edited_mask)), *_TOUCHED)
+    near = widest(cells, _count(margin, cells))[..., None]
     return 1 - _resized(near, (original_mask.shape[1], original_mask.shape[2]))[..., 0]
 
 
@@ -153,11 +154,6 @@ def _resized(x: Float[Array, "batch h w c"], size: tuple[int, int]) -> Float[Arr
     return x if x.shape[1:3] == size else resample_box(x, _WHOLE, size)
 
 
-def _sure(cells: Float[Array, "batch h w"], low: float, high: float) -> Float[Array, "batch h w"]:
-    """Exactly 0 up to `low`, exactly 1 from `high` on."""
-    return jnp.clip((cells - low) / (high - low), 0, 1)
-
-
 def _count(fraction: float, cells: Float[Array, "batch h w"]) -> int:
     return round(fraction * max(cells.shape[1:]))
 
@@ -165,16 +161,9 @@ def _count(fraction: float, cells: Float[Array, "batch h w"]) -> int:
 def _faded(person: Float[Array, "batch h w"], margin: float, feather: float) -> Float[Array, "batch h w"]:
     """1 at the person and up to the margin around, 0 beyond the rim, smooth between."""
     half = _count(feather / 2, person)
-    grown = _widest(person, _count(margin, person) + half)
+    grown = widest(person, _count(margin, person) + half)
     rows, columns = (_tent(length, half) for length in grown.shape[1:])
     return jnp.einsum("rh,bhw,cw->brc", rows, grown, columns, precision=jax.lax.Precision.HIGHEST)
-
-
-def _widest(cells: Float[Array, "batch h w"], reach: int) -> Float[Array, "batch h w"]:
-    """The maximum over a square of 2 · `reach` + 1 cells a side."""
-    for window in ((1, 2 * reach + 1, 1), (1, 1, 2 * reach + 1)):
-        cells = jax.lax.reduce_window(cells, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
-    return cells
 
 
 def _tent(length: int, reach: int) -> Float[np.ndarray, "{length} {length}"]:

@@ -88,7 +88,7 @@ def polygon(face: Face, corners: Sequence[Point], size: int, *, reach: float, fa
         reach: distance from the sides, inward below 0, up to which the mask is 1.
         fade: width over which it falls to 0.
     """
-    lines = [(a, b) for a, b in zip(corners, [*corners[1:], corners[0]], strict=True)]
+    lines = list(zip(corners, [*corners[1:], corners[0]], strict=True))
     distance = _distance(lines, size)
     return _faded(face, jnp.where(_inside(lines, size), -distance, distance), reach, fade)
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from jaxedit.attributes.faces.face_attributes import face_landmarks
 from jaxedit.attributes.faces.networks import FaceNetworks
 from jaxedit.attributes.person.mask import PersonMask
+from jaxedit.attributes.person.mask_cells import sure, widest
 from jaxedit.attributes.person.place_shapes import Face, Mask, polygon, strokes
 from jaxedit.errors import InputError
 from jaxedit.nn.resize import resample
@@ -181,37 +182,22 @@ class FacePlaces(nnx.Module):
         images = jnp.concatenate([original, edited])  # one call of each network, which is compiled once
         faces = Face.of(face_landmarks(self.landmarks, images))
         seen = resample(self.person(images)[..., None], GRID)[..., 0]
-        body = _smoothed(_sure(jnp.split(seen, 2)[1], _SHOWN), 1)
-        near = _grown(_sure(seen, _TOUCHED))
+        body = _smoothed(sure(jnp.split(seen, 2)[1], *_SHOWN), 1)
+        near = _grown(sure(seen, *_TOUCHED))
+        of_person = {"person": near, "background": _behind(seen)}
+        if {"hair", "crown"} & set(wanted):
+            hair, (low, high) = _hair(faces, sure(seen, *_SHOWN)), _CROWN
+            crown = hair * jnp.clip((high - faces.depth(GRID)) / (high - low), 0, 1)
+            of_person |= {"hair": hair, "crown": crown}
         places, colors = [], []
         for place in wanted:
             # Beyond the person nothing is worn but what hangs there.
-            masks = near * _shape(place, faces) if place in _SHAPES else _of_person(place, faces, seen)
+            masks = of_person[place] if place in of_person else near * _shape(place, faces)
             # What lies in the place of the original or of the edited image.
-            place_in_both = jnp.maximum(*jnp.split(masks, 2))
-            colored = 1 - body if place == "background" else body
-            places.append(place_in_both)
-            colors.append(place_in_both * colored)
+            either = jnp.maximum(*jnp.split(masks, 2))
+            places.append(either)
+            colors.append(either * (1 - body if place == "background" else body))
         return PlaceMasks(jnp.stack(places), jnp.stack(colors))
-
-
-def _of_person(place: str, faces: Face, seen: Mask) -> Mask:
-    """The places that the mask of the person marks."""
-    if place == "background":
-        return 1 - _smoothed(_narrowest(_sure(seen, _TOUCHED), _count(_BODY_RIM)), _count(_BODY_RIM))
-    if place == "person":
-        return _grown(_sure(seen, _TOUCHED))
-    hair = _hair(faces, _sure(seen, _SHOWN))
-    low, high = _CROWN
-    return hair if place == "hair" else hair * jnp.clip((high - faces.depth(GRID)) / (high - low), 0, 1)
-
-
-def _sure(seen: Mask, between: tuple[float, float]) -> Mask:
-    """Exactly 0 up to the first probability, exactly 1 from the second on."""
-    return jnp.clip((seen - between[0]) / (between[1] - between[0]), 0, 1)
-
-
-_SHAPES = ("eyes", "brows", "glasses", "mouth", "jaw", "expression", "ears", "face")
 
 
 def _shape(place: str, face: Face) -> Mask:
@@ -288,21 +274,19 @@ def _row_widest(row: Float[Array, "batch columns"], reach: int) -> Float[Array, 
 
 def _grown(mask: Mask) -> Mask:
     """The mask as far as single hairs reach."""
-    return _smoothed(_widest(mask, _count(_HAIR_REACH)), _count(_HAIR_REACH))
+    reach = _count(_HAIR_REACH)
+    return _smoothed(widest(mask, reach), reach)
 
 
 def _count(fraction: float) -> int:
     return round(fraction * GRID)
 
 
-def _widest(mask: Mask, reach: int) -> Mask:
-    """The maximum over a square of 2 · `reach` + 1 cells a side."""
-    window = (1, 2 * reach + 1, 2 * reach + 1)
-    return jax.lax.reduce_window(mask, -jnp.inf, jax.lax.max, window, (1, 1, 1), "SAME")
-
-
-def _narrowest(mask: Mask, reach: int) -> Mask:
-    return -_widest(-mask, reach)
+def _behind(seen: Mask) -> Mask:
+    """What is surely not of the person, and the rim about it that takes the background's light."""
+    rim = _count(_BODY_RIM)
+    narrowest = -widest(-sure(seen, *_TOUCHED), rim)
+    return 1 - _smoothed(narrowest, rim)
 
 
 def _smoothed(mask: Mask, reach: int) -> Mask:
