@@ -35,9 +35,11 @@ COMPUTES_FOR_LONG = (
     "examples/",
     "generators/mobile_stylegan/",
     "inversion/",
+    "labels/test_labeling",
     "test_docstring_examples",
 )
-"""Tests whose programs run longer than they compile: these keep all optimizations."""
+"""Tests whose programs run longer than they compile, or that compare bits with a process of users: these keep all
+optimizations."""
 
 
 LONGEST = (
