@@ -77,9 +77,7 @@ def encoder_rows(reconstruction: Reconstruction, encoder: Encoder) -> Rows:
 def search_rows(reconstruction: Reconstruction, way: str, config: ProjectionConfig, encoder: Encoder) -> Rows:
     """A search, measured every few steps."""
     image = jnp.asarray(reconstruction.original)[None]
-    problem = prepare_problem(
-        reconstruction.generator, image, config, prior=LatentPrior(encoder=encoder, pca=reconstruction.pca)
-    )
+    problem = prepare_problem(reconstruction.generator, image, config, prior=LatentPrior(encoder=encoder))
     take_steps(problem, initial_state(problem, config), jnp.asarray(config.num_steps), _CHUNK)  # compiles
     state, seconds = initial_state(problem, config), 0.0
     rows = [reconstruction.row(way, 0, 0.0, state.parameters.w_plus)]
@@ -134,7 +132,8 @@ def main(
     pca = None
     for photo in photos:
         crop = align(photo, largest_only=True)[0].image
-        pca = pca or prepare_problem(generator, jnp.asarray(crop)[None] / 127.5 - 1, _FROM_MEAN).pca
+        image = jnp.asarray(crop)[None] / 127.5 - 1
+        pca = pca or prepare_problem(generator, image, some, prior=LatentPrior(encoder=encoder)).pca
         reconstruction = Reconstruction(generator, crop, pca)
         found = encoder_rows(reconstruction, encoder)
         for way, changes in _WAYS.items():
@@ -145,8 +144,6 @@ def main(
         if plot is not None:
             draw(rows, plot)
 
-
-_FROM_MEAN = ProjectionConfig.fast()
 
 if __name__ == "__main__":
     typer.run(main)
