@@ -26,6 +26,7 @@ from jaxedit.cli import (
     ranges,
     read,
     refine,
+    studio,
     teach,
     train_encoder,
 )
@@ -70,6 +71,7 @@ def _options(
 # In the order of the help: faces and photographs, labels and axes, weights, the rest.
 _COMMANDS: dict[str, Callable[..., None]] = {
     "edit": edit.edit,
+    "studio": studio.studio,
     "align": photos.align,
     "project": photos.project,
     "read": read.read,

@@ -1,0 +1,283 @@
+"""Images of edits: small ones while a slider moves, whole ones at rest, and what else an edit changed.
+
+One program maps amounts to the pixels of a small image: other amounts, other attributes and other faces run it again
+without compiling.
+"""
+
+import dataclasses
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.editing import Edit, apply_edit
+from jaxedit.axes.paths import EditPath, PivotPath
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.mobile_stylegan.preview import Preview
+from jaxedit.generators.protocol import weights_fingerprint
+from jaxedit.images import from_pixels, to_uint8
+from jaxedit.labels.quantile_transform import QuantileTransform
+from jaxedit.latents.renders import cheap_render, full_render
+from jaxedit.nn.resize import resample
+from jaxedit.storage.arrays import ArrayOf, read_arrays_or_none, write_arrays
+from jaxedit.storage.download import cache_dir
+from jaxedit.studio.faces import StudioFace
+
+SMALL_SIDE = 256
+"""Pixels a side of the image that follows a slider."""
+
+NOTED = 0.15
+"""Changes of other attributes below this part of the edit's own change are not named."""
+
+_MOST_NOTES = 5
+_HARDLY = 0.2
+"""Standard deviations below which an edited attribute counts as not changed."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Drawn:
+    """An edit at rest.
+
+    Attributes:
+        original: the image of the unedited face, 0…255.
+        edited: the image of the edited face.
+    """
+
+    original: UInt8[np.ndarray, "side side 3"]
+    edited: UInt8[np.ndarray, "side side 3"]
+
+
+class Drawer:
+    """Draws faces of one generator; for several threads, one image at a time.
+
+    Args:
+        generator: makes the images.
+        classifier: reads attributes off images; None for no notes.
+    """
+
+    def __init__(self, generator: Any, classifier: Any | None = None) -> None:
+        self.generator, self.classifier = generator, classifier
+        self.small = small_render(generator)
+        self._lock = threading.Lock()
+        self._originals: weakref.WeakKeyDictionary[StudioFace, np.ndarray] = weakref.WeakKeyDictionary()
+        self._readings: weakref.WeakKeyDictionary[StudioFace, np.ndarray] = weakref.WeakKeyDictionary()
+        self.last_used = 0.0
+        """When a visitor's image was last asked for, of `time.monotonic`."""
+
+    def preview(
+        self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int]
+    ) -> UInt8[np.ndarray, "side side 3"]:
+        """A small image of an edit.
+
+        Args:
+            face: the face.
+            axes: of this generator.
+            amounts: in standard deviations.
+
+        Raises:
+            InputError: if an attribute is unknown or an amount is beyond all sense.
+        """
+        edit = _edit(face, axes, amounts)
+        self.last_used = time.monotonic()
+        with self._lock:
+            pixels = _small_pixels(self.small, _path(axes, face), axes.quantile_transform, edit, face.w)
+            self.last_used = time.monotonic()
+            return np.asarray(pixels)[0]
+
+    def small_images(self, w: Float[np.ndarray, "batch w_dim"]) -> UInt8[np.ndarray, "batch side side 3"]:
+        """Small images of latents of W, one after the other."""
+        with self._lock:
+            return np.concatenate([np.asarray(_small_of(self.small, row[None])) for row in w])
+
+    def draw(self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int]) -> Drawn:
+        """The whole images before and after an edit.
+
+        Args:
+            face: the face.
+            axes: of this generator.
+            amounts: in standard deviations.
+
+        Raises:
+            InputError: as `preview`.
+        """
+        edit = _edit(face, axes, amounts)
+        self.last_used = time.monotonic()
+        with self._lock:
+            path, transform = _path(axes, face), axes.quantile_transform
+
+            def image(chosen: Edit) -> np.ndarray:
+                return np.asarray(_full_pixels(self.generator, path, transform, chosen, face.w, face.noise))[
+                    0
+                ]
+
+            if face not in self._originals:
+                self._originals[face] = image(_edit(face, axes, {}))
+            original = self._originals[face]
+            edited = image(edit) if amounts else original
+            self.last_used = time.monotonic()
+            return Drawn(original, edited)
+
+    def notes(
+        self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int], drawn: Drawn
+    ) -> tuple[str, ...]:
+        """What an edit did that was not asked, and what could not be read (`change_notes`); none without a classifier.
+
+        Args:
+            face: the face.
+            axes: of this generator.
+            amounts: in standard deviations.
+            drawn: its images.
+        """
+        if self.classifier is None or not amounts:
+            return ()
+        with self._lock:
+            if face not in self._readings:
+                self._readings[face] = self._values(drawn.original)
+            before, after = self._readings[face], self._values(drawn.edited)
+            self.last_used = time.monotonic()
+        names = tuple(self.classifier.names)
+        shared = [name for name in axes.attribute_names if name in names]
+        columns = [names.index(name) for name in shared]
+        rows = [axes.attribute_names.index(name) for name in shared]
+        seen = np.ones(len(shared), bool)
+        for i, row in enumerate(rows):
+            if (
+                axes.attribute_units[row] == "log-odds"
+            ):  # far from even, they change without anything to be seen
+                odds = np.clip([before[columns[i]], after[columns[i]]], -30, 30)
+                seen[i] = abs(np.diff(1 / (1 + np.exp(-odds)))[0]) > NOTED
+        positions = (_positions(axes, rows, found[columns]) for found in (before, after))
+        return change_notes(shared, *positions, amounts, seen)
+
+    def _values(self, pixels: UInt8[np.ndarray, "side side 3"]) -> Float[np.ndarray, " num_read"]:
+        return np.asarray(_read(self.classifier, from_pixels(jnp.asarray(pixels[None]))))[0]
+
+    def warm_up(self, face: StudioFace, axes: AttributeAxes) -> None:
+        """Compile what a visitor waits for."""
+        amounts = {axes.attribute_names[0]: 1.0}
+        self.preview(face, axes, amounts)
+        self.notes(face, axes, amounts, self.draw(face, axes, amounts))
+
+
+def change_notes(
+    names: Sequence[str],
+    before: Float[np.ndarray, " num_read"],
+    after: Float[np.ndarray, " num_read"],
+    amounts: Mapping[str, float | int],
+    seen: Sequence[bool] | np.ndarray | None = None,
+) -> tuple[str, ...]:
+    """What an edit did, read off the images, where it is not what was asked.
+
+    Args:
+        names: of the attributes that were read.
+        before: of the unedited image, in standard deviations; NaN where it could not be read.
+        after: of the edited image.
+        amounts: of the edit, in standard deviations.
+        seen: whether a change of each attribute can be seen; None for all.
+
+    Examples:
+        >>> import numpy as np
+        >>> change_notes(["age", "smile"], np.zeros(2), np.array([1.0, 0.5]), {"age": 1.0})
+        ('Also changes on this face: smile (50 %).',)
+    """
+    change = np.asarray(after, float) - np.asarray(before, float)
+    moves = dict(zip(names, change, strict=True))
+    unread = [name for name, move in moves.items() if not np.isfinite(move)]
+    notes = []
+    if unread:
+        notes.append(f"Could not be read off this face: {_listed(unread)}.")
+    own = [abs(moves[name]) for name in amounts if name in moves and np.isfinite(moves[name])]
+    still = [
+        name for name in amounts if name in moves and abs(moves[name]) < _HARDLY <= abs(amounts[name]) / 2
+    ]
+    if still:
+        notes.append(f"Hardly changes on this face: {_listed(still)}. It may be at the end of this slider.")
+    if own and max(own) >= _HARDLY:
+        is_seen = dict(zip(names, np.ones(len(names), bool) if seen is None else seen, strict=True))
+        others = {
+            n: abs(m) / max(own)
+            for n, m in moves.items()
+            if n not in amounts and np.isfinite(m) and is_seen[n]
+        }
+        noted = sorted((n for n, part in others.items() if part > NOTED), key=lambda n: -others[n])
+        if noted:
+            text = ", ".join(f"{n.replace('_', ' ')} ({100 * others[n]:.0f} %)" for n in noted[:_MOST_NOTES])
+            more = f" and {len(noted) - _MOST_NOTES} more" if len(noted) > _MOST_NOTES else ""
+            notes.append(f"Also changes on this face: {text}{more}.")
+    return tuple(notes)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names)
+
+
+def _positions(axes: AttributeAxes, rows: Sequence[int], values: np.ndarray) -> np.ndarray:
+    """Values of some attributes as positions on their axes."""
+    whole = np.zeros((1, len(axes.attribute_names)), np.float32)
+    whole[0, rows] = values
+    return np.asarray(axes.quantile_transform.transform(whole))[0, rows]
+
+
+def small_render(generator: Any) -> Any:
+    """What draws small images. The fit of a MobileStyleGAN's previews is kept in the cache.
+
+    Raises:
+        OutputError: if the cache cannot be written.
+    """
+    if not isinstance(generator, MobileStyleGAN):
+        return full_render(generator)
+    path = cache_dir() / "studio" / f"preview-{weights_fingerprint(generator)[:16]}.npz"
+    expected = {"weight": ArrayOf("f", ("channels", 3), is_finite=True), "bias": ArrayOf("f", (3,))}
+    found = read_arrays_or_none(path, arrays=expected)
+    if found is None:
+        preview = cheap_render(generator)
+        write_arrays(
+            path, {name: np.asarray(getattr(preview, name)) for name in expected}, kind="studio preview"
+        )
+        return preview
+    return Preview(generator, *(jnp.asarray(found.arrays[name]) for name in expected))
+
+
+def _edit(face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int]) -> Edit:
+    num_ws = face.w.shape[1] if face.w.ndim == 3 else axes.path().num_ws
+    return Edit.of(amounts, axes.attribute_names, num_ws=num_ws)
+
+
+def _path(axes: AttributeAxes, face: StudioFace) -> EditPath:
+    path = axes.path()
+    return path if face.pivot is None else PivotPath(path, face.pivot)
+
+
+@jax.jit
+def _small_pixels(
+    render: Any, path: EditPath, transform: QuantileTransform, edit: Edit, w: Array
+) -> UInt8[Array, "batch side side 3"]:
+    return to_uint8(_at_small_side(render(apply_edit(path, transform, edit, w))))
+
+
+@jax.jit
+def _small_of(render: Any, w: Array) -> UInt8[Array, "batch side side 3"]:
+    return to_uint8(_at_small_side(render(w)))
+
+
+def _at_small_side(images: Array) -> Array:
+    images = images if images.shape[3] == 3 else jnp.repeat(images[..., :1], 3, axis=3)
+    return images if images.shape[1] <= SMALL_SIDE else resample(images, SMALL_SIDE)
+
+
+@jax.jit
+def _full_pixels(
+    generator: Any, path: EditPath, transform: QuantileTransform, edit: Edit, w: Array, noise: Any
+) -> UInt8[Array, "batch side side channels"]:
+    options = {} if noise is None else {"noise": noise}
+    return to_uint8(generator.synthesis(apply_edit(path, transform, edit, w), **options))
+
+
+_read = jax.jit(lambda classifier, images: classifier(images))

@@ -1,0 +1,141 @@
+"""A new slider: the labels that a taught classifier gives become an axis beside the others.
+
+FOLDER/axes            the axes with all taught attributes, as `jaxedit.load_axes` reads them
+FOLDER/things/NAME.npz the labels of one taught attribute
+"""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.layer_curves import LayerCurves, pseudo_huber
+from jaxedit.axes.learning.learn import learn_axes
+from jaxedit.errors import InputError
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.storage.arrays import ArrayOf, read_arrays, write_arrays
+
+AXES_FOLDER = "axes"
+THINGS_FOLDER = "things"
+_KIND = "taught labels"
+_ARRAYS = {"rows": ArrayOf("iu", ("num_rows",)), "values": ArrayOf("f", ("num_rows",), is_finite=True)}
+UNIT = "log-odds"
+
+_FEWEST = 100
+"""Labels from which an axis is learned, at least."""
+
+_MEASURED_ON = 256
+"""Latents over which the path of the new axis is averaged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TaughtLabels:
+    """Labels of one taught attribute.
+
+    Attributes:
+        name: of the attribute.
+        rows: of the dataset's latents.
+        values: log-odds.
+    """
+
+    name: str
+    rows: Int[np.ndarray, " num_rows"]
+    values: Float[np.ndarray, " num_rows"]
+
+    def save(self, folder: str | Path) -> Path:
+        """Write them into the studio's folder.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
+        path = Path(folder) / THINGS_FOLDER / f"{self.name}.npz"
+        return write_arrays(path, {"rows": self.rows, "values": self.values}, {"name": self.name}, kind=_KIND)
+
+
+def load_taught(folder: str | Path) -> list[TaughtLabels]:
+    """All taught labels of a studio's folder, in the order of their names.
+
+    Raises:
+        InputError: if a file is damaged.
+    """
+    found = []
+    for path in sorted((Path(folder) / THINGS_FOLDER).glob("*.npz")):
+        file = read_arrays(path, kind=_KIND, expected="taught labels", arrays=_ARRAYS)
+        found.append(TaughtLabels(path.stem, file.arrays["rows"], file.arrays["values"]))
+    return found
+
+
+def with_taught(dataset: LabelledLatents, taught: TaughtLabels) -> LabelledLatents:
+    """The dataset with one more attribute, NaN where it was not labeled.
+
+    Raises:
+        InputError: if there are too few labels, or labels of other latents.
+    """
+    if len(taught.rows) < _FEWEST:
+        raise InputError(f"{taught.name}: expected {_FEWEST} labeled faces or more, got {len(taught.rows)}")
+    if int(taught.rows.max()) >= len(dataset):
+        raise InputError(f"{taught.name}: expected labels of {len(dataset)} latents, got those of others")
+    column = np.full((len(dataset), 1), np.nan, np.float32)
+    column[taught.rows, 0] = taught.values
+    return dataclasses.replace(
+        dataset,
+        values=np.concatenate([np.asarray(dataset.values, np.float32), column], axis=1),
+        attribute_names=(*dataset.attribute_names, taught.name),
+        attribute_units=(*dataset.attribute_units, UNIT),
+    )
+
+
+def learn_with(
+    axes: AttributeAxes, dataset: LabelledLatents, taught: TaughtLabels, config: AxesConfig | None = None
+) -> AttributeAxes:
+    """Axes with a taught attribute beside those that there are.
+
+    All axes are learned together, so that the new one leaves the others alone. Curves and usable ranges of the others
+    stay; the new axis moves all layers alike.
+
+    Args:
+        axes: those that there are.
+        dataset: labels of their attributes.
+        taught: labels of the new one.
+        config: settings of learning.
+
+    Raises:
+        InputError: if the attribute exists already, or has too few labels.
+    """
+    if taught.name in axes.attribute_names:
+        raise InputError(f"name: expected a new one, {taught.name!r} is a slider already")
+    both = with_taught(dataset.select(axes.attribute_names), taught)
+    learned = learn_axes(both, axes.pca, config, progress=False)
+    ranges = None
+    if axes.ranges is not None:
+        ranges = np.concatenate([np.asarray(axes.ranges), np.full((1, 2), np.nan, np.float32)])
+    curves = None if axes.curves is None else _with_path(axes.curves, learned, np.asarray(dataset.w))
+    return dataclasses.replace(learned, curves=curves, ranges=ranges)
+
+
+def _with_path(curves: LayerCurves, axes: AttributeAxes, w: np.ndarray) -> LayerCurves:
+    """The curves with one more: the mean path of the decoder along the last axis, the same for all layers."""
+    codes = axes.encode(w[:_MEASURED_ON])
+    index = axes.num_attributes - 1
+    start = axes.autoencoder.decode(codes)
+    down, up = (
+        (axes.autoencoder.decode(codes.at[:, index].add(side)) - start).mean(0) / axes.pca.whitened_scale
+        for side in (-1.0, 1.0)
+    )
+    groups = (1, curves.tangents.shape[1], 1)
+    tangent = jnp.tile((up - down) / 2, groups)
+    curvature = jnp.tile((up + down) / (2 * pseudo_huber(jnp.float32(1.0))), groups)
+    return jax.device_put(
+        LayerCurves(
+            jnp.concatenate([curves.tangents, tangent]),
+            jnp.concatenate([curves.curvatures, curvature]),
+            jnp.concatenate([curves.ends, jnp.asarray([[-4.0, 4.0]])]),
+            jnp.concatenate([curves.slopes, jnp.ones(1)]),
+            curves.group_of_layer,
+        )
+    )

@@ -1,0 +1,47 @@
+"""Parts of the page as HTML. Images are inside it, so that no file of a visitor lies where another could ask for it."""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+_TILE_SIDE = 144
+
+
+def image_address(pixels: UInt8[np.ndarray, "height width 3"], *, quality: int = 88) -> str:
+    """An image as an address that holds all of it, as JPEG."""
+    buffer = io.BytesIO()
+    if pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def view(pixels: UInt8[np.ndarray, "height width 3"], description: str, *, quality: int = 88) -> str:
+    """The image of a face."""
+    return (
+        f'<img class="face" src="{image_address(pixels, quality=quality)}" alt="{html.escape(description)}">'
+    )
+
+
+def tiles(images: Mapping[int, UInt8[np.ndarray, "side side 3"]], marks: Mapping[int, bool]) -> str:
+    """Faces to mark, by number: a click says yes, another no, a third takes it back."""
+    parts = []
+    for row, pixels in images.items():
+        mark = {True: "yes", False: "no", None: ""}[marks.get(row)]
+        small = np.asarray(Image.fromarray(pixels).resize((_TILE_SIDE, _TILE_SIDE), Image.Resampling.BOX))
+        parts.append(
+            f'<button type="button" class="tile" data-row="{row}" data-mark="{mark}" '
+            f'aria-label="face {row}: {mark or "not marked"}">'
+            f'<img src="{image_address(small, quality=80)}" alt=""><span></span></button>'
+        )
+    return f'<div class="tiles">{"".join(parts)}</div>'
+
+
+def notes(sentences: Sequence[str]) -> str:
+    """Sentences, each on a line."""
+    return "".join(f"<p class='note'>{html.escape(sentence)}</p>" for sentence in sentences)

@@ -1,0 +1,62 @@
+"""The third tab: the edits of the first one for many photographs."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from jaxedit.studio.edits import as_text
+from jaxedit.studio.many import Jobs
+from jaxedit.studio.page.html import notes
+from jaxedit.studio.page.requests import Desk
+from jaxedit.studio.studio import Session
+
+_SECONDS = 2.0
+
+
+def build_many_tab(desk: Desk, jobs: Jobs, secret: str) -> tuple[gr.BrowserState, list[Any], Any]:
+    """Make the tab; gives the number of the job in the browser, what shows it, and what fills that.
+
+    Args:
+        desk: finds the session of a request.
+        jobs: of the studio.
+        secret: with which the browser keeps the number.
+    """
+    gr.Markdown("The edits of the first tab, for every face that is found largest in each photograph.")
+    files = gr.File(
+        label="Photographs",
+        file_count="multiple",
+        file_types=["image", ".heic", ".heif"],
+        type="filepath",
+        elem_id="many-files",
+        height=160,
+    )
+    begin = gr.Button("Edit all", variant="primary", elem_id="begin-many")
+    said = gr.HTML(elem_id="many-said")
+    archive = gr.DownloadButton("Download all (ZIP)", visible=False, elem_id="many-zip")
+    token = gr.BrowserState("", storage_key="jaxedit-studio-job", secret=secret)
+    timer = gr.Timer(_SECONDS, active=False)
+
+    def show(number: str | None) -> list[Any]:
+        state = jobs.state(number or "")
+        if state is None:
+            return ["", gr.update(visible=False), gr.Timer(active=False)]
+        path = None if state.archive is None else str(state.archive)
+        is_over = state.status in ("done", "failed")
+        return [
+            notes([state.in_words()]),
+            gr.update(visible=path is not None, value=path),
+            gr.Timer(active=not is_over),
+        ]
+
+    @desk.answers
+    def start(session: Session, chosen: list[str] | None) -> list[Any]:
+        amounts = session.in_deviations(session.history.amounts)
+        number = jobs.add([Path(path) for path in chosen or []], amounts)
+        text = as_text(session.history.amounts, session.scale.known_units())
+        return [number, notes([f"Queued: {text}"]), gr.Timer(active=True)]
+
+    begin.click(start, [files], [token, said, timer], api_visibility="private", concurrency_limit=1)
+    shown = [said, archive, timer]
+    timer.tick(show, [token], shown, show_progress="hidden", api_visibility="private")
+    return token, shown, show

@@ -1,0 +1,239 @@
+"""Sliders: for each attribute of the axes a label, a unit, the value read from the face now, and a usable range.
+
+Age and pose move in years and degrees. Everything else moves in standard deviations over all faces: nobody has a
+feeling for the log-odds of glasses.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.labels.quantile_transform import QuantileTransform
+
+KNOWN_UNITS = ("years", "degrees")
+"""Units in which people think."""
+
+UNMEASURED = (-3.0, 3.0)
+"""Range of a slider whose usable range was not measured, in standard deviations."""
+
+OWN_GROUP = "My own"
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Face": ("age", "gender", "face_width", "jaw_width", "face_length", "nose_width", "facial_hair"),
+    "Expression": (
+        "smile",
+        "teeth",
+        "mouth_opening",
+        "mouth_width",
+        "eye_opening",
+        "eyes_closed",
+        "brow_height",
+    ),
+    "Pose": ("yaw", "pitch", "roll"),
+    "Hair": (
+        "hair_length",
+        "fringe",
+        "curl",
+        "hair_lightness",
+        "hair_warmth",
+        "black_hair",
+        "blond_hair",
+        "red_hair",
+        "gray_hair",
+    ),
+    "Accessories": ("eyeglasses", "sunglasses", "headwear", "earrings", "makeup"),
+    "Skin and light": (
+        "skin_lightness",
+        "skin_redness",
+        "skin_yellowness",
+        "lip_redness",
+        "light_from_right",
+    ),
+    "Background": ("background_lightness", "background_warmth"),
+}
+"""Groups of the page, and their attributes."""
+
+_SIDES = {
+    "gender": "feminine – masculine",
+    "yaw": "turned left – right",
+    "pitch": "looks up – down",
+    "light_from_right": "light from the left – right",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Slider:
+    """One slider for one face.
+
+    Attributes:
+        name: of the attribute.
+        group: on the page.
+        unit: "years" or "degrees"; None for standard deviations.
+        value: read from the face, in the unit of the attribute.
+        low: least usable amount in the slider's unit; 0 or less.
+        high: largest usable amount.
+        is_measured: whether the usable range was measured.
+        step: between two amounts.
+    """
+
+    name: str
+    group: str
+    unit: str | None
+    value: float
+    low: float
+    high: float
+    is_measured: bool
+    step: float
+
+    @property
+    def title(self) -> str:
+        """The attribute in words."""
+        return self.name.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """The attribute with its unit and the value now, such as "age, 34 years"."""
+        if self.unit is None:
+            return self.title
+        return f"{self.title}, {self.value:.0f} {self.unit}".replace("-", "−")
+
+    @property
+    def info(self) -> str:
+        """The usable range in words."""
+        unit = f" {self.unit}" if self.unit else ""
+        low, high = (f"{x:+.3g}".replace("-", "−") for x in (self.low, self.high))
+        text = f"{low} … {high}{unit}"
+        text = f"usable {text}" if self.is_measured else "usable range not measured"
+        if self.name in _SIDES:
+            text = f"{_SIDES[self.name]}; {text}"
+        return text
+
+
+def group_of(name: str) -> str:
+    """The group of an attribute; attributes that this library does not name are a visitor's own."""
+    return next((group for group, names in GROUPS.items() if name in names), OWN_GROUP)
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Attributes as the page shows them: by groups, one's own at the end."""
+    known = [name for names_ in GROUPS.values() for name in names_]
+    return sorted(
+        names, key=lambda name: (known.index(name) if name in known else len(known), names.index(name))
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceScale:
+    """Where a face is on all axes: between amounts of sliders and standard deviations.
+
+    Attributes:
+        names: of the attributes.
+        units: those of `KNOWN_UNITS`; None for the others.
+        positions: of the face, in standard deviations.
+        values: of the face, in the unit of each attribute.
+        axes: the axes.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str | None, ...]
+    positions: Float[np.ndarray, " num_attributes"]
+    values: Float[np.ndarray, " num_attributes"]
+    axes: AttributeAxes
+
+    @classmethod
+    def of(
+        cls, axes: AttributeAxes, w: Array | np.ndarray, pivot: Array | np.ndarray | None = None
+    ) -> "FaceScale":
+        """The place of a latent.
+
+        Args:
+            axes: the axes.
+            w: one latent of W or W+.
+            pivot: as for `AttributeAxes.read`.
+        """
+        values = axes.read(w, pivot=pivot)
+        positions = axes.quantile_transform.transform(values)
+        units = tuple(unit if unit in KNOWN_UNITS else None for unit in axes.attribute_units)
+        return cls(axes.attribute_names, units, np.asarray(positions)[0], np.asarray(values)[0], axes)
+
+    def known_units(self) -> dict[str, str]:
+        """The units of the attributes that have one which people know."""
+        return {name: unit for name, unit in zip(self.names, self.units, strict=True) if unit is not None}
+
+    def in_deviations(self, amounts: Mapping[str, float | int]) -> dict[str, float]:
+        """Amounts of sliders as standard deviations.
+
+        Args:
+            amounts: of attributes, in the unit of their sliders.
+        """
+        values = self.values.copy()
+        for name, amount in amounts.items():
+            values[self.names.index(name)] += amount
+        reached = np.asarray(_to_positions(self.axes.quantile_transform, values))
+        return {
+            name: float(reached[index] - self.positions[index]) if self.units[index] else float(amount)
+            for name, amount in amounts.items()
+            for index in [self.names.index(name)]
+        }
+
+    def in_sliders(self, deviations: Mapping[str, float | int]) -> dict[str, float]:
+        """Standard deviations as amounts of sliders."""
+        positions = self.positions.copy()
+        for name, amount in deviations.items():
+            positions[self.names.index(name)] += amount
+        reached = np.asarray(_to_values(self.axes.quantile_transform, positions))
+        return {
+            name: float(reached[index] - self.values[index]) if self.units[index] else float(amount)
+            for name, amount in deviations.items()
+            for index in [self.names.index(name)]
+        }
+
+    def sliders(self) -> list[Slider]:
+        """The sliders of the face, in the order of the page."""
+        ranges = {name: self.axes.range(name) for name in self.names}
+        limits = {name: usable or UNMEASURED for name, usable in ranges.items()}
+        low = self.in_sliders({name: limit[0] for name, limit in limits.items()})
+        high = self.in_sliders({name: limit[1] for name, limit in limits.items()})
+        return [
+            Slider(
+                name=name,
+                group=group_of(name),
+                unit=self.units[index],
+                value=float(self.values[index]),
+                low=_rounded(low[name], self.units[index]),
+                high=_rounded(high[name], self.units[index]),
+                is_measured=ranges[name] is not None,
+                step=1.0 if self.units[index] else 0.1,
+            )
+            for name in in_order(self.names)
+            for index in [self.names.index(name)]
+        ]
+
+    def reached(self, amounts: Mapping[str, float | int]) -> dict[str, str]:
+        """What the attributes with a unit become, in words: "34 → 46 years"."""
+        return {
+            name: f"{self.values[i]:.0f} → {self.values[i] + amount:.0f} {self.units[i]}".replace("-", "−")
+            for name, amount in amounts.items()
+            for i in [self.names.index(name)]
+            if self.units[i] is not None
+        }
+
+
+def _rounded(limit: float, unit: str | None) -> float:
+    return round(limit) if unit else round(limit, 1)
+
+
+@jax.jit
+def _to_positions(transform: QuantileTransform, values: Any) -> Array:
+    return transform.transform(jnp.asarray(values)[None])[0]
+
+
+@jax.jit
+def _to_values(transform: QuantileTransform, positions: Any) -> Array:
+    return transform.inverse_transform(jnp.asarray(positions)[None])[0]

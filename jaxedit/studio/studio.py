@@ -1,0 +1,230 @@
+"""What all visitors share: generator, axes, the drawer, what was taught; and what each visitor has alone."""
+
+import dataclasses
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.errors import InputError
+from jaxedit.generators.protocol import weights_fingerprint
+from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.latents.seed_stream import sample_w
+from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
+from jaxedit.studio.drawing import Drawer, Drawn
+from jaxedit.studio.edits import EditHistory, Settings
+from jaxedit.studio.faces import TRUNCATION, FoundFaces, StudioFace, face_of_number
+from jaxedit.studio.features import POOL, FeaturePool
+from jaxedit.studio.new_slider import AXES_FOLDER, TaughtLabels, learn_with
+from jaxedit.studio.sliders import FaceScale
+from jaxedit.studio.teaching import Teaching
+
+_DATASET = 8192
+"""Latents of a generator without shipped labels, which its axes read."""
+
+FIRST_FACE = 7
+
+
+@dataclasses.dataclass(frozen=True)
+class StudioConfig:
+    """Settings of a studio.
+
+    Attributes:
+        generator: known generator, or folder.
+        axes: folder of axes, or a known generator; None for those of the studio's folder, else the generator's own.
+        folder: keeps what was taught.
+        is_local: whether only this machine's own user comes: projections of photographs are then kept in the cache.
+        regions: where taught classifiers look: "face" for faces aligned as FFHQ is, "image" for anything else; None
+            for "face" with a known generator.
+        num_steps: of projections; None for the preset's.
+        pool: number of latents whose images are shown for marking, and labeled.
+    """
+
+    generator: str
+    folder: Path
+    axes: str | None = None
+    is_local: bool = True
+    regions: str | None = None
+    num_steps: int | None = None
+    pool: int = POOL
+
+
+class Studio:
+    """The models, loaded once. For several threads.
+
+    Args:
+        config: settings.
+
+    Raises:
+        InputError, CheckpointError, DownloadError, OutputError: as `load_generator`, `load_axes` and `small_render`.
+    """
+
+    def __init__(self, config: StudioConfig) -> None:
+        self.config = config
+        generator: Any = load_generator(config.generator)
+        if generator.c_dim:
+            raise InputError(
+                f"--generator: expected one class of {config.generator}, such as {config.generator}#0"
+            )
+        own = config.folder / AXES_FOLDER
+        taught = config.axes is None and own.exists()
+        self.axes_name = str(own) if taught else config.axes
+        if self.axes_name is None and config.generator not in KNOWN_GENERATORS:
+            raise InputError(f"--axes: expected the folder of axes of {config.generator}, got none")
+        self.axes: AttributeAxes = load_axes(self.axes_name or config.generator, generator)
+        self.generator: Any = generator
+        is_known = config.generator in KNOWN_GENERATORS
+        classifier = load_classifiers(face_classifiers(self.axes.attribute_names)) if is_known else None
+        self.drawer = Drawer(generator, classifier)
+        self.regions = config.regions or ("face" if is_known else "image")
+        self._lock = threading.RLock()
+        self._dataset: LabelledLatents | None = None
+        self._pool: FeaturePool | None = None
+
+    def warm_up(self) -> None:
+        """Compile what visitors wait for, in the background."""
+        face = face_of_number(self.generator, FIRST_FACE)
+        threading.Thread(
+            target=self.drawer.warm_up, args=(face, self.axes), name="studio-warm-up", daemon=True
+        ).start()
+
+    def dataset(self) -> LabelledLatents:
+        """Labeled latents of all attributes of the axes: the shipped ones, or what the axes read off latents."""
+        with self._lock:
+            if self._dataset is None or set(self.axes.attribute_names) - set(self._dataset.attribute_names):
+                self._dataset = self._labeled()
+            return self._dataset
+
+    def _labeled(self) -> LabelledLatents:
+        from jaxedit.studio.new_slider import load_taught, with_taught
+
+        name = self.config.generator
+        shipped = load_labelled_latents(name, self.generator) if name in KNOWN_GENERATORS else None
+        w = np.asarray(sample_w(self.generator, 0, _DATASET) if shipped is None else shipped.w)
+        dataset = LabelledLatents(
+            w, np.zeros((len(w), 0), np.float32), (), (), weights_fingerprint(self.generator)
+        )
+        if shipped is not None:
+            dataset = shipped
+        for taught in load_taught(self.config.folder):
+            if taught.name in self.axes.attribute_names and taught.name not in dataset.attribute_names:
+                dataset = with_taught(dataset, taught)
+        missing = [n for n in self.axes.attribute_names if n not in dataset.attribute_names]
+        if missing:
+            columns = [self.axes.attribute_names.index(n) for n in missing]
+            read = np.concatenate(
+                [np.asarray(self.axes.read(w[i : i + 1024])) for i in range(0, len(w), 1024)]
+            )
+            dataset = dataclasses.replace(
+                dataset,
+                values=np.concatenate([np.asarray(dataset.values), read[:, columns]], axis=1),
+                attribute_names=(*dataset.attribute_names, *missing),
+                attribute_units=(*dataset.attribute_units, *(self.axes.attribute_units[i] for i in columns)),
+            )
+        return dataset
+
+    def pool(self) -> FeaturePool:
+        """Features of the faces to mark; begins to make them."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = FeaturePool(
+                    self.drawer, np.asarray(self.dataset().w)[: self.config.pool], self.regions
+                )
+        self._pool.start()
+        return self._pool
+
+    def add_slider(self, teaching: Teaching) -> AttributeAxes:
+        """Learn axes with what was taught beside the others, and keep them in the folder.
+
+        Raises:
+            InputError: if nothing was learned, the name is taken, or too few faces are labeled.
+            OutputError: if the folder cannot be written.
+        """
+        scores = teaching.scores()
+        taught = TaughtLabels(teaching.name, np.arange(len(scores)), scores)
+        with self._lock:
+            axes = learn_with(self.axes, self.dataset(), taught)
+            taught.save(self.config.folder)
+            axes.save(self.config.folder / AXES_FOLDER)
+            self.axes, self.axes_name = axes, str(self.config.folder / AXES_FOLDER)
+        return axes
+
+
+class Session:
+    """One visitor: a face, edits, uploads in a private folder, and what is being taught.
+
+    Args:
+        studio: that all share.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.token = secrets.token_urlsafe(16)
+        self.folder = Path(tempfile.mkdtemp(prefix="jaxedit-visit-"))  # for this user alone, mode 700
+        self.history = EditHistory()
+        self.found: FoundFaces | None = None
+        self.teaching: Teaching | None = None
+        self.axes = studio.axes
+        self._drawn: tuple[tuple[StudioFace, AttributeAxes, dict[str, float]], Drawn] | None = None
+        self.set_face(face_of_number(studio.generator, FIRST_FACE))
+
+    def set_face(self, face: StudioFace) -> None:
+        """Take another face; the edits stay."""
+        self.face = face
+        self.scale = FaceScale.of(self.axes, face.w, face.pivot)
+
+    def take_new_axes(self) -> None:
+        """Use the axes that the studio has now: another slider may have been made."""
+        if self.axes is not self.studio.axes:
+            self.axes = self.studio.axes
+            self.set_face(self.face)
+
+    def in_deviations(self, amounts: Mapping[str, float | int]) -> dict[str, float]:
+        """Amounts of sliders as standard deviations, without those that do not move."""
+        moved = {name: amount for name, amount in amounts.items() if amount}
+        return self.scale.in_deviations(moved)
+
+    def preview(self, amounts: Mapping[str, float | int]) -> np.ndarray:
+        """A small image, for amounts of sliders."""
+        return self.studio.drawer.preview(self.face, self.axes, self.in_deviations(amounts))
+
+    def draw(self) -> Drawn:
+        """The whole images, for the present edits; the last ones are kept."""
+        amounts = self.in_deviations(self.history.amounts)
+        what = (self.face, self.axes, amounts)
+        if (
+            self._drawn is None
+            or any(a is not b for a, b in zip(self._drawn[0][:2], what[:2], strict=True))
+            or (self._drawn[0][2] != amounts)
+        ):
+            self._drawn = (what, self.studio.drawer.draw(*what))
+        return self._drawn[1]
+
+    def notes(self) -> tuple[str, ...]:
+        """What the present edits did that was not asked."""
+        drawn = self.draw()
+        return self.studio.drawer.notes(self.face, self.axes, self.in_deviations(self.history.amounts), drawn)
+
+    def settings(self) -> Settings:
+        """What repeats the present edits elsewhere."""
+        is_photo = self.face.photograph is not None
+        return Settings(
+            amounts={k: round(v, 4) for k, v in self.in_deviations(self.history.amounts).items()},
+            generator=self.studio.config.generator,
+            axes=self.studio.axes_name,
+            seed=self.face.seed,
+            photo=self.face.photograph.path.name if is_photo and self.face.photograph else None,
+            truncation_psi=TRUNCATION,
+        )
+
+    def close(self) -> None:
+        """Remove the private folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)

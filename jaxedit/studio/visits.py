@@ -1,0 +1,67 @@
+"""The visitors of a studio: each one's session, found by a secret of the page, closed when the visit ends."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from jaxedit.errors import InputError
+from jaxedit.studio.studio import Session
+
+KEPT_SECONDS = 3600.0
+"""Time after a visitor's last request when the visit ends."""
+
+MOST_VISITS = 500
+"""Visits at once; the one that was quiet longest ends when another begins."""
+
+
+class Visits:
+    """Sessions by the secret of each page. For several threads.
+
+    Args:
+        make: makes a session.
+        clock: seconds, for tests.
+    """
+
+    def __init__(self, make: Callable[[], Session], clock: Callable[[], float] = time.monotonic) -> None:
+        self._make, self._clock = make, clock
+        self._sessions: dict[str, tuple[Session, float]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def of(self, secret: str | None) -> Session:
+        """The session of a visitor, new at the first request.
+
+        Raises:
+            InputError: if a request names no visit.
+        """
+        if not secret:
+            raise InputError("visit: expected the request of a page, got one without a session")
+        with self._lock:
+            found = self._sessions.pop(secret, None)
+            session = self._make() if found is None else found[0]
+            self._sessions[secret] = (session, self._clock())  # the latest come last
+        self.sweep()
+        return session
+
+    def close(self, secret: str | None) -> None:
+        """End a visit: edits, photographs and latents of it are gone."""
+        with self._lock:
+            found = self._sessions.pop(secret or "", None)
+        if found is not None:
+            found[0].close()
+
+    def sweep(self) -> None:
+        """End the visits that were quiet for an hour, and those beyond the limit."""
+        now = self._clock()
+        with self._lock:
+            late = [k for k, (_, used) in self._sessions.items() if now - used > KEPT_SECONDS]
+            late += [*self._sessions][: max(0, len(self._sessions) - MOST_VISITS)]
+        for secret in late:
+            self.close(secret)
+
+    def close_all(self) -> None:
+        """End all visits."""
+        for secret in [*self._sessions]:
+            self.close(secret)
