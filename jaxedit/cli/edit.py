@@ -34,6 +34,7 @@ from jaxedit.cli.options import (
     WhereOption,
 )
 from jaxedit.cli.parsing import axes_name, check_class, parse_edits, parse_face, parse_layers
+from jaxedit.cli.settings import SettingsOption, with_settings
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 def edit(
     edits: Annotated[
-        list[str], typer.Argument(metavar="ATTRIBUTE=AMOUNT...", help="Edits, such as age=+1.5")
-    ],
+        list[str] | None, typer.Argument(metavar="ATTRIBUTE=AMOUNT...", help="Edits, such as age=+1.5")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Seed of the face to edit.")] = None,
+    settings: SettingsOption = None,
     nvidia_seed: Annotated[
         int | None,
         typer.Option(
@@ -167,7 +169,12 @@ def edit(
       jaxedit edit -g ffhq --seed 7 --directions ganspace.npz component_3=+2 --layers 4-8
       jaxedit edit -g ffhq --seed 7 b64.conv0:112=+10            a channel of StyleSpace
     """
-    amounts = parse_edits(edits)
+    named = {"seed": seed, "truncation_psi": truncation_psi, "axes": axes, "generator": generator}
+    has_source = any(source is not None for source in (seed, nvidia_seed, latent, photos))
+    amounts, taken = with_settings(
+        settings, parse_edits(edits or []), named, has_source=has_source, in_std=not (absolute or raw)
+    )
+    seed, truncation_psi, axes, generator = taken.values()
     photo = photos[0] if photos else None
     is_many = photos is not None and (len(photos) > 1 or all_faces or photos[0].is_dir())
     sources = {"--seed": seed, "--nvidia-seed": nvidia_seed, "--latent": latent, "--photo": photo}

@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.editing import Edit, apply_edit
+from jaxedit.axes.in_places import draw_in_places, stages_of
 from jaxedit.axes.paths import EditPath, PivotPath
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.mobile_stylegan.preview import Preview
@@ -60,10 +62,13 @@ class Drawer:
     Args:
         generator: makes the images.
         classifier: reads attributes off images; None for no notes.
+        places: finds the places of attributes, so that a whole image changes there alone; None for edits of all of it.
     """
 
-    def __init__(self, generator: Any, classifier: Any | None = None) -> None:
-        self.generator, self.classifier = generator, classifier
+    def __init__(
+        self, generator: Any, classifier: Any | None = None, places: FacePlaces | None = None
+    ) -> None:
+        self.generator, self.classifier, self.places = generator, classifier, places
         self.small = small_render(generator)
         self._lock = threading.Lock()
         self._originals: weakref.WeakKeyDictionary[StudioFace, np.ndarray] = weakref.WeakKeyDictionary()
@@ -120,7 +125,15 @@ class Drawer:
             if face not in self._originals:
                 self._originals[face] = image(_edit(face, axes, {}))
             original = self._originals[face]
-            edited = image(edit) if amounts else original
+            if not amounts:
+                edited = original
+            elif self.places is None:
+                edited = image(edit)
+            else:
+                stages, where = stages_of(axes, face.w, amounts, pivot=face.pivot)
+                options = {} if face.noise is None else {"noise": face.noise}
+                drawn = draw_in_places(self.generator, stages, where, self.places, **options)
+                edited = np.asarray(to_uint8(drawn.edited))[0]
             self.last_used = time.monotonic()
             return Drawn(original, edited)
 

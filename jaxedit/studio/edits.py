@@ -82,7 +82,7 @@ class EditHistory:
         return dataclasses.replace(self, position=min(self.position + 1, len(self.states) - 1))
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """An amount with its sign, as short as four digits allow: +1, -0.25, +12.5."""
     return f"{value:+.4g}"
 

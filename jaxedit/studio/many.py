@@ -157,7 +157,9 @@ class Jobs:
             folder / "results",
             self.studio.generator,
             self.studio.axes,
-            PhotoEdits(_read_state(folder / _STATE)["amounts"]),
+            PhotoEdits(
+                _read_state(folder / _STATE)["amounts"], in_places=self.studio.drawer.places is not None
+            ),
             PhotoProjectionConfig(projection, batch_size=1, limits=FaceLimits()),
             generator_name=config.generator,
             progress=False,

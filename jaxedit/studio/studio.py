@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
@@ -83,7 +84,8 @@ class Studio:
         self.generator: Any = generator
         is_known = config.generator in KNOWN_GENERATORS
         classifier = load_classifiers(face_classifiers(self.axes.attribute_names)) if is_known else None
-        self.drawer = Drawer(generator, classifier)
+        places = FacePlaces.from_pretrained() if is_known else None
+        self.drawer = Drawer(generator, classifier, places)
         self.regions = config.regions or ("face" if is_known else "image")
         self._lock = threading.RLock()
         self._dataset: LabelledLatents | None = None
@@ -199,14 +201,13 @@ class Session:
     def draw(self) -> Drawn:
         """The whole images, for the present edits; the last ones are kept."""
         amounts = self.in_deviations(self.history.amounts)
-        what = (self.face, self.axes, amounts)
-        if (
-            self._drawn is None
-            or any(a is not b for a, b in zip(self._drawn[0][:2], what[:2], strict=True))
-            or (self._drawn[0][2] != amounts)
-        ):
-            self._drawn = (what, self.studio.drawer.draw(*what))
-        return self._drawn[1]
+        if self._drawn is not None:
+            (face, axes, former), drawn = self._drawn
+            if face is self.face and axes is self.axes and former == amounts:
+                return drawn
+        drawn = self.studio.drawer.draw(self.face, self.axes, amounts)
+        self._drawn = ((self.face, self.axes, amounts), drawn)
+        return drawn
 
     def notes(self) -> tuple[str, ...]:
         """What the present edits did that was not asked."""

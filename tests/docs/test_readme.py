@@ -19,7 +19,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", commands(README))
+COMMANDS = [line for line in commands(README) if not line.startswith("jaxedit studio")]
+"""All but the one that serves until it is stopped; `tests/studio/test_page.py` opens its page."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_command(command, folder):
     run_command(command, folder, *(FEW_STEPS if "--photo" in command else []))
 
