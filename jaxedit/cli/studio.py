@@ -1,6 +1,7 @@
 """The command that serves the slider page: studio."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -78,6 +79,7 @@ def studio(
     made = Studio(StudioConfig(generator, folder or own, axes, is_local=is_local, num_steps=num_steps))
     served = serve(made, Address(host, port, password), opens_browser=not no_browser)
     print(served.url, flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that private files go, too
     try:
         served.wait()
     finally:

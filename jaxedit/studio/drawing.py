@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from jaxedit.attributes.person.places import FacePlaces
+from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.editing import Edit, apply_edit
 from jaxedit.axes.in_places import draw_in_places, stages_of
@@ -39,6 +39,7 @@ NOTED = 0.15
 """Changes of other attributes below this part of the edit's own change are not named."""
 
 _MOST_NOTES = 5
+_QUIET = 1.0
 _HARDLY = 0.2
 """Standard deviations below which an edited attribute counts as not changed."""
 
@@ -130,10 +131,7 @@ class Drawer:
             elif self.places is None:
                 edited = image(edit)
             else:
-                stages, where = stages_of(axes, face.w, amounts, pivot=face.pivot)
-                options = {} if face.noise is None else {"noise": face.noise}
-                drawn = draw_in_places(self.generator, stages, where, self.places, **options)
-                edited = np.asarray(to_uint8(drawn.edited))[0]
+                edited = self._in_places(face, axes, amounts)
             self.last_used = time.monotonic()
             return Drawn(original, edited)
 
@@ -172,11 +170,31 @@ class Drawer:
     def _values(self, pixels: UInt8[np.ndarray, "side side 3"]) -> Float[np.ndarray, " num_read"]:
         return np.asarray(_read(self.classifier, from_pixels(jnp.asarray(pixels[None]))))[0]
 
+    def _in_places(
+        self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int]
+    ) -> UInt8[np.ndarray, "side side 3"]:
+        assert self.places is not None
+        stages, where = stages_of(axes, face.w, amounts, pivot=face.pivot)
+        options = {} if face.noise is None else {"noise": face.noise}
+        drawn = draw_in_places(self.generator, stages, where, self.places, **options)
+        return np.asarray(to_uint8(drawn.edited))[0]
+
     def warm_up(self, face: StudioFace, axes: AttributeAxes) -> None:
-        """Compile what a visitor waits for."""
+        """Compile what a visitor waits for: first what everybody does, then each place, while it is quiet."""
         amounts = {axes.attribute_names[0]: 1.0}
         self.preview(face, axes, amounts)
         self.notes(face, axes, amounts, self.draw(face, axes, amounts))
+        if self.places is None:
+            return
+        one_of_each = {ATTRIBUTE_PLACES.get(name): name for name in reversed(axes.attribute_names)}
+        for name in one_of_each.values():
+            self.wait_for_quiet()
+            self._in_places(face, axes, {name: 1.0})  # without the lock: compiling holds nobody up
+
+    def wait_for_quiet(self, stop: threading.Event | None = None) -> None:
+        """Until no visitor has asked for an image for a second: sliders come first."""
+        while time.monotonic() - self.last_used < _QUIET and not (stop is not None and stop.is_set()):
+            time.sleep(0.05)
 
 
 def change_notes(

@@ -116,8 +116,12 @@ def find_faces(path: str | Path) -> FoundFaces:
         raise InputError(
             f"{path.name}: expected at most {MAX_UPLOAD_BYTES // 2**20} MB, got {size / 2**20:.0f} MB"
         )
-    photograph = read_photograph(path)
-    return FoundFaces(photograph, tuple(align(photograph.pixels, _SHOWN_SIDE)[:_MOST_FACES]))
+    try:
+        photograph = read_photograph(path)
+        found = align(photograph.file, _SHOWN_SIDE)
+    except InputError as error:  # a visitor knows the name alone
+        raise InputError(str(error).replace(str(path), path.name)) from error
+    return FoundFaces(photograph, tuple(found[:_MOST_FACES]))
 
 
 def face_of_photograph(

@@ -29,8 +29,6 @@ POOL = 1500
 
 _UNIT = 60
 _BATCH = 4
-_QUIET = 1.0
-"""Seconds after the last image of a visitor before the next batch begins: sliders come first."""
 
 
 class FeaturePool:
@@ -116,7 +114,7 @@ class FeaturePool:
                 for first in range(0, len(rows), _BATCH):
                     if self._stop.is_set():
                         return
-                    self._wait_for_quiet()
+                    self.drawer.wait_for_quiet(self._stop)
                     batches.append(self._batch(network, rows[first : first + _BATCH]))
                     if not start:  # of the first unit every batch is worth having
                         self._keep(start + first, batches[-1])
@@ -135,10 +133,6 @@ class FeaturePool:
                 self._features[name] = np.zeros((len(self.w), array.shape[1]), np.float16)
             self._features[name][start : start + len(array)] = array
         self.count = max(self.count, start + len(next(iter(found.values()))))
-
-    def _wait_for_quiet(self) -> None:
-        while time.monotonic() - self.drawer.last_used < _QUIET and not self._stop.is_set():
-            time.sleep(0.05)
 
 
 @jax.jit

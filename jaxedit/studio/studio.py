@@ -3,7 +3,6 @@
 import dataclasses
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from jaxedit.studio.edits import EditHistory, Settings
 from jaxedit.studio.faces import TRUNCATION, FoundFaces, StudioFace, face_of_number
 from jaxedit.studio.features import POOL, FeaturePool
 from jaxedit.studio.new_slider import AXES_FOLDER, TaughtLabels, learn_with
+from jaxedit.studio.private import private_folder
 from jaxedit.studio.sliders import FaceScale
 from jaxedit.studio.teaching import Teaching
 
@@ -170,7 +170,7 @@ class Session:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.token = secrets.token_urlsafe(16)
-        self.folder = Path(tempfile.mkdtemp(prefix="jaxedit-visit-"))  # for this user alone, mode 700
+        self.folder = private_folder()
         self.history = EditHistory()
         self.found: FoundFaces | None = None
         self.teaching: Teaching | None = None

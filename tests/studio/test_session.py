@@ -2,6 +2,9 @@
 
 import io
 import stat
+import subprocess
+import sys
+import tempfile
 import time
 
 import jax
@@ -17,6 +20,7 @@ from jaxedit.studio.downloads import save_face, save_photograph, save_settings
 from jaxedit.studio.edits import Settings
 from jaxedit.studio.faces import face_of_number, find_faces
 from jaxedit.studio.many import Jobs
+from jaxedit.studio.private import private_folder, sweep_private_folders
 from jaxedit.studio.studio import Session, Studio, StudioConfig
 from jaxedit.studio.visits import KEPT_SECONDS, MOST_VISITS, Visits
 
@@ -123,6 +127,19 @@ def test_visits_are_limited():
     for number in range(MOST_VISITS + 20):
         visits.of(str(number))
     assert len(visits) == MOST_VISITS and Nobody.closed == 20
+
+
+def test_private_files_of_a_killed_server_are_removed_at_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    )
+    old, foreign = tmp_path / f"jaxedit-studio-{int(gone.stdout)}-abc", tmp_path / "jaxedit-studio-notes"
+    old.mkdir()
+    foreign.mkdir()
+    mine = private_folder()
+    sweep_private_folders()
+    assert mine.exists() and foreign.exists() and not old.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"no photograph", b"\x89PNG\r\n\x1a\n" + b"\0" * 100])

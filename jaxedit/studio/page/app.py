@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-import tempfile
+import threading
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from jaxedit.studio.page.edit_tab import build_edit_tab
 from jaxedit.studio.page.many_tab import build_many_tab
 from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.page.teach_tab import build_teach_tab
+from jaxedit.studio.private import private_folder, sweep_private_folders
 from jaxedit.studio.studio import Studio
 
 USER = "studio"
@@ -67,7 +68,7 @@ class Served(NamedTuple):
 
     def wait(self) -> None:
         """Until the process is interrupted."""
-        self.blocks.block_thread()
+        threading.Event().wait()
 
 
 def build_page(studio: Studio) -> tuple[gr.Blocks, Desk]:
@@ -108,7 +109,8 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
     Raises:
         InputError: if the port is taken.
     """
-    uploads = Path(tempfile.mkdtemp(prefix="jaxedit-uploads-"))
+    sweep_private_folders()
+    uploads = private_folder()
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     blocks, desk = build_page(studio)

@@ -1,5 +1,6 @@
 """The third tab: the edits of the first one for many photographs."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,16 @@ def build_many_tab(desk: Desk, jobs: Jobs, secret: str) -> tuple[gr.BrowserState
     token = gr.BrowserState("", storage_key="jaxedit-studio-job", secret=secret)
     timer = gr.Timer(_SECONDS, active=False)
 
-    def show(number: str | None) -> list[Any]:
+    @desk.answers
+    def show(session: Session, number: str | None) -> list[Any]:
         state = jobs.state(number or "")
         if state is None:
             return ["", gr.update(visible=False), gr.Timer(active=False)]
-        path = None if state.archive is None else str(state.archive)
+        path = None
+        if state.archive is not None:  # where this visitor's files are, so that the page may give it away
+            path = str(session.folder / f"{str(number)[:8]}_{state.archive.name}")
+            if not Path(path).exists():
+                shutil.copyfile(state.archive, path)
         is_over = state.status in ("done", "failed")
         return [
             notes([state.in_words()]),
