@@ -8,6 +8,7 @@ import dataclasses
 import threading
 import time
 import weakref
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,8 @@ NOTED = 0.15
 
 _MOST_NOTES = 5
 _QUIET = 1.0
+_MOST_KEPT = 16
+"""Whole images of all visitors that are kept: 3 MB each."""
 _HARDLY = 0.2
 """Standard deviations below which an edited attribute counts as not changed."""
 
@@ -51,10 +54,12 @@ class Drawn:
     Attributes:
         original: the image of the unedited face, 0…255.
         edited: the image of the edited face.
+        axes: along which it was edited.
     """
 
-    original: UInt8[np.ndarray, "side side 3"]
-    edited: UInt8[np.ndarray, "side side 3"]
+    original: UInt8[np.ndarray, "side side channels"]
+    edited: UInt8[np.ndarray, "side side channels"]
+    axes: AttributeAxes
 
 
 class Drawer:
@@ -72,7 +77,8 @@ class Drawer:
         self.generator, self.classifier, self.places = generator, classifier, places
         self.small = small_render(generator)
         self._lock = threading.Lock()
-        self._originals: weakref.WeakKeyDictionary[StudioFace, np.ndarray] = weakref.WeakKeyDictionary()
+        self._drawn: OrderedDict[Any, Drawn] = OrderedDict()
+        self._originals: OrderedDict[StudioFace, np.ndarray] = OrderedDict()
         self._readings: weakref.WeakKeyDictionary[StudioFace, np.ndarray] = weakref.WeakKeyDictionary()
         self.last_used = 0.0
         """When a visitor's image was last asked for, of `time.monotonic`."""
@@ -123,6 +129,9 @@ class Drawer:
                     0
                 ]
 
+            key = (face, id(axes), tuple(sorted(amounts.items())))
+            if key in self._drawn:
+                return self._drawn[key]
             if face not in self._originals:
                 self._originals[face] = image(_edit(face, axes, {}))
             original = self._originals[face]
@@ -132,8 +141,12 @@ class Drawer:
                 edited = image(edit)
             else:
                 edited = self._in_places(face, axes, amounts)
+            self._drawn[key] = drawn = Drawn(original, edited, axes)
+            for kept in (self._drawn, self._originals):
+                if len(kept) > _MOST_KEPT:
+                    kept.popitem(last=False)
             self.last_used = time.monotonic()
-            return Drawn(original, edited)
+            return drawn
 
     def notes(
         self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int], drawn: Drawn

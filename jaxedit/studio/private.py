@@ -32,6 +32,8 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_running(pid: int) -> bool:
+    if os.name != "posix":  # elsewhere the call would end the process
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

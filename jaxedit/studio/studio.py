@@ -13,6 +13,7 @@ import numpy as np
 from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
 from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.axes.editing import Edit
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import weights_fingerprint
 from jaxedit.labels.dataset import LabelledLatents
@@ -175,7 +176,6 @@ class Session:
         self.found: FoundFaces | None = None
         self.teaching: Teaching | None = None
         self.axes = studio.axes
-        self._drawn: tuple[tuple[StudioFace, AttributeAxes, dict[str, float]], Drawn] | None = None
         self.set_face(face_of_number(studio.generator, FIRST_FACE))
 
     def set_face(self, face: StudioFace) -> None:
@@ -194,6 +194,16 @@ class Session:
         moved = {name: amount for name, amount in amounts.items() if amount}
         return self.scale.in_deviations(moved)
 
+    def take_amounts(self, amounts: Mapping[str, float | int]) -> None:
+        """Take amounts of sliders as the next step of the history.
+
+        Raises:
+            InputError: if an attribute is unknown, or an amount is not finite or beyond all sense.
+        """
+        history = self.history.changed(amounts)
+        Edit.of(self.in_deviations(amounts), self.axes.attribute_names)
+        self.history = history
+
     def preview(self, amounts: Mapping[str, float | int]) -> np.ndarray:
         """A small image, for amounts of sliders."""
         return self.studio.drawer.preview(self.face, self.axes, self.in_deviations(amounts))
@@ -201,13 +211,7 @@ class Session:
     def draw(self) -> Drawn:
         """The whole images, for the present edits; the last ones are kept."""
         amounts = self.in_deviations(self.history.amounts)
-        if self._drawn is not None:
-            (face, axes, former), drawn = self._drawn
-            if face is self.face and axes is self.axes and former == amounts:
-                return drawn
-        drawn = self.studio.drawer.draw(self.face, self.axes, amounts)
-        self._drawn = ((self.face, self.axes, amounts), drawn)
-        return drawn
+        return self.studio.drawer.draw(self.face, self.axes, amounts)
 
     def notes(self) -> tuple[str, ...]:
         """What the present edits did that was not asked."""

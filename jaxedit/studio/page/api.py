@@ -42,7 +42,7 @@ def build_api(desk: Desk) -> None:
     def edited(session: Session, written: str, is_whole: bool) -> str:
         session.take_new_axes()
         amounts = from_text(written or "", session.axes.attribute_names, session.scale.known_units())
-        session.history = session.history.changed(amounts)
+        session.take_amounts(amounts)
         return str((save_photograph if is_whole else save_face)(session, session.draw()))
 
     @desk.answers

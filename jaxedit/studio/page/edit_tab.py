@@ -137,13 +137,6 @@ def build_edit_tab(desk: Desk) -> EditTab:
             file = gr.DownloadButton("file", visible="hidden", elem_id="file")
             at_rest = gr.Button("at rest", elem_id="at-rest", elem_classes="at-rest")
 
-    ordered = [
-        name
-        for group in (*GROUPS, OWN_GROUP)
-        for name in slots
-        if (group_of(name) if name else OWN_GROUP) == group
-    ]
-    slots = ordered
     images = [after, before, said]
     texts = [text, command]
     about_face = [number, take_photo]
@@ -196,7 +189,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
 
     @desk.answers
     def rest(session: Session, *values: float | None) -> list[Any]:
-        session.history = session.history.changed(amounts_of(session, slots, values))
+        session.take_amounts(amounts_of(session, slots, values))
         return [*images_of(session), *texts_of(session)]
 
     @desk.answers
@@ -219,9 +212,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
 
     @desk.answers
     def take_text(session: Session, written: str) -> list[Any]:
-        amounts = from_text(written, session.axes.attribute_names, session.scale.known_units())
-        session.in_deviations(amounts)  # refuses what is no amount
-        session.history = session.history.changed(amounts)
+        session.take_amounts(from_text(written, session.axes.attribute_names, session.scale.known_units()))
         return whole(session)
 
     @desk.answers
