@@ -125,9 +125,8 @@ class Drawer:
             path, transform = _path(axes, face), axes.quantile_transform
 
             def image(chosen: Edit) -> np.ndarray:
-                return np.asarray(_full_pixels(self.generator, path, transform, chosen, face.w, face.noise))[
-                    0
-                ]
+                pixels = _full_pixels(self.generator, path, transform, chosen, face.w, face.noise)
+                return np.asarray(pixels)[0]
 
             key = (face, id(axes), tuple(sorted(amounts.items())))
             if key in self._drawn:
@@ -142,11 +141,17 @@ class Drawer:
             else:
                 edited = self._in_places(face, axes, amounts)
             self._drawn[key] = drawn = Drawn(original, edited, axes)
-            for kept in (self._drawn, self._originals):
-                if len(kept) > _MOST_KEPT:
-                    kept.popitem(last=False)
+            _limit(self._drawn)
+            _limit(self._originals)
             self.last_used = time.monotonic()
             return drawn
+
+    def forget(self, face: StudioFace) -> None:
+        """Drop the images of a face that is no longer edited."""
+        with self._lock:
+            self._originals.pop(face, None)
+            for key in [key for key in self._drawn if key[0] is face]:
+                del self._drawn[key]
 
     def notes(
         self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int], drawn: Drawn
@@ -208,6 +213,11 @@ class Drawer:
         """Until no visitor has asked for an image for a second: sliders come first."""
         while time.monotonic() - self.last_used < _QUIET and not (stop is not None and stop.is_set()):
             time.sleep(0.05)
+
+
+def _limit(kept: OrderedDict[Any, Any]) -> None:
+    if len(kept) > _MOST_KEPT:
+        kept.popitem(last=False)
 
 
 def change_notes(

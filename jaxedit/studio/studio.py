@@ -176,10 +176,13 @@ class Session:
         self.found: FoundFaces | None = None
         self.teaching: Teaching | None = None
         self.axes = studio.axes
-        self.set_face(face_of_number(studio.generator, FIRST_FACE))
+        self.face = face_of_number(studio.generator, FIRST_FACE)
+        self.set_face(self.face)
 
     def set_face(self, face: StudioFace) -> None:
         """Take another face; the edits stay."""
+        if face is not self.face:
+            self.studio.drawer.forget(self.face)
         self.face = face
         self.scale = FaceScale.of(self.axes, face.w, face.pivot)
 
@@ -231,5 +234,6 @@ class Session:
         )
 
     def close(self) -> None:
-        """Remove the private folder."""
+        """Forget the face, and remove the private folder."""
+        self.studio.drawer.forget(self.face)
         shutil.rmtree(self.folder, ignore_errors=True)

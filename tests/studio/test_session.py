@@ -48,6 +48,17 @@ def test_a_preview_and_the_whole_image_are_those_of_the_library(session, studio)
     assert np.abs(drawn.original.astype(int) - render(studio.generator, w)).max() <= 1
     assert np.abs(session.preview({"smile": 2.0, "age": 5.0}).astype(int) - expected).max() <= 1
     assert session.draw() is drawn  # nothing is drawn twice
+    session.set_face(face_of_number(studio.generator, 8))
+    assert not [
+        key for key in studio.drawer._drawn if key[0].seed == 7
+    ]  # nor kept longer than it is looked at
+
+
+def test_an_amount_beyond_all_sense_is_no_step(session):
+    before = session.history
+    with pytest.raises(InputError, match="standard deviations"):
+        session.take_amounts({"smile": 1e9})
+    assert session.history is before
 
 
 def test_edits_stay_when_the_face_changes(session, studio):
