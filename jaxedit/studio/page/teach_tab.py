@@ -17,8 +17,8 @@ _ASKED = (
 )
 
 
-def build_teach_tab(desk: Desk) -> gr.Button:
-    """Make the tab; gives the button after whose click a new slider may be there."""
+def build_teach_tab(desk: Desk) -> Any:
+    """Make the tab; gives the event after which a new slider may be there."""
     gr.Markdown("Name something that faces have or do not have, mark faces, and get a slider for it.")
     with gr.Row():
         name = gr.Textbox(
