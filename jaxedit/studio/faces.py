@@ -1,6 +1,7 @@
 """The face of a visitor: by number, at random, or of a photograph."""
 
 import dataclasses
+import math
 import secrets
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,17 @@ class StudioFace:
         return f"face {self.seed}" if self.photograph is None else self.photograph.path.stem
 
 
-def face_of_number(generator: Any, number: float | str) -> StudioFace:
+def face_of_number(generator: Any, number: float | int | str | None) -> StudioFace:
     """A face by its number.
 
     Raises:
         InputError: if the number is none of 0 … 4294967295.
     """
     try:
-        value = float(number)
-    except (TypeError, ValueError):
+        value = float("nan" if number is None else number)
+    except ValueError:
         value = -1.0
-    if value != value or value != int(value) or not 0 <= value <= MAX_NUMBER:
+    if not math.isfinite(value) or value != int(value) or not 0 <= value <= MAX_NUMBER:
         raise InputError(f"face: expected a whole number, 0 … {MAX_NUMBER}, got {number!r}")
     return StudioFace(
         jax.device_get(w_of_seed(generator, int(value), truncation_psi=TRUNCATION)), seed=int(value)

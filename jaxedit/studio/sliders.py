@@ -86,8 +86,8 @@ class Slider:
     group: str
     unit: str | None
     value: float
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     is_measured: bool
     step: float
 
@@ -225,7 +225,7 @@ class FaceScale:
         }
 
 
-def _rounded(limit: float, unit: str | None) -> float:
+def _rounded(limit: float, unit: str | None) -> float | int:
     return round(limit) if unit else round(limit, 1)
 
 

@@ -128,8 +128,11 @@ def test_visits_do_not_share_and_end_when_they_are_quiet(studio):
 
 
 def test_visits_are_limited():
-    class Nobody:
+    class Nobody(Session):
         closed = 0
+
+        def __init__(self):
+            pass
 
         def close(self):
             Nobody.closed += 1

@@ -46,13 +46,13 @@ def build_api(desk: Desk) -> None:
         return str((save_photograph if is_whole else save_face)(session, session.draw()))
 
     @desk.answers
-    def edit_number(session: Session, wanted: float, written: str) -> str:
+    def edit_number(session: Session, wanted: float | int | None, written: str) -> str:
         session.set_face(face_of_number(session.studio.generator, wanted))
         return edited(session, written, False)
 
     @desk.answers
     def edit_photograph(
-        session: Session, path: str | None, written: str, which: float, is_whole: bool
+        session: Session, path: str | None, written: str, which: float | int | None, is_whole: bool
     ) -> str:
         if path is None:
             raise InputError("photograph: expected a file, got none")

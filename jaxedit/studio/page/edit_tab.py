@@ -51,7 +51,7 @@ def slots_of(names: tuple[str, ...]) -> list[str | None]:
 
 
 def amounts_of(
-    session: Session, slots: list[str | None], values: tuple[float | None, ...]
+    session: Session, slots: list[str | None], values: tuple[float | int | None, ...]
 ) -> dict[str, float]:
     """The amounts of the sliders by attribute."""
     names = names_now(session, slots)
@@ -183,17 +183,17 @@ def build_edit_tab(desk: Desk) -> EditTab:
         return whole(session)
 
     @desk.answers
-    def show_preview(session: Session, *values: float | None) -> str:
+    def show_preview(session: Session, *values: float | int | None) -> str:
         pixels = session.preview(amounts_of(session, slots, values))
         return view(pixels, f"{session.face.name}, edited", quality=_PREVIEW_QUALITY)
 
     @desk.answers
-    def rest(session: Session, *values: float | None) -> list[Any]:
+    def rest(session: Session, *values: float | int | None) -> list[Any]:
         session.take_amounts(amounts_of(session, slots, values))
         return [*images_of(session), *texts_of(session)]
 
     @desk.answers
-    def choose_number(session: Session, wanted: float) -> list[Any]:
+    def choose_number(session: Session, wanted: float | int | None) -> list[Any]:
         session.set_face(face_of_number(session.studio.generator, wanted))
         return whole(session)
 
@@ -295,7 +295,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
     return EditTab(sliders, slots, everything, refresh)
 
 
-def _slider_update(slider: Slider | None, amount: float) -> Any:
+def _slider_update(slider: Slider | None, amount: float | int) -> Any:
     if slider is None:
         return gr.update(visible=False)
     return gr.update(
