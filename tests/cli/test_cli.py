@@ -15,6 +15,7 @@ from tests.inversion.small_generator import small_generator
 
 COMMANDS = [
     "edit",
+    "studio",
     "align",
     "project",
     "read",
