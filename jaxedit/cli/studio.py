@@ -41,9 +41,9 @@ def studio(
     num_steps: NumStepsOption = None,
     generator: GeneratorOption = DEFAULT_GENERATOR,
 ) -> None:
-    """Serve a page with sliders, for faces by number and for photographs.
+    """Serve a page with sliders.
 
-    The page has a slider with a unit for each attribute, a place where marking faces makes a new slider, and one for
+    The page has a slider with a unit for each attribute of faces by number and of photographs, a place where marking faces makes a new slider, and one for
     many photographs at once. It is served on this machine alone, and asks no other host for anything.
 
     \b
