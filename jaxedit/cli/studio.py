@@ -43,8 +43,9 @@ def studio(
 ) -> None:
     """Serve a page with sliders.
 
-    The page has a slider with a unit for each attribute of faces by number and of photographs, a place where marking faces makes a new slider, and one for
-    many photographs at once. It is served on this machine alone, and asks no other host for anything.
+    The page has a slider with a unit for each attribute, for faces by number and for photographs; a place where marking
+    faces makes a new slider; and one for many photographs at once. It is served on this machine alone, and asks no
+    other host for anything.
 
     \b
     Examples:

@@ -175,15 +175,12 @@ class Drawer:
         shared = [name for name in axes.attribute_names if name in names]
         columns = [names.index(name) for name in shared]
         rows = [axes.attribute_names.index(name) for name in shared]
-        seen = np.ones(len(shared), bool)
-        for i, row in enumerate(rows):
-            if (
-                axes.attribute_units[row] == "log-odds"
-            ):  # far from even, they change without anything to be seen
-                odds = np.clip([before[columns[i]], after[columns[i]]], -30, 30)
-                seen[i] = abs(np.diff(1 / (1 + np.exp(-odds)))[0]) > NOTED
-        positions = (_positions(axes, rows, found[columns]) for found in (before, after))
-        return change_notes(shared, *positions, amounts, seen)
+        before, after = before[columns], after[columns]
+        units = [axes.attribute_units[row] for row in rows]
+        seen = [is_seen(*values) for values in zip(units, before, after, strict=True)]
+        return change_notes(
+            shared, _positions(axes, rows, before), _positions(axes, rows, after), amounts, seen
+        )
 
     def _values(self, pixels: UInt8[np.ndarray, "side side 3"]) -> Float[np.ndarray, " num_read"]:
         return np.asarray(_read(self.classifier, from_pixels(jnp.asarray(pixels[None]))))[0]
@@ -218,6 +215,25 @@ class Drawer:
 def _limit(kept: OrderedDict[Any, Any]) -> None:
     if len(kept) > _MOST_KEPT:
         kept.popitem(last=False)
+
+
+def is_seen(unit: str, before: Any, after: Any) -> bool:
+    """Whether a change can be seen, of what is there or not: far from even its log-odds change without anything to see.
+
+    Args:
+        unit: of the attribute.
+        before: value of the unedited image.
+        after: value of the edited one.
+
+    Examples:
+        >>> is_seen("log-odds", -7.0, -6.0), is_seen("log-odds", -1.0, 0.0)
+        (False, True)
+    """
+    if unit in ("log-odds", "logit"):
+        before, after = (1 / (1 + np.exp(-np.clip(value, -30, 30))) for value in (before, after))
+    elif unit != "level":  # of marks: 0 for no, 1, 2, 3
+        return True
+    return not abs(after - before) <= NOTED
 
 
 def change_notes(

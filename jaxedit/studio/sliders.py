@@ -60,9 +60,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Groups of the page, and their attributes."""
 
 _SIDES = {
-    "gender": "feminine – masculine",
+    "gender": "masculine – feminine",
     "yaw": "turned left – right",
-    "pitch": "looks up – down",
+    "pitch": "looks down – up",
     "light_from_right": "light from the left – right",
 }
 
