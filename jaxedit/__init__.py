@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from jaxedit.labels.config import LabelingConfig
     from jaxedit.labels.dataset import LabelledLatents, join_latents
     from jaxedit.labels.labeling import label
+    from jaxedit.labels.marked_images import MarkedImages
     from jaxedit.latents.pca import PCA, fit_pca, fit_pca_streamed
     from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
     from jaxedit.pretrained.annotations import load_annotations
     from jaxedit.pretrained.encoders import load_encoder
+    from jaxedit.pretrained.marked_images import load_marked_images
     from jaxedit.pretrained.registry import (
         load_axes,
         load_generator,
@@ -77,6 +79,7 @@ _MODULE_OF_NAME = {
     "LabelledLatents": "labels.dataset",
     "LatentPrior": "inversion.projection_problem",
     "LearnedClassifier": "attributes.learned.classifier",
+    "MarkedImages": "labels.marked_images",
     "OutputError": "errors",
     "PCA": "latents.pca",
     "PastedPhoto": "inversion.paste",
@@ -104,6 +107,7 @@ _MODULE_OF_NAME = {
     "load_encoder": "pretrained.encoders",
     "load_generator": "pretrained.registry",
     "load_labelled_latents": "pretrained.registry",
+    "load_marked_images": "pretrained.marked_images",
     "over_batch": "parallel",
     "paste_back": "inversion.paste",
     "project": "inversion.project",
@@ -140,6 +144,7 @@ __all__ = [
     "LabelledLatents",
     "LatentPrior",
     "LearnedClassifier",
+    "MarkedImages",
     "OutputError",
     "PastedPhoto",
     "PersonMask",
@@ -167,6 +172,7 @@ __all__ = [
     "load_encoder",
     "load_generator",
     "load_labelled_latents",
+    "load_marked_images",
     "over_batch",
     "paste_back",
     "project",

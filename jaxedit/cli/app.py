@@ -91,7 +91,10 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 # Commands of commands, each group with its help.
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
-    "annotate": (annotate.HELP, {"sheets": annotate.sheets, "check": annotate.check}),
+    "annotate": (
+        annotate.HELP,
+        {"sheets": annotate.sheets, "edited": annotate.edited, "check": annotate.check},
+    ),
     "blind": (blind.HELP, {"sheets": blind.sheets, "compare": blind.compare, "score": blind.score}),
 }
 

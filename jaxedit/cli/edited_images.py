@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jaxedit.cli.edit_directions import SortedEdits
 from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
@@ -11,18 +12,18 @@ if TYPE_CHECKING:
     from jax import Array
 
     from jaxedit.attributes.person.places import Place
-    from jaxedit.cli.edit_directions import SortedEdits
     from jaxedit.cli.options import Where
     from jaxedit.generators.protocol import Generator
     from jaxedit.inversion.photograph import Photograph
 
 
-def chosen_where(where: "Where | None", found: "SortedEdits", model: "Generator") -> "Where":
+def chosen_where(where: "Where | None", found: SortedEdits, model: "Generator") -> "Where":
     """Where an edit may change the image, if nobody says.
 
     Raises:
-        InputError: if a place is asked for what has none, or of a generator of other images.
+        InputError: if a place is asked for what has none, or of a generator of other or too small images.
     """
+    from jaxedit.attributes.faces.crop import MIN_SIZE
     from jaxedit.attributes.person.places import ATTRIBUTE_PLACES
     from jaxedit.cli.options import Where
     from jaxedit.generators.protocol import check_square_rgb
@@ -35,12 +36,26 @@ def chosen_where(where: "Where | None", found: "SortedEdits", model: "Generator"
         raise InputError(f"--where: expected place with attributes of axes, got it with {others[0]!r}")
     if where is not Where.EVERYWHERE:
         check_square_rgb(model, use=f"--where {where}")
+        if model.resolution < MIN_SIZE:
+            raise InputError(
+                f"--where {where}: expected a generator of faces of {MIN_SIZE} pixels a side or more, got one of "
+                f"{model.resolution}; --where everywhere changes whole images"
+            )
         if found.in_styles:
             first = next(iter(found.in_styles))
             raise InputError(
                 f"--where: expected everywhere with edits of StyleSpace, got {where} with {first!r}"
             )
     return where
+
+
+def where_of_axes(where: "Where | None", names: "Sequence[str]", model: "Generator") -> "Where":
+    """Where edits along axes may change the image, if nobody says.
+
+    Raises:
+        InputError: if a place is asked for of a generator of other or too small images.
+    """
+    return chosen_where(where, SortedEdits(dict.fromkeys(names, 1.0), {}, {}, {}, {}, ()), model)
 
 
 def _shows_faces(model: "Generator") -> bool:

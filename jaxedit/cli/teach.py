@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jaxedit.cli.annotate import quality_text
 from jaxedit.cli.options import SeedOption
 from jaxedit.cli.parsing import parse_names
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxedit.attributes.learned.heads import Head
+
+_FINE_SIDE = 512
+"""Pixels a side that image files are brought to where regions are read as they are."""
 
 
 class Regions(enum.StrEnum):
@@ -42,6 +46,13 @@ def teach(
     columns: Annotated[
         str | None, typer.Option(help="Columns of the table to learn, separated by commas. Default: all.")
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Marked image files to learn from, too: a folder of `jaxedit annotate edited` whose table was filled "
+            "in, or a table whose first column is `file`. May be repeated."
+        ),
+    ] = None,
     count: Annotated[
         int | None, typer.Option("--count", "-n", help="Learn from the first N marked images alone.")
     ] = None,
@@ -62,7 +73,8 @@ def teach(
 
     Each image is drawn again, a frozen network gives its features, and a small head learns your marks. Quality is
     measured on images that the fit has not seen: the area under the ROC curve (0.5 is chance, 1 is perfect), or the
-    correlation for graded attributes. Look again at the marks that it doubts: they are the likely mistakes.
+    correlation for graded attributes; with --also of edited and unedited images apart. Look again at the marks that it
+    doubts: they are the likely mistakes.
 
     Interrupted runs resume: start the command again with the same options. Until the classifier is done, the folder
     OUT.features keeps the features.
@@ -71,14 +83,16 @@ def teach(
     Examples:
       jaxedit teach read --regions face --out hats                 from a table that you filled in
       jaxedit teach mobile-stylegan-ffhq --columns glasses,headwear -n 400 --regions face --out seen
+      jaxedit teach mobile-stylegan-ffhq --also edits --regions face --out seen     edited faces, too
       jaxedit label --classifier hats --out hat-labels             then: label as many images as axes need
     """
     import numpy as np
 
     from jaxedit.attributes.learned.classifier import KIND
     from jaxedit.errors import InputError
-    from jaxedit.labels.classifier_learning import RUN_KIND, ClassifierConfig, learn_classifier
+    from jaxedit.labels.classifier_learning import REGIONS, RUN_KIND, ClassifierConfig, learn_classifier
     from jaxedit.pretrained.annotations import load_annotations
+    from jaxedit.pretrained.marked_images import load_marked_images
     from jaxedit.pretrained.registry import load_generator
     from jaxedit.storage.checkpoints import check_checkpoint_target
     from jaxedit.storage.runs import RunFolder
@@ -97,23 +111,35 @@ def teach(
         generator = table.images.generator
     table = table.first(count)
     model = load_generator(generator)
-    classifier, heads = learn_classifier(model, table.with_latents(model), config, out=unfinished)
+    more = [load_marked_images(path, side=REGIONS[config.regions][1] or _FINE_SIDE) for path in also or []]
+    classifier, heads = learn_classifier(model, table.with_latents(model), config, also=more, out=unfinished)
     classifier.save(out)
     RunFolder.load(unfinished, kind=RUN_KIND).remove()
-    keys = table.keys[(table.codes >= 0).any(1)]
-    print(describe(heads, np.asarray(keys).tolist(), table.key, doubtful))
+    keys = np.asarray(table.keys[(table.codes >= 0).any(1)]).tolist()
+    keys += [f"{path}/{name}" for path, part in zip(also or [], more, strict=True) for name in part.names]
+    print(describe(heads, keys, table.key, doubtful))
     if weak := [head.name for head in heads if head.quality < (0.8 if head.is_binary else 0.6)]:
         print(f"jaxedit: note: {', '.join(weak)}: mark more images, or finer regions", file=sys.stderr)
     print(f"classifier: {out}")
 
 
-def describe(heads: "Sequence[Head]", keys: "Sequence[int]", key: str, doubtful: int) -> str:
+def describe(heads: "Sequence[Head]", keys: "Sequence[int | str]", key: str, doubtful: int) -> str:
     """Quality, reliability and doubtful marks of each attribute."""
     lines = [f"  {'attribute':18}{'marks':>7}{'quality':>9}   predicted → marked (images)"]
     for head in heads:
         reliability = "  ".join(f"{p:.2f} → {m:.2f} ({n})" for p, m, n in head.reliability())
         quality = f"{head.quality:.3f}" + ("" if head.is_binary else " r")
         lines.append(f"  {head.name:18}{head.num_marks:7d}{quality:>9}   {reliability}")
+    if any(head.qualities for head in heads):
+        kinds = list(dict.fromkeys(kind for head in heads for kind in head.qualities))
+        lines.append("  quality (number of marks) by kind of images:")
+        lines.append(f"    {'':18}" + "".join(f"{kind:>22}" for kind in kinds))
+        for head in heads:
+            cells = [
+                quality_text(*head.qualities.get(kind, (float("nan"), 0)), is_graded=not head.is_binary)
+                for kind in kinds
+            ]
+            lines.append(f"    {head.name:18}" + "".join(f"{cell:>22}" for cell in cells))
     if doubtful > 0:
         lines.append(f"  marks to look at again ({key}: marked, predicted):")
         for head in heads:

@@ -5,9 +5,11 @@ which the table finds its latents again.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.numbered_sheet import draw_numbered_sheet
@@ -96,29 +98,54 @@ def write_annotation_sheets(
     keys = np.arange(config.start, config.start + config.count)
     w = latents_of_keys(generator, "index", keys, seed=config.seed, truncation_psi=config.truncation_psi)
     images = AnnotatedImages(generator_name, config.seed, config.truncation_psi, keys, fingerprint(w))
-    on_sheet = config.columns * config.rows
-    for first in range(0, config.count, on_sheet):
-        numbers = keys[first : first + on_sheet]
-        path = run.path / "sheets" / f"{numbers[0]:06d}-{numbers[-1]:06d}.png"
-        if path.exists():
-            continue
-        text = f"sheet {first // on_sheet + 1} of {-(-config.count // on_sheet)}" if progress else None
-        thumbnails = render_thumbnails(
+
+    def draw(numbers: Sequence[int], text: str) -> np.ndarray:
+        rows = np.asarray(numbers) - config.start
+        return render_thumbnails(
             generator,
-            w[first : first + on_sheet],
+            w[rows],
             config.size,
             batch_size=config.batch_size,
-            progress=text,
+            progress=text if progress else None,
         )
-        sheet = draw_numbered_sheet(
-            thumbnails, [f"{number:04d}" for number in numbers], columns=config.columns
-        )
-        save_image(sheet, path)
-    rubric.save(run.path / "rubric.toml")
-    write_atomically(run.path / "instructions.md", rubric.instructions().encode())
-    table = run.path / "table.tsv"
+
+    draw_sheets(run.path, keys.tolist(), config.columns, config.rows, draw)
+    write_reader_files(run.path, rubric, keys.tolist())
+    return images
+
+
+def draw_sheets(
+    folder: Path,
+    numbers: Sequence[int],
+    columns: int,
+    rows: int,
+    draw: Callable[[Sequence[int], str], UInt8[np.ndarray, "num_images size size 3"]],
+) -> None:
+    """Write the sheets of some images that are not there yet.
+
+    Args:
+        folder: of the reader.
+        numbers: of the images, in order.
+        columns: images in a row.
+        rows: rows of a sheet.
+        draw: the images of some numbers; it may show the text meanwhile.
+    """
+    on_sheet = columns * rows
+    for first in range(0, len(numbers), on_sheet):
+        some = numbers[first : first + on_sheet]
+        path = folder / "sheets" / f"{some[0]:06d}-{some[-1]:06d}.png"
+        if not path.exists():
+            texts = [f"{number:04d}" for number in some]
+            drawn = draw(some, f"sheet {first // on_sheet + 1} of {-(-len(numbers) // on_sheet)}")
+            save_image(draw_numbered_sheet(drawn, texts, columns=columns), path)
+
+
+def write_reader_files(folder: Path, rubric: Rubric, numbers: Sequence[int]) -> None:
+    """Write what a reader needs beside the sheets. A table that is there stays as it is."""
+    rubric.save(folder / "rubric.toml")
+    write_atomically(folder / "instructions.md", rubric.instructions().encode())
+    table = folder / "table.tsv"
     if not table.exists():
         lines = ["\t".join(("index", *rubric.names, "notes"))]
-        lines += [f"{key}" + "\t" * (len(rubric.names) + 1) for key in keys]
+        lines += [f"{number}" + "\t" * (len(rubric.names) + 1) for number in numbers]
         write_atomically(table, ("\n".join(lines) + "\n").encode())
-    return images

@@ -1,18 +1,8 @@
 """Annotations: labels that somebody read off images by eye, as a table, and as attributes of latents.
 
-A table is a text file, separated by tabs or commas, whose first column is `index` (number of the latent in the stream
-of a seed, see `jaxedit.latents.seed_stream`) or `seed` (the first latent of that seed), and whose others are the
-columns of a rubric:
-
-    index   glasses   headwear   hair_color
-    0       1         0          2
-    1       0         9          ?
-
-9 and ? mean "cannot tell"; an empty cell has not been read. Lines that begin with # and a column `notes` are
-passed over.
+See `jaxedit.labels.annotation_tables` for tables.
 """
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,17 +10,19 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Float, Int, Int8, Shaped
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator, weights_fingerprint
 from jaxedit.labels.dataset import LabelledLatents
-from jaxedit.labels.rubric import CANNOT_TELL, Column, Rubric
+from jaxedit.labels.rubric import Rubric
 from jaxedit.latents.seed_stream import fingerprint, sample_z
 from jaxedit.storage.arrays import read_arrays, write_arrays
 from jaxedit.storage.npy_headers import ArrayOf
-from jaxedit.storage.paths import as_path
-from jaxedit.storage.regular_files import read_text
+
+FILE = "file"
+KEYS = ("index", "seed", FILE)
+"""What the keys of a table can be."""
 
 UNKNOWN = -1
 """Code of "cannot tell"."""
@@ -42,10 +34,6 @@ _ARRAYS = {"keys": ArrayOf("iu", ("num_rows",)), "codes": ArrayOf("i", ("num_row
 _BLOCK = 1024
 _TOLERANCE = 1e-2
 """Of a fingerprint, as of labels: machines differ by 1e-5, latents of other generators by about 1."""
-
-
-_MOST_DIGITS = 10
-"""Of a seed or an index."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +60,7 @@ class Annotations:
     """A table of labels read by eye.
 
     Attributes:
-        key: what the keys are: "index" or "seed".
+        key: what the keys are: "index", "seed", or "file" for names of image files.
         keys: of the rows, each once.
         codes: numbers of the values, a column for each of the rubric; `UNKNOWN` and `NOT_READ` for missing ones.
         rubric: the columns.
@@ -95,7 +83,7 @@ class Annotations:
     """
 
     key: str
-    keys: Int[np.ndarray, " num_rows"]
+    keys: Shaped[np.ndarray, " num_rows"]
     codes: Int8[np.ndarray, "num_rows num_columns"]
     rubric: Rubric
     origin: str = ""
@@ -107,9 +95,9 @@ class Annotations:
             raise InputError(
                 f"codes: expected shape {(len(self.keys), len(columns))}, got {self.codes.shape}"
             )
-        if self.key not in ("index", "seed"):
-            raise InputError(f"key: expected 'index' or 'seed', got {self.key!r}")
-        if len(self.keys) and int(self.keys.min()) < 0:
+        if self.key not in KEYS:
+            raise InputError(f"key: expected one of {', '.join(KEYS)}, got {self.key!r}")
+        if self.key != FILE and len(self.keys) and int(self.keys.min()) < 0:
             raise InputError(f"{self.key}: expected numbers of 0 or more, got {self.keys.min()}")
         found, counts = np.unique(self.keys, return_counts=True)
         if (counts > 1).any():
@@ -192,7 +180,7 @@ class Annotations:
         if self.images is None:
             raise InputError(
                 "annotations: expected to know which images they are about: read the table beside the images.npz of "
-                "`jaxedit annotate sheets`"
+                "`jaxedit annotate sheets`; marks of image files go to `jaxedit teach --also`"
             )
         is_read = (self.codes >= 0).any(1)
         if not is_read.any():
@@ -251,108 +239,15 @@ def latents_of_keys(
     return np.concatenate(parts).astype(np.float32)
 
 
-def read_table(path: str | Path, rubric: Rubric, *, images: AnnotatedImages | None = None) -> Annotations:
-    """Read a table, and check all of it.
-
-    Args:
-        path: text separated by tabs or commas.
-        rubric: its columns; some may be missing, and their order is free.
-        images: which images it may be about.
-
-    Raises:
-        InputError: if the file is no table, a column is unknown or comes twice, a value is none of its column, a key
-            comes twice, or is none of the images. The message names the line.
-    """
-    path = as_path(path)
-    lines = _lines(path)
-    number, header = lines[0]
-    key, names = _header(path, number, header, rubric)
-    chosen = rubric.select([name for name in names if name != "notes"])
-    shown = None if images is None else {int(k) for k in images.keys}
-    keys: dict[int, int] = {}
-    codes = []
-    for number, cells in lines[1:]:
-        where = f"{path}, line {number}"
-        if len(cells) != len(header):
-            raise InputError(f"{where}: expected {len(header)} cells, found {len(cells)}")
-        if not cells[0].isdecimal() or len(cells[0]) > _MOST_DIGITS:
-            raise InputError(f"{where}: {key}: expected a number of 0 or more, found {cells[0][:40]!r}")
-        own = int(cells[0])
-        if own in keys:
-            raise InputError(f"{where}: {key} {own}: expected each once, found it in line {keys[own]} too")
-        if shown is not None and own not in shown:
-            raise InputError(
-                f"{where}: {key} {own}: expected one of the {len(shown)} images that were shown "
-                f"({min(shown)}…{max(shown)})"
-            )
-        keys[own] = number
-        row = {name: cell for name, cell in zip(names, cells[1:], strict=True) if name != "notes"}
-        codes.append([_code(where, column, row[column.name]) for column in chosen.columns])
-    return Annotations(
-        key,
-        np.asarray([*keys], np.int64),
-        np.asarray(codes, np.int8).reshape(len(keys), len(chosen.columns)),
-        chosen,
-        origin=f"read from {path.name}",
-        images=images,
-    )
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """The cells of each line that says something, with its number."""
-    text = read_text(path, expected="a table of annotations")
-    kept = [
-        (number, line)
-        for number, line in enumerate(text.splitlines(), 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not kept:
-        raise InputError(f"{path}: expected a table of annotations, found no line in it")
-    delimiter = "\t" if "\t" in kept[0][1] else ","
-    cells = csv.reader((line for _, line in kept), delimiter=delimiter)
-    try:
-        return [
-            (number, [cell.strip() for cell in row]) for (number, _), row in zip(kept, cells, strict=True)
-        ]
-    except (csv.Error, ValueError) as error:  # such as a quotation mark that nothing closes
-        raise InputError(f"{path}: expected a table of annotations, could not read it: {error}") from error
-
-
-def _header(path: Path, number: int, header: list[str], rubric: Rubric) -> tuple[str, list[str]]:
-    where, (first, *names) = f"{path}, line {number}", header
-    if first not in ("index", "seed"):
-        raise InputError(f"{where}: expected the first column to be index or seed, found {first!r}")
-    for name in names:
-        if name not in (*rubric.names, "notes"):
-            raise InputError(
-                f"{where}: unknown column {name!r}: expected one of {', '.join(rubric.names)}, or notes"
-            )
-        if names.count(name) > 1:
-            raise InputError(f"{where}: expected each column once, found {name!r} twice")
-    if not set(names) - {"notes"}:
-        raise InputError(f"{where}: expected one of {', '.join(rubric.names)}, found no column")
-    return first, names
-
-
-def _code(where: str, column: Column, cell: str) -> int:
-    if not cell:
-        return NOT_READ
-    if cell in CANNOT_TELL:
-        return UNKNOWN
-    if not cell.isdecimal() or int(cell) >= len(column.values):
-        raise InputError(
-            f"{where}: {column.name}: expected 0…{len(column.values) - 1}, or {' or '.join(CANNOT_TELL)} for cannot "
-            f"tell, found {cell!r}"
-        )
-    return int(cell)
-
-
 def save_annotations(annotations: Annotations, path: str | Path) -> Path:
     """Write annotations to one small array file (`.npz`), which `load_annotations_file` reads.
 
     Raises:
+        InputError: if the keys are names of files, which the annotations do not hold.
         OutputError: if it cannot be written.
     """
+    if annotations.key == FILE:
+        raise InputError("annotations: expected indices or seeds as keys, got names of files: keep the table")
     about: dict[str, Any] = {
         "key": annotations.key,
         "origin": annotations.origin,

@@ -7,14 +7,14 @@ Marks of a few hundred images are enough, since the features see already: only a
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, UInt8
 from tqdm.auto import tqdm
 
 from jaxedit.attributes.learned.classifier import LearnedClassifier
@@ -29,7 +29,9 @@ from jaxedit.attributes.learned.regions import (
 from jaxedit.errors import InputError
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.protocol import Generator, check_square_rgb, weights_fingerprint
+from jaxedit.images import from_pixels
 from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.labels.marked_images import MarkedImages
 from jaxedit.latents.renders import Render, cheap_render, full_render
 from jaxedit.nn.lpips import LPIPS
 from jaxedit.storage.arrays import ArrayOf
@@ -83,6 +85,7 @@ def learn_classifier(
     marks: LabelledLatents,
     config: ClassifierConfig | None = None,
     *,
+    also: Sequence[MarkedImages] = (),
     out: str | Path | None = None,
     progress: bool = True,
 ) -> tuple[LearnedClassifier, tuple[Head, ...]]:
@@ -94,16 +97,20 @@ def learn_classifier(
             attribute of 0 and 1 alone is there or not; any other is graded. Two hundred images are a start; rare
             attributes need more (see the quality).
         config: settings.
+        also: marked images without latents, such as edited faces; each mark counts as one of `marks`. They have some of
+            the attributes of these.
         out: folder of the run, which resumes when it was interrupted; holds the features. None keeps nothing.
         progress: whether to show a bar.
 
     Returns:
         The classifier, and for each attribute how well it was learned, on images that the fit had not seen. Values are
-        log-odds for attributes that are there or not, and levels for graded ones.
+        log-odds for attributes that are there or not, and levels for graded ones. Rows of a `Head` are those of `marks`
+        and then those of `also`; with `also` it tells the quality of each kind of images ("generated" are those of
+        `marks`).
 
     Raises:
-        InputError: if an attribute has too few marks, the generator's images are not square RGB, or `out` holds another
-            run.
+        InputError: if an attribute has too few marks, `also` has none of the attributes or other units, the generator's
+            images are not square RGB, or `out` holds another run.
         DownloadError: if the frozen network cannot be fetched.
         OutputError: if `out` cannot be written.
 
@@ -119,7 +126,11 @@ def learn_classifier(
     check_square_rgb(generator, use="a learned classifier")
     regions, side = REGIONS[config.regions]
     network = RegionFeatures(LPIPS.from_pretrained("alex"), regions, side)
-    w, values = np.asarray(marks.w, np.float32), np.asarray(marks.values, np.float64)
+    w = np.asarray(marks.w, np.float32)
+    values = np.concatenate(
+        [np.asarray(marks.values, np.float64)]
+        + [part.columns(marks.attribute_names, marks.attribute_units) for part in also]
+    )
     _check_marks(values, marks.attribute_names)
     with tempfile.TemporaryDirectory() as temporary:
         request = {
@@ -130,14 +141,51 @@ def learn_classifier(
             "unit_size": config.unit_size,
             "batch_size": config.batch_size,
         }
+        request |= {"also": [part.fingerprint() for part in also]} if also else {}
         run = RunFolder.open(temporary if out is None else out, kind=RUN_KIND, request=request)
-        kernels = Kernels(_features(_renders(generator, config), network, w, config, run, progress))
+        renders = _renders(generator, config)
+        with tqdm(total=len(values), desc="features", unit="image", disable=not progress) as bar:
+            task = _Task(network, config, run, bar)
+
+            def rendered(number: int, rows: np.ndarray) -> dict[str, Array]:
+                return _read(renders[number % len(renders)], network, jnp.asarray(w[rows]))
+
+            found = [_features(task, "features", len(w), rendered)]
+            for i, part in enumerate(also):
+                read = functools.partial(_read_pixels, network, part.images)
+                found.append(_features(task, f"also/{i}", len(part), read))
+        kernels = Kernels({name: np.concatenate([x[name] for x in found]) for name in network.names})
+    groups, kinds = _groups_and_kinds(len(w), also)
     columns = list(zip(marks.attribute_names, values.T, strict=True))
     fitted = [
-        fit_head(kernels, column, name, is_binary=_is_binary(column), seed=config.seed)
+        fit_head(
+            kernels,
+            column,
+            name,
+            is_binary=_is_binary(column),
+            seed=config.seed,
+            groups=groups,
+            kinds=kinds,
+        )
         for name, column in tqdm(columns, desc="heads", unit="attribute", disable=not progress)
     ]
     return _assembled(network, fitted, kernels), tuple(fit.head for fit in fitted)
+
+
+GENERATED = "generated"
+"""Kind of the images of marked latents."""
+
+
+def _groups_and_kinds(
+    count: int, also: Sequence[MarkedImages]
+) -> tuple[Int[np.ndarray, " num_images"], tuple[str, ...]]:
+    """Of the images of latents, and of the others; no kinds where there are no others."""
+    groups = [np.arange(count)]
+    for part in also:
+        own = np.unique(part.groups, return_inverse=True)[1]
+        groups.append(groups[-1].max(initial=-1) + 1 + own)
+    kinds = (GENERATED,) * count + tuple(kind for part in also for kind in part.kinds)
+    return np.concatenate(groups), kinds if also else ()
 
 
 def _is_binary(marks: Float[np.ndarray, " num_images"]) -> bool:
@@ -155,49 +203,70 @@ def _renders(generator: Generator, config: ClassifierConfig) -> tuple[Render, ..
     return (full_render(generator), cheap_render(generator)) if has_previews else (full_render(generator),)
 
 
+class _Task(NamedTuple):
+    """What features are made with."""
+
+    network: RegionFeatures
+    config: ClassifierConfig
+    run: RunFolder
+    bar: tqdm
+
+
 def _features(
-    renders: Sequence[Render],
-    network: RegionFeatures,
-    w: Float[np.ndarray, "num_images w_dim"],
-    config: ClassifierConfig,
-    run: RunFolder,
-    progress: bool,
+    task: _Task, folder: str, count: int, read: Callable[[int, np.ndarray], dict[str, Array]]
 ) -> dict[str, Float[np.ndarray, "num_images num_features"]]:
-    """The features of all images in half precision, unit by unit."""
-    expected = {name: ArrayOf("f", ("num_rows", f"features of {name}")) for name in network.names}
+    """The features of some images in half precision, unit by unit.
+
+    Args:
+        task: what they are made with.
+        folder: of the units.
+        count: number of images.
+        read: features of some images, by the number of the batch in its unit and their rows.
+    """
+    size = task.config.unit_size
+    expected = {name: ArrayOf("f", ("num_rows", f"features of {name}")) for name in task.network.names}
     parts = []
-    with tqdm(total=len(w), desc="features", unit="image", disable=not progress) as bar:
-        for start in range(0, len(w), config.unit_size):
-            rows = w[start : start + config.unit_size]
-            unit = f"features/{start:09d}"
-            found = run.read(unit, arrays=expected)
-            if found is None or any(len(x) != len(rows) for x in found.values()):
-                batches = list(_batches(renders, network, rows, config.batch_size, bar))
-                found = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-                run.write(unit, found)
-            bar.update(start + len(rows) - bar.n)
-            parts.append(found)
-    return {name: np.concatenate([part[name] for part in parts]) for name in network.names}
+    for start in range(0, count, size):
+        rows = np.arange(start, min(start + size, count))
+        unit = f"{folder}/{start:09d}"
+        found = task.run.read(unit, arrays=expected)
+        if found is None or any(len(x) != len(rows) for x in found.values()):
+            found = _unit(task, rows, read)
+            task.run.write(unit, found)
+        else:
+            task.bar.update(len(rows))
+        parts.append(found)
+    return {name: np.concatenate([part[name] for part in parts]) for name in task.network.names}
 
 
-def _batches(
-    renders: Sequence[Render],
-    network: RegionFeatures,
-    w: Float[np.ndarray, "num_images w_dim"],
-    batch_size: int,
-    bar: tqdm,
-) -> Iterator[dict[str, np.ndarray]]:
-    for start in range(0, len(w), batch_size):
-        rows = np.minimum(np.arange(start, start + batch_size), len(w) - 1)  # the last batch is filled up
-        count = min(batch_size, len(w) - start)
-        found = _read(renders[start // batch_size % len(renders)], network, jnp.asarray(w[rows]))
-        yield {name: np.asarray(value[:count], np.float16) for name, value in found.items()}
-        bar.update(count)
+def _unit(
+    task: _Task, rows: np.ndarray, read: Callable[[int, np.ndarray], dict[str, Array]]
+) -> dict[str, Float[np.ndarray, "num_rows num_features"]]:
+    batches = []
+    batch_size = task.config.batch_size
+    for start in range(0, len(rows), batch_size):
+        some = np.minimum(np.arange(start, start + batch_size), len(rows) - 1)  # the last batch is filled up
+        count = min(batch_size, len(rows) - start)
+        found = read(start // batch_size, rows[some])
+        batches.append({name: np.asarray(value[:count], np.float16) for name, value in found.items()})
+        task.bar.update(count)
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 @jax.jit
 def _read(render: Render, network: RegionFeatures, w: Array) -> dict[str, Array]:
     return network(render(w))
+
+
+def _read_pixels(
+    network: RegionFeatures, images: UInt8[np.ndarray, "num_images side side 3"], _: int, rows: np.ndarray
+) -> dict[str, Array]:
+    return _read_images(network, jnp.asarray(images[rows]))
+
+
+@jax.jit
+def _read_images(network: RegionFeatures, images: Array) -> dict[str, Array]:
+    return network(from_pixels(images))
 
 
 def _assembled(network: RegionFeatures, fitted: Sequence[FittedHead], kernels: Kernels) -> LearnedClassifier:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from jaxedit.errors import InputError
-from jaxedit.labels.annotations import AnnotatedImages, Annotations, load_annotations_file, read_table
+from jaxedit.labels.annotation_tables import read_table
+from jaxedit.labels.annotations import AnnotatedImages, Annotations, load_annotations_file
 from jaxedit.labels.rubric import Rubric, load_rubric
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.storage.arrays import read_arrays, write_arrays

@@ -21,6 +21,50 @@ values = ["little", "some", "much"]
 
 
 @pytest.fixture
+def edited(run, toy, toy_axes, monkeypatch, tmp_path):
+    """A folder of sheets of edited images, filled in as a reader sees them: 13 images of each of two attributes."""
+    monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", lambda name: toy)
+    monkeypatch.setattr("jaxedit.pretrained.registry.load_axes", lambda name, *_, **__: toy_axes)
+    (tmp_path / "rubric.toml").write_text(RUBRIC)
+    out = tmp_path / "edits"
+    arguments = (
+        "annotate",
+        "edited",
+        "toy",
+        "-o",
+        out,
+        "--rubric",
+        tmp_path / "rubric.toml",
+        "--axes",
+        "axes",
+    )
+    code, printed, err = run(
+        *arguments, "--attributes", "red,blue", "--faces", 6, "--size", 16, "--amount", 2
+    )
+    assert code == 0, err
+    return out, printed
+
+
+class GreenAndRed:
+    names = ("green", "red_above")
+
+    def __init__(self, classifier):
+        self.classifier = classifier
+
+    def __call__(self, images):
+        return self.classifier(images)[:, 1::-1]
+
+
+def fill_in_edited(out):
+    rows = []
+    for path in sorted((out / "images").iterdir()):
+        with Image.open(path) as image:
+            red, green, _ = np.asarray(image)[4, 4].astype(int)
+        rows.append(f"{int(path.stem)}\t{int(red > 128)}\t{np.digitize(green, [122, 134])}\t")
+    (out / "table.tsv").write_text("\n".join(["index\tred_above\tgreen\tnotes", *rows]))
+
+
+@pytest.fixture
 def sheets(run, toy, monkeypatch, tmp_path):
     """A folder of sheets of 400 images, 200 a sheet."""
     monkeypatch.setattr("jaxedit.pretrained.registry.load_generator", lambda name: toy)
@@ -93,3 +137,41 @@ def test_two_readers_are_compared(run, toy, sheets, tmp_path):
     (tmp_path / "second.tsv").write_text("index\tgreen\n4\t7\n")
     code, _, err = run("annotate", "check", out, tmp_path / "second.tsv")
     assert code == 2 and "line 2: green: expected 0…2" in err and err.count("\n") == 1
+
+
+def test_sheets_of_edited_images_are_written_and_checked(run, edited, tmp_path, monkeypatch, classifier):
+    out, printed = edited
+    assert "24 edited images, 28 in all" in printed and f"must not see: {out}-key" in printed
+    assert len(list((out / "images").iterdir())) == 28 and (tmp_path / "edits-key" / "run.json").exists()
+    fill_in_edited(out)
+    monkeypatch.setattr(
+        "jaxedit.attributes.user_classifier.load_classifier", lambda name: GreenAndRed(classifier)
+    )
+    code, printed, err = run("annotate", "check", out, "--classifier", "mine")
+    assert code == 0, err
+    rows = {line.split()[0]: line.split()[1:] for line in printed.splitlines()[-3:]}
+    assert sorted(rows["attribute"]) == ["edited", "unedited"]
+    assert "(24)" in rows["red_above"] and "(4)" in rows["red_above"] and "1.000" in rows["red_above"]
+    assert rows["green"].count("r") == 2
+    for options, message in (
+        (("--key", tmp_path / "none"), "none: expected a folder of key of edited images"),
+        (("--batch-size", 0), "--batch-size: expected 1 or more"),
+    ):
+        code, _, err = run("annotate", "check", out, "--classifier", "mine", *options)
+        assert code == 2 and message in err, err
+    code, _, err = run("learn", "--annotations", out, "--out", tmp_path / "axes")
+    assert code == 2 and "marks of image files go to `jaxedit teach --also`" in err
+
+
+def test_edited_sheets_say_what_they_need(run, edited, tmp_path):
+    out = tmp_path / "more"
+    arguments = ("annotate", "edited", "toy", "-o", out, "--axes", "axes")
+    for options, message in (
+        (("--attributes", "hat"), "attribute 'hat': expected one of red, green, blue"),
+        (("--where", "place"), "--where"),
+        (("--key", out / "key"), "apart from the sheets"),
+        (("--amount", -1), "amount: expected a number above 0"),
+    ):
+        code, _, err = run(*arguments, *options)
+        assert code == 2 and message in err, err
+        assert not out.exists()

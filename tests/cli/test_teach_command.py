@@ -1,8 +1,11 @@
 """`jaxedit teach`, and its folder where a classifier is asked for, with the toy generator."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+from jaxedit.images import save_image
 from jaxedit.labels.annotations import latents_of_keys
 from jaxedit.pretrained.annotations import load_annotations
 
@@ -53,6 +56,25 @@ def test_marks_become_a_classifier_that_labels(run, marks, tmp_path):
     code, printed, err = run(*arguments, "--classifier", seen)
     assert code == 0, err
     assert "8 images × 2 attributes" in printed
+
+
+def test_marked_files_join(run, marks, tmp_path):
+    table, _ = marks
+    also = tmp_path / "files"
+    rows = ["file\tred"]
+    for i in range(12):
+        color = np.array([[[128 + (i % 2 * 2 - 1) * 40, 110 + 3 * i, 128]]], np.uint8)
+        save_image(np.broadcast_to(color, (16, 16, 3)), also / f"{i}.png")
+        rows.append(f"{i}.png\t{i % 2}")
+    (also / "table.tsv").write_text("\n".join(rows))
+    shutil.copy(tmp_path / "rubric.toml", also / "rubric.toml")
+    code, printed, err = run("teach", table, "--also", also, "-o", tmp_path / "seen", "--doubtful", 30)
+    assert code == 0, err
+    red = [line.split() for line in printed.splitlines() if line.split()[:1] == ["red"]]
+    assert red[0][1] == "76" and red[1][2::2] == ["(64)", "(12)"] and float(red[1][3]) == 1
+    assert "generated" in printed and "file" in printed
+    code, _, err = run("teach", table, "--also", tmp_path / "none", "-o", tmp_path / "other")
+    assert code == 2 and "none" in err and not (tmp_path / "other.features").exists()
 
 
 def test_teach_says_what_it_needs(run, marks, tmp_path):

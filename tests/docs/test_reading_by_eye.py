@@ -32,6 +32,17 @@ def test_a_classifier_from_marks(tmp_path):
     assert "[" in run_python(code, tmp_path)
 
 
+def test_sheets_of_edited_faces(tmp_path):
+    edited, check, _ = (x for x in shell_lines(GUIDES / "annotations.md") if "edits" in x)
+    run_command(edited, tmp_path, "--attributes", "eyeglasses", "--faces", "2")
+    table = tmp_path / "edits" / "table.tsv"
+    header, *rows = table.read_text().splitlines()
+    assert len(rows) == 5 and header.split("\t")[:2] == ["index", "glasses"]
+    table.write_text("\n".join([header, *(row.replace("\t", f"\t{i % 2}", 1) for i, row in enumerate(rows))]))
+    printed = run_command(check, tmp_path)
+    assert "(4)" in next(line for line in printed.splitlines() if line.startswith("  eyeglasses"))
+
+
 def test_a_blind_study(tmp_path):
     sheets, *_ = shell_lines(GUIDES / "blind_study.md")
     run_command(sheets, tmp_path, "--faces", "1")

@@ -9,6 +9,7 @@ import pytest
 import jaxedit
 from jaxedit.errors import InputError
 from jaxedit.labels.agreement import cohen_kappa, compare
+from jaxedit.labels.annotation_tables import read_table
 from jaxedit.labels.annotations import (
     NOT_READ,
     UNKNOWN,
@@ -16,7 +17,6 @@ from jaxedit.labels.annotations import (
     Annotations,
     latents_of_keys,
     load_annotations_file,
-    read_table,
     save_annotations,
 )
 from jaxedit.labels.dataset import LabelledLatents, join_latents
@@ -58,7 +58,7 @@ def test_a_table_is_read(tmp_path):
     ("text", "message"),
     [
         ("index\thats\n1\t0\n", r"line 1: unknown column 'hats': expected one of hat, length, color"),
-        ("face\that\n1\t0\n", "line 1: expected the first column to be index or seed, found 'face'"),
+        ("face\that\n1\t0\n", "line 1: expected the first column to be index, seed or file, found 'face'"),
         ("index\that\that\n1\t0\t0\n", "line 1: expected each column once, found 'hat' twice"),
         ("index\that\n1\t2\n", r"line 2: hat: expected 0…1, or 9 or \? for cannot tell, found '2'"),
         ("index\tlength\n1\tlong\n", "line 2: length: expected 0…2, .* found 'long'"),

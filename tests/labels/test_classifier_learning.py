@@ -13,8 +13,11 @@ from jaxedit.attributes.learned.classifier import LearnedClassifier
 from jaxedit.attributes.learned.heads import Kernels, fit_head
 from jaxedit.attributes.user_classifier import load_classifier
 from jaxedit.errors import CheckpointError, InputError
+from jaxedit.images import to_uint8
+from jaxedit.labels.classifier_agreement import agreement_with
 from jaxedit.labels.classifier_learning import ClassifierConfig, learn_classifier
 from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.labels.marked_images import MarkedImages
 from tests.inversion.small_generator import small_generator
 
 READ = jax.jit(lambda classifier, images: classifier(images))
@@ -145,3 +148,100 @@ def test_columns_of_several_classifiers_stand_side_by_side(learned):
     later = join_classifiers([classifier, only[0]])  # the later "red" is kept
     assert later.names == ("lightness", "red")
     np.testing.assert_allclose(READ(later, images), READ(classifier, images)[:, ::-1], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def edited(marked):
+    """Twenty images of one color each, two of each of ten things: red and blue ones, and their lightness."""
+    random = np.random.RandomState(3)
+    red = np.arange(20) % 4 > 1
+    light = random.randint(4, size=20)
+    colors = np.where(red[:, None], [0.5, 0.0, -0.5], [-0.5, 0.0, 0.5]) + 0.15 * (light[:, None] - 1.5)
+    images = colors[:, None, None] + 0.05 * random.randn(20, 64, 64, 3)
+    return MarkedImages(
+        np.asarray(to_uint8(jnp.asarray(images, jnp.float32))),
+        np.stack([light, np.where(np.arange(20) == 4, np.nan, red)], axis=1),
+        ("lightness", "red"),
+        ("0…3", "0 or 1"),
+        tuple(f"{i}.png" for i in range(20)),
+        ("edited",) * 15 + ("unedited",) * 5,
+        np.arange(20) // 2,
+    )
+
+
+def test_marked_images_join_marked_latents(generator, marked, learned, edited, tmp_path):
+    classifier, heads = learn_classifier(
+        generator, marked, CONFIG, also=[edited], out=tmp_path / "run", progress=False
+    )
+    red, lightness = heads
+    assert (red.num_marks, lightness.num_marks) == (47 + 19, 48 + 20)
+    assert {kind: count for kind, (_, count) in red.qualities.items()} == {
+        "generated": 47, "edited": 14, "unedited": 5
+    }  # fmt: skip
+    assert red.qualities["edited"][0] > 0.9 and red.qualities["generated"][0] > 0.9
+    assert 48 + 4 not in red.marked and red.marked.max() == 67
+    values = np.asarray(READ(classifier, jnp.asarray(edited.images[:8]).astype(jnp.float32) / 127.5 - 1))
+    np.testing.assert_array_equal(values[:4, 0] > 0, edited.values[:4, 1] == 1)
+    assert learned[1][0].qualities == {}
+    # Features that are there are not made again, and other images are another run.
+    units = sorted((tmp_path / "run").rglob("*.npz"))
+    assert len(units) == 3 + 2
+    before = [unit.stat().st_mtime_ns for unit in units]
+    _, again = learn_classifier(
+        generator, marked, CONFIG, also=[edited], out=tmp_path / "run", progress=False
+    )
+    assert [unit.stat().st_mtime_ns for unit in units] == before
+    assert again[0].qualities == red.qualities
+    with pytest.raises(InputError, match="another also"):
+        other = dataclasses.replace(edited, images=edited.images[::-1])
+        learn_classifier(generator, marked, CONFIG, also=[other], out=tmp_path / "run", progress=False)
+
+
+def test_a_classifier_and_marks_agree_by_kind(learned, edited):
+    found = agreement_with(learned[0], edited, batch_size=8)
+    assert list(found) == ["lightness", "red"]
+    assert found["red"]["edited"][0] > 0.9 and found["red"]["edited"][1] == 14
+    wrong = dataclasses.replace(edited, values=edited.values * [1, -1] + [0, 1])
+    assert agreement_with(learned[0], wrong)["red"]["edited"][0] == pytest.approx(
+        1 - found["red"]["edited"][0]
+    )
+    same = dataclasses.replace(edited, values=0 * edited.values)
+    assert np.isnan(agreement_with(learned[0], same)["red"]["edited"][0])
+    with pytest.raises(
+        InputError, match="classifier: expected one of the attributes hat, red, got lightness"
+    ):
+        agreement_with(
+            learned[0].select(("lightness",)), dataclasses.replace(edited, attribute_names=("hat", "red"))
+        )
+
+
+def test_marked_images_that_do_not_fit_are_refused(generator, marked, edited):
+    for change, message in (
+        (
+            {"attribute_names": ("hat", "coat")},
+            "expected one of the attributes red, lightness, got hat, coat",
+        ),
+        ({"attribute_units": ("0…2", "0 or 1")}, "'lightness': expected the unit '0…3', got '0…2'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            learn_classifier(generator, marked, CONFIG, also=[dataclasses.replace(edited, **change)])
+    for change, message in (
+        ({"attribute_units": ("0…3",)}, r"values: expected shape \[20, 2\]"),
+        ({"kinds": ()}, "names, kinds and groups: expected 20 each, got 20, 0 and 20"),
+        ({"values": edited.values + np.inf}, "infinity"),
+    ):
+        with pytest.raises(InputError, match=message):
+            dataclasses.replace(edited, **change)
+
+
+def test_a_fold_has_all_images_of_a_face():
+    """Faces that are alike tell nothing of the marks, but each is marked alike: only then is 0.5 the right quality."""
+    random = np.random.default_rng(0)
+    faces = np.repeat(np.arange(60), 4)
+    x = random.normal(size=(60, 300))[faces] + 0.01 * random.normal(size=(240, 300))
+    marks = random.permutation(np.arange(60) % 2)[faces].astype(float)
+    kernels = Kernels({"image": x.astype(np.float32)})
+    fooled = fit_head(kernels, marks, "thing", is_binary=True).head
+    honest = fit_head(kernels, marks, "thing", is_binary=True, groups=faces).head
+    assert fooled.quality > 0.99
+    assert 0.25 < honest.quality < 0.75

@@ -41,6 +41,8 @@ class Head:
         predicted: probabilities, or levels, of the marked images, in the order of `marked`.
         marked: rows of the marked images.
         marks: their marks.
+        qualities: where images are of several kinds, the quality of each and its number of marks. NaN where all marks
+            of a kind are the same.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Head:
     predicted: Float[np.ndarray, " num_marks"]
     marked: Int[np.ndarray, " num_marks"]
     marks: Float[np.ndarray, " num_marks"]
+    qualities: Mapping[str, tuple[float, int]] = dataclasses.field(default_factory=dict)
 
     def doubtful(self, count: int = 20) -> list[int]:
         """Rows whose mark and prediction differ most, the most doubtful first."""
@@ -125,7 +128,14 @@ class Kernels:
 
 
 def fit_head(
-    kernels: Kernels, marks: Float[np.ndarray, " num_images"], name: str, *, is_binary: bool, seed: int = 0
+    kernels: Kernels,
+    marks: Float[np.ndarray, " num_images"],
+    name: str,
+    *,
+    is_binary: bool,
+    seed: int = 0,
+    groups: Int[np.ndarray, " num_images"] | None = None,
+    kinds: Sequence[str] = (),
 ) -> FittedHead:
     """Learn one attribute.
 
@@ -135,6 +145,9 @@ def fit_head(
         name: of the attribute.
         is_binary: whether marks are 0 and 1.
         seed: of the folds.
+        groups: number of the group of each image: images of one face say little of each other, so that one fold has all
+            of a group. None: each image is alone.
+        kinds: of each image; the quality of each kind is told apart. Empty: all are of one.
 
     Raises:
         InputError: if fewer than five images have each of two values.
@@ -143,7 +156,7 @@ def fit_head(
     y = marks[rows].astype(np.float64)
     check_marks(y, name, is_binary)
     rng = np.random.default_rng(seed)
-    folds = _folds(y, rng)
+    folds = _folds(y, rng, np.arange(len(y)) if groups is None else np.asarray(groups)[rows])
     some = np.sort(rng.permutation(len(rows))[:_CHOSEN_ON])
     regions, ridge = _choose(kernels, rows[some], y[some], folds[some], is_binary)
     kernel = kernels.of(regions, rows)
@@ -158,10 +171,11 @@ def fit_head(
         num_marks=len(rows),
         regions=tuple(regions),
         ridge=ridge,
-        quality=_quality(scores, y, is_binary),
+        quality=quality_of(scores, y, is_binary),
         predicted=1 / (1 + np.exp(-values)) if is_binary else values,
         marked=rows,
         marks=y,
+        qualities=qualities_of(scores, y, [kinds[int(row)] for row in rows] if kinds else [], is_binary),
     )
     return FittedHead(head, {n: slope * w for n, w in weights.items()}, slope * bias + offset)
 
@@ -186,12 +200,14 @@ def check_marks(y: Float[np.ndarray, " num_marks"], name: str, is_binary: bool) 
         )
 
 
-def _folds(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _folds(y: np.ndarray, rng: np.random.Generator, groups: np.ndarray) -> np.ndarray:
     """The fold of each mark; rare values are spread over all folds."""
-    order = np.lexsort((rng.random(len(y)), y))
-    folds = np.empty(len(y), int)
-    folds[order] = np.arange(len(y)) % _FOLDS
-    return folds
+    _, group = np.unique(groups, return_inverse=True)
+    means = np.bincount(group, y) / np.bincount(group)
+    order = np.lexsort((rng.random(len(means)), means))
+    folds = np.empty(len(means), int)
+    folds[order] = np.arange(len(means)) % _FOLDS
+    return folds[group]
 
 
 def _choose(
@@ -202,7 +218,7 @@ def _choose(
     for regions in _candidates(tuple(kernels.products)):
         kernel = kernels.of(regions, rows)
         for ridge in _LAMBDAS:
-            quality = _quality(_held_out_scores(kernel, y, folds, ridge, is_binary), y, is_binary)
+            quality = quality_of(_held_out_scores(kernel, y, folds, ridge, is_binary), y, is_binary)
             if best is None or quality > best[0]:
                 best = (quality, regions, ridge)
     assert best is not None
@@ -244,8 +260,12 @@ def _solve(kernel: np.ndarray, y: np.ndarray, ridge: float, is_binary: bool) -> 
     return root * np.linalg.solve(system, root * (y - center))
 
 
-def _quality(scores: np.ndarray, y: np.ndarray, is_binary: bool) -> float:
-    """Area under the ROC curve, or correlation."""
+def quality_of(
+    scores: Float[np.ndarray, " num_marks"], y: Float[np.ndarray, " num_marks"], is_binary: bool
+) -> float:
+    """Area under the ROC curve of marks of 0 and 1, or correlation with graded ones; NaN if all are the same."""
+    if len(np.unique(y)) < 2:
+        return float("nan")
     if not is_binary:
         return float(np.corrcoef(scores, y)[0, 1]) if np.std(scores) > 0 else 0.0
     # The share of pairs (one with, one without) whose scores are in the right order; ties count one half.
@@ -253,6 +273,20 @@ def _quality(scores: np.ndarray, y: np.ndarray, is_binary: bool) -> float:
     found = scores[y > 0]
     below = np.searchsorted(ordered, found, side="left") + np.searchsorted(ordered, found, side="right")
     return float(below.mean() / (2 * len(ordered)))
+
+
+def qualities_of(
+    scores: Float[np.ndarray, " num_marks"],
+    y: Float[np.ndarray, " num_marks"],
+    kinds: Sequence[str],
+    is_binary: bool,
+) -> dict[str, tuple[float, int]]:
+    """The quality and the number of marks of each kind of images."""
+    of = np.asarray(kinds)
+    return {
+        kind: (quality_of(scores[of == kind], y[of == kind], is_binary), int((of == kind).sum()))
+        for kind in dict.fromkeys(kinds)
+    }
 
 
 def _logistic(scores: np.ndarray, y: np.ndarray) -> tuple[float, float]:
