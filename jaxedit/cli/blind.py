@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxedit.evaluation.blind_answers import Key
+    from jaxedit.evaluation.blind_study import BlindConfig
+    from jaxedit.evaluation.evaluators import IndependentNetworks
     from jaxedit.evaluation.in_places import Placing
     from jaxedit.evaluation.methods import EditingMethod
     from jaxedit.generators.protocol import Generator
@@ -207,7 +209,8 @@ def compare(
     methods = [*_axes_methods(own, model, generator, force), *methods]
     placing = _placing(model, methods, where)
     reference = load_labelled_latents(generator) if generator in KNOWN_GENERATORS and not classifier else None
-    evaluators = Evaluators(load_classifiers(classifier or face_classifiers(config.attributes)), reference)
+    judges = load_classifiers(classifier or face_classifiers(config.attributes))
+    evaluators = Evaluators(judges, reference, {} if reference is None else _second_view(generator, config))
     w = model.mapping(jnp.asarray(sample_z(seed, faces, model.z_dim)), truncation_psi=truncation_psi)
     amounts = amounts_of_equal_change(
         placing.generator,
@@ -244,3 +247,11 @@ def score(
         return
     study = load_key(key)
     print(describe_rates(rates(study, read_answers(answers, study))))
+
+
+def _second_view(generator: str, config: "BlindConfig") -> "dict[str, IndependentNetworks]":
+    """Other networks that see some of the attributes, for the strength of edits."""
+    from jaxedit.pretrained.second_view import load_second_view, second_view_attributes
+
+    seen = [name for name in config.attributes if name in second_view_attributes()]
+    return {"second view": load_second_view(generator, seen)} if seen else {}

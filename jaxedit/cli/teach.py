@@ -28,6 +28,13 @@ class Regions(enum.StrEnum):
     FINE_FACE = "fine-face"
 
 
+class Network(enum.StrEnum):
+    """The frozen network."""
+
+    ALEX = "alex"
+    FACERES = "faceres"
+
+
 def teach(
     marks: Annotated[
         str,
@@ -63,6 +70,13 @@ def teach(
             "cost, for small things in large images."
         ),
     ] = Regions.IMAGE,
+    network: Annotated[
+        Network,
+        typer.Option(
+            help="Frozen network that gives the features. alex: of images of anything. faceres: of faces, for a second "
+            "view of what another classifier sees."
+        ),
+    ] = Network.ALEX,
     batch_size: Annotated[int, typer.Option(help="Images in a batch: 8 suits a CPU, 64 an accelerator.")] = 8,
     doubtful: Annotated[
         int, typer.Option(help="Number of marks to list that the classifier doubts, for each attribute.")
@@ -100,7 +114,7 @@ def teach(
     unfinished = out.with_name(f"{out.name}.features")
     check_checkpoint_target(out, kind=KIND)
     RunFolder.check_target(unfinished, kind=RUN_KIND)
-    config = ClassifierConfig(regions.value, batch_size=batch_size, seed=seed)
+    config = ClassifierConfig(regions.value, network.value, batch_size=batch_size, seed=seed)
     table = load_annotations(marks)
     table = table if columns is None else table.select(parse_names(columns))
     if count is not None and count < 1:

@@ -28,8 +28,10 @@ from jaxedit.evaluation.equal_change import amount_of_change
 from jaxedit.evaluation.evaluators import Evaluators
 from jaxedit.evaluation.measurement import Measurement
 from jaxedit.evaluation.methods import EditingMethod
+from jaxedit.evaluation.readings import Readings
 from jaxedit.evaluation.scales import in_standard_deviations, scales_of
 from jaxedit.generators.protocol import Generator
+from jaxedit.labels.quantile_transform import QuantileTransform
 from jaxedit.storage.runs import RunFolder
 
 COMPARED_COLUMNS = {
@@ -128,7 +130,9 @@ def amounts_of_equal_change(
         generator: makes the images.
         methods: have all the attributes.
         w: latents of the faces.
-        evaluators: whose classifier measures; its reference says what a standard deviation is.
+        evaluators: their classifier measures; its reference says what a standard deviation is. Where independent
+            networks know an attribute too, the change is the mean of both views: an edit pleases the network that it
+            was learned through first.
         attributes: which.
         change: in standard deviations.
         batch_size: images at once.
@@ -148,16 +152,16 @@ def amounts_of_equal_change(
     with tqdm(total=total, desc="amounts", unit="image", disable=not progress) as bar:
         measurement = Measurement(generator, evaluators, w, batch_size, bar)
         unedited = measurement.read_unedited()
-        scale = scales_of(evaluators, unedited)["values"]
-        before = in_standard_deviations(scale, unedited["values"])
+        views = _Views(evaluators, scales_of(evaluators, unedited))
+        before = {attribute: views.positions(unedited, attribute) for attribute in attributes}
         for method in methods:
             for attribute in attributes:
 
                 def edit(w: Array, amounts: Array, method=method, attribute=attribute) -> Array:  # type: ignore[no-untyped-def]
                     return method.edit(w, attribute, amounts)
 
-                values = measurement.read_edited(edit, grid, len(w), unedited)["values"]
-                moved = (in_standard_deviations(scale, values) - before).mean(1)[:, names.index(attribute)]
+                edited = measurement.read_edited(edit, grid, len(w), unedited)
+                moved = (views.positions(edited, attribute) - before[attribute]).mean(1)
                 for direction, side in (("down", -1), ("up", 1)):
                     mine = grid * side > 0
                     reached = float((side * moved[mine]).max())
@@ -178,6 +182,30 @@ def amounts_of_equal_change(
         for name, mine in found.items()
     }
     return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Views:
+    """All networks that measure an attribute, in standard deviations."""
+
+    evaluators: Evaluators
+    scales: Mapping[str, QuantileTransform]
+
+    def positions(self, readings: Readings, attribute: str) -> Float[np.ndarray, "*amounts num_faces"]:
+        """The mean of the classifier's position and that of the independent columns of the attribute, if any."""
+        seen = [self._of("values", self.evaluators.classifier.names, readings, {attribute})]
+        for name, networks in self.evaluators.independent.items():
+            of = zip(networks.columns, networks.attribute_of_column, strict=True)
+            wanted = {column for column, stands_for in of if stands_for == attribute}
+            if wanted:
+                seen.append(self._of(f"independent.{name}", networks.columns, readings, wanted))
+        return np.mean(seen, axis=0)
+
+    def _of(
+        self, key: str, columns: Sequence[str], readings: Readings, wanted: set[str]
+    ) -> Float[np.ndarray, "*amounts num_faces"]:
+        at = [i for i, column in enumerate(columns) if column in wanted]
+        return in_standard_deviations(self.scales[key], readings[key])[..., at].mean(-1)
 
 
 def write_blind_comparison(

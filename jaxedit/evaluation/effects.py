@@ -113,15 +113,7 @@ def effect_matrix(
     with tqdm(total=total, desc="effects", unit="image", disable=not progress) as bar:
 
         def measured(latents: Array) -> list[np.ndarray]:
-            """Readings of each network, in host memory."""
-            parts: list[list[np.ndarray]] = []
-            for rows, batch in padded_batches(latents, config.batch_size):
-                count = rows.stop - rows.start
-                parts.append(
-                    [np.asarray(values)[:count] for values in _measure_latents(generator, networks, batch)]
-                )
-                bar.update(count)
-            return [np.concatenate(values) for values in zip(*parts, strict=True)]
+            return read_latents(generator, networks, latents, config.batch_size, bar)
 
         before = None if identity is None else measured(w)[1]
         method, size = method_of(generator, axes), jnp.full(len(w), config.amount, jnp.float32)
@@ -202,6 +194,22 @@ def _columns(axes: AttributeAxes, classifier: AttributeClassifier) -> list[int]:
             f"classifier: expected one that measures the attributes of the axes, it does not know {', '.join(missing)}"
         )
     return [classifier.names.index(name) for name in axes.attribute_names]
+
+
+def read_latents(
+    generator: Generator,
+    networks: list[Network],
+    latents: Float[Array, "num_latents *style w_dim"],
+    batch_size: int,
+    bar: tqdm,
+) -> list[Float[np.ndarray, "num_latents num_values"]]:
+    """Readings of each network, in host memory; the bar counts images."""
+    parts: list[list[np.ndarray]] = []
+    for rows, batch in padded_batches(latents, batch_size):
+        count = rows.stop - rows.start
+        parts.append([np.asarray(values)[:count] for values in _measure_latents(generator, networks, batch)])
+        bar.update(count)
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 @jax.jit

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from tqdm.auto import tqdm
 
 from jaxedit.attributes.learned.classifier import LearnedClassifier
+from jaxedit.attributes.learned.frozen import FROZEN, FrozenName, load_frozen
 from jaxedit.attributes.learned.heads import FittedHead, Head, Kernels, check_marks, fit_head
 from jaxedit.attributes.learned.regions import (
     FACE_REGIONS,
@@ -33,7 +34,6 @@ from jaxedit.images import from_pixels
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.marked_images import MarkedImages
 from jaxedit.latents.renders import Render, cheap_render, full_render
-from jaxedit.nn.lpips import LPIPS
 from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.runs import RunFolder
 
@@ -56,6 +56,8 @@ class ClassifierConfig:
     Attributes:
         regions: "image" for images of anything; "face" for faces aligned as FFHQ is; "fine-face" for such faces of 512
             pixels and more a side, at twice the cost.
+        network: the frozen one: "alex" for images of anything; "faceres", which learned to tell people apart, for a
+            second view of faces.
         previews: whether every second batch are previews, where the generator has them: curves are learned through
             previews, and a classifier that has not seen any reads them less well. Not with "fine-face".
         batch_size: images at once: 8 suits a CPU, 64 an accelerator.
@@ -67,6 +69,7 @@ class ClassifierConfig:
     """
 
     regions: Literal["image", "face", "fine-face"] = "image"
+    network: FrozenName = "alex"
     previews: bool = True
     batch_size: int = 8
     unit_size: int = 256
@@ -75,6 +78,8 @@ class ClassifierConfig:
     def __post_init__(self) -> None:
         if self.regions not in REGIONS:
             raise InputError(f"regions: expected one of {', '.join(REGIONS)}, got {self.regions!r}")
+        if self.network not in FROZEN:
+            raise InputError(f"network: expected one of {', '.join(FROZEN)}, got {self.network!r}")
         for name in ("batch_size", "unit_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}: expected 1 or more, got {getattr(self, name)}")
@@ -125,7 +130,7 @@ def learn_classifier(
     config = config or ClassifierConfig()
     check_square_rgb(generator, use="a learned classifier")
     regions, side = REGIONS[config.regions]
-    network = RegionFeatures(LPIPS.from_pretrained("alex"), regions, side)
+    network = RegionFeatures(load_frozen(config.network), regions, side)
     w = np.asarray(marks.w, np.float32)
     values = np.concatenate(
         [np.asarray(marks.values, np.float64)]
@@ -137,6 +142,7 @@ def learn_classifier(
             "generator": weights_fingerprint(generator),
             "latents": weights_fingerprint(jnp.asarray(w)),
             "regions": config.regions,
+            "network": config.network,
             "previews": config.previews,
             "unit_size": config.unit_size,
             "batch_size": config.batch_size,

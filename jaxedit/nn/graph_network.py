@@ -35,7 +35,7 @@ class _Step:
 class _Program:
     """What is fixed of a network: hashable, so that `jax.jit` can tell two of them apart."""
 
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int | None, ...]
     steps: tuple[_Step, ...]
     outputs: tuple[int, ...]
 
@@ -86,8 +86,8 @@ class GraphNetwork(nnx.Module):
         self.output_names = tuple(outputs)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Height, width and channels of the input, where that is an image."""
+    def input_shape(self) -> tuple[Any, ...]:
+        """Height, width and channels of the input, where that is an image; None for any length."""
         return self.program.input_shape
 
     def __call__(self, x: Float[Array, "batch *input_shape"]) -> tuple[Array, ...]:
@@ -97,9 +97,12 @@ class GraphNetwork(nnx.Module):
             x: in the range that the network was trained on.
 
         Raises:
-            InputError: if the input has not the shape of the graph's.
+            InputError: if the input has not the shape of the graph's, where that is given.
         """
-        if x.shape[1:] != self.program.input_shape:
+        expected = self.program.input_shape
+        if x.ndim != 1 + len(expected) or any(
+            wanted not in (None, length) for length, wanted in zip(x.shape[1:], expected, strict=True)
+        ):
             raise InputError(f"x: expected [batch, {self.program.input_shape}], got {x.shape}")
         values: list[Array] = [x, *(weight[...] for weight in self.weights)]
         for step in self.program.steps:

@@ -31,6 +31,8 @@ class KnownGenerator(NamedTuple):
     """File of the amounts between which the axes are usable; `jaxedit ranges` writes it."""
     encoder: str
     """File of the encoder of photographs (`jaxedit.inversion.encoder`); `jaxedit train-encoder` makes such ones."""
+    second_view: str
+    """File of what networks that the axes were not learned from read off some images (`pretrained.second_view`)."""
     evaluation: str
     """File of what these axes, and other methods, change in images."""
     license_note: str
@@ -48,6 +50,7 @@ KNOWN_GENERATORS = {
         curves="mobile_stylegan_ffhq_curves.npz",
         ranges="mobile_stylegan_ffhq_ranges.json",
         encoder="mobile_stylegan_ffhq_encoder.npz",
+        second_view="mobile_stylegan_ffhq_second_view.npz",
         evaluation="mobile_stylegan_ffhq_evaluation.json",
         license_note="The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data "
         "and code are for non-commercial research.",

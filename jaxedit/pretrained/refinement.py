@@ -9,7 +9,8 @@ from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.attributes.faces.background import BackgroundColors
 from jaxedit.attributes.faces.face_attributes import FaceIdentity
 from jaxedit.attributes.independent.classifiers import FaceResReading
-from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES
+from jaxedit.attributes.learned.flaws import Flaws
+from jaxedit.attributes.learned.marked_faces import MARKED_ATTRIBUTES, load_marked_second_view
 from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
 from jaxedit.axes.curve_learning.config import RefinementConfig
 from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
@@ -50,11 +51,14 @@ def load_refinement(name: str, attribute_names: Sequence[str] | None = None) -> 
     config = RefinementConfig.load(folder / _CONFIGS[name])
     if attribute_names is not None:
         config = config.restricted(attribute_names)
+    asked = MARKED_ATTRIBUTES if attribute_names is None else tuple(attribute_names)
+    marked = tuple(name for name in MARKED_ATTRIBUTES if name in asked)
+    # What was learned from marks has a second view, too: an edit that fools one network must please the other.
+    views = (FaceResReading(), *((load_marked_second_view(marked),) if marked else ()))
     networks = RefinementNetworks(
-        identity=(FaceIdentity(), BackgroundColors()),
-        independent=(FaceResReading(),),  # type: ignore[arg-type]
+        identity=(FaceIdentity(), BackgroundColors(), Flaws.of_marked_faces()),
+        independent=views,
     )
-    asked = MARKED_ATTRIBUTES if attribute_names is None else attribute_names
     return KnownRefinement(config, load_classifiers(face_classifiers(asked)), networks)
 
 

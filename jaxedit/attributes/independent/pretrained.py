@@ -72,11 +72,33 @@ def load_independent_networks(
         raise InputError(f"names: expected some of {list(INDEPENDENT_NETWORKS)}, got {unknown}")
 
     def build(config: dict[str, Any], arrays: dict[str, Any]) -> dict[str, GraphNetwork]:
-        return {name: _network(name, config["networks"][name], arrays[name]) for name in names}
+        return {
+            name: _network(config["networks"][name], arrays[name], INDEPENDENT_NETWORKS[name][1])
+            for name in names
+        }
 
     return INDEPENDENT_WEIGHTS.load(build, folder, damage=(KeyError, InputError))
 
 
-def _network(name: str, graph: dict[str, Any], arrays: dict[str, Any]) -> GraphNetwork:
+def load_maps(name: str, nodes: Sequence[str]) -> GraphNetwork:
+    """A network of `INDEPENDENT_NETWORKS` whose results are maps of features, for images of any height and width.
+
+    Args:
+        name: of the network.
+        nodes: of its graph, before height and width are lost.
+
+    Raises:
+        DownloadError, OutputError: as `load_independent_networks`.
+    """
+
+    def build(config: dict[str, Any], arrays: dict[str, Any]) -> GraphNetwork:
+        graph = config["networks"][name]
+        free = {**graph, "input_shape": (None, None, graph["input_shape"][2])}
+        return _network(free, arrays[name], nodes)
+
+    return INDEPENDENT_WEIGHTS.load(build, damage=(KeyError, InputError))
+
+
+def _network(graph: dict[str, Any], arrays: dict[str, Any], outputs: Sequence[str]) -> GraphNetwork:
     constants = {constant: arrays[f"{index:03}"] for index, constant in enumerate(graph["constants"])}
-    return GraphNetwork(graph, constants, outputs=INDEPENDENT_NETWORKS[name][1])
+    return GraphNetwork(graph, constants, outputs=outputs)

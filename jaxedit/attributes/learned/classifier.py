@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxedit.attributes.learned.frozen import FROZEN, load_frozen
 from jaxedit.attributes.learned.regions import COLORS, Region, RegionFeatures
 from jaxedit.errors import CheckpointError, InputError
-from jaxedit.nn.lpips import LPIPS
 from jaxedit.storage.array_trees import read_array_tree, write_array_tree
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
@@ -92,7 +92,7 @@ class LearnedClassifier:
 
     @classmethod
     def load(cls, folder: str | Path) -> "LearnedClassifier":
-        """Read a folder written by `save`. The frozen network is fetched once (64 MB).
+        """Read a folder written by `save`. The frozen network is fetched once (64 to 145 MB).
 
         Raises:
             CheckpointError: if the folder is missing, damaged, or of another kind.
@@ -102,7 +102,7 @@ class LearnedClassifier:
 
     @classmethod
     def load_file(cls, path: str | Path) -> "LearnedClassifier":
-        """Read a file written by `save_file`. The frozen network is fetched once (64 MB).
+        """Read a file written by `save_file`. The frozen network is fetched once (64 to 145 MB).
 
         Raises:
             InputError: if the file is missing, damaged, or of another kind.
@@ -131,7 +131,9 @@ class LearnedClassifier:
             raise CheckpointError(
                 f"{folder}: damaged: expected {len(names)} attributes in every array, got {shapes}"
             )
-        return cls(RegionFeatures(LPIPS.from_pretrained(network), regions), weights, bias, names, units)
+        if network not in FROZEN:
+            raise CheckpointError(f"{folder}: expected a network of {', '.join(FROZEN)}, found {network!r}")
+        return cls(RegionFeatures(load_frozen(network), regions), weights, bias, names, units)
 
     def select(self, names: tuple[str, ...]) -> "LearnedClassifier":
         """The classifier of some of the attributes, in the order given.

@@ -1,5 +1,6 @@
 """The classifier of faces that was learned from the annotations of the package."""
 
+import dataclasses
 import importlib.resources
 from pathlib import Path
 
@@ -25,6 +26,9 @@ MARKED_ATTRIBUTES = (
 """What they read off faces. `flaw`, a broken image, is no attribute of a person: ask for it by name."""
 
 FLAW = "flaw"
+
+SECOND_VIEW = "faceres"
+"""The frozen network of the second view."""
 
 
 def load_marked_faces(names: tuple[str, ...] = MARKED_ATTRIBUTES) -> LearnedClassifier:
@@ -52,5 +56,30 @@ def load_marked_faces(names: tuple[str, ...] = MARKED_ATTRIBUTES) -> LearnedClas
         >>> classifier.names, classifier(jnp.zeros((1, 256, 256, 3))).shape
         (('eyeglasses', 'headwear'), (1, 2))
     """
-    path = Path(str(importlib.resources.files("jaxedit.attributes.learned"))) / "marked_faces.npz"
-    return LearnedClassifier.load_file(path).select(names)
+    return LearnedClassifier.load_file(_shipped("marked_faces.npz")).select(names)
+
+
+def load_marked_second_view(names: tuple[str, ...] = MARKED_ATTRIBUTES) -> LearnedClassifier:
+    """A second view of what `load_marked_faces` reads: learned from the same marks, on the features of a face network.
+
+    It tells whether an edit shows the thing, or has pleased the network that it was learned through. It was learned
+    from the first 4,000 faces of the annotations. On the 2,000 others, AUC: sunglasses .999, eyeglasses .996, headwear
+    .989, gray hair .969, make-up .964, blond hair .948, black hair .937, red hair .926, earrings .909, broken images
+    .884; r of graded ones: teeth .93, facial hair .91, hair length .90, fringe .84, curl .75, closed eyes .68.
+
+    Args:
+        names: some of `MARKED_ATTRIBUTES`, or "flaw".
+
+    Returns:
+        A classifier whose names are `attribute@faceres`.
+
+    Raises:
+        InputError: if a name is unknown.
+        DownloadError: if the frozen network cannot be fetched (145 MB, once).
+    """
+    found = LearnedClassifier.load_file(_shipped("marked_faces_second_view.npz")).select(names)
+    return dataclasses.replace(found, names=tuple(f"{name}@{SECOND_VIEW}" for name in names))
+
+
+def _shipped(file: str) -> Path:
+    return Path(str(importlib.resources.files("jaxedit.attributes.learned"))) / file

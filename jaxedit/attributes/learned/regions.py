@@ -1,8 +1,8 @@
-"""Frozen features of the regions of an image: AlexNet's, pooled to small grids.
+"""Frozen features of the regions of an image, pooled to small grids.
 
 A region is cut out at the resolution that its detail needs: a whole face shows its hair at 256², and its teeth only
-in a crop of the mouth. The third and the fifth convolution of the AlexNet of LPIPS (Zhang et al., CVPR 2018) give the
-features; each pixel's are brought to unit length, so that they tell what is there and not how strong its contrast is.
+in a crop of the mouth. Two layers of a frozen network give the features (`jaxedit.attributes.learned.frozen`); each
+pixel's are brought to unit length, so that they tell what is there and not how strong its contrast is.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxedit.attributes.learned.frozen import FrozenMaps
 from jaxedit.errors import InputError
 from jaxedit.nn.layers import unit_length
-from jaxedit.nn.lpips import LPIPS
 from jaxedit.nn.resize import resample_box
 
 _TINY = 1e-6
@@ -30,7 +30,7 @@ class Region:
         name: of the region.
         box: left, top, right and bottom edge, in fractions of the image's side.
         size: height and width in pixels that the part is resized to.
-        grids: rows and columns of the pooled features of the third and of the fifth convolution.
+        grids: rows and columns of the pooled features of the finer and of the coarser map.
     """
 
     name: str
@@ -78,7 +78,7 @@ class RegionFeatures:
     """Images [batch, side, side, 3] in [-1, 1] to features of each region; a pytree and a pure function.
 
     Attributes:
-        network: LPIPS with AlexNet.
+        network: the frozen network.
         regions: the regions.
         side: pixels a side that images are brought to first, so that larger and smaller ones are read alike; None for
             the images as they are.
@@ -86,7 +86,7 @@ class RegionFeatures:
 
     __no_type_check__ = True
 
-    network: LPIPS
+    network: FrozenMaps
     regions: tuple[Region, ...] = (IMAGE,)
     side: int | None = 256
 
@@ -115,10 +115,10 @@ class RegionFeatures:
         return found | {COLORS: small.reshape(len(images), -1)}
 
     def _features(self, images: Array, region: Region) -> Float[Array, "batch num_features"]:
-        layers = self.network.activations(resample_box(images, region.box, region.size))
+        maps = self.network.maps(resample_box(images, region.box, region.size))
         pooled = [
-            _pool(unit_length(layers[index].astype(jnp.float32), tiny=_TINY), grid)
-            for index, grid in zip((2, 4), region.grids, strict=True)
+            _pool(unit_length(layer.astype(jnp.float32), tiny=_TINY), grid)
+            for layer, grid in zip(maps, region.grids, strict=True)
         ]
         return jnp.concatenate(pooled, axis=1)
 

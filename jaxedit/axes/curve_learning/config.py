@@ -24,7 +24,8 @@ _LEAST = {
 }
 
 _MOST_GAIN = 4.0
-_BY_NAME = ("weights", "ends", "slopes", "in_layers", "within_layers", "gains", "far")
+_LAYERS = ("in_layers", "within_layers", "upward_in_layers")
+_BY_NAME = ("weights", "ends", "slopes", *_LAYERS, "gains", "far")
 """Settings that have a value for some attributes each, by name."""
 
 
@@ -52,6 +53,9 @@ class RefinementConfig:
             not learned by descent, which finds textures that please a classifier of such things, but is the axis's own
             path in W, in these layers alone. The held ones among them are taken out of the others among them.
         within_layers: of a curve that is learned by descent, the layers that it moves, likewise; by default all.
+        upward_in_layers: of a curve that is learned by descent, layers likewise, in which edits upwards follow the
+            axis's own path in W instead: a descent finds the least change that pleases a network, and of some
+            attributes (a smile) people see less than it does.
         gains: of a curve, (down, up), by how much it is longer in the end than it was learned, so that the amounts of
             people show what the axis says: a network is often pleased before an eye is.
         continued: attributes whose descent goes on from the curve that the axes have, instead of a new tangent.
@@ -84,6 +88,7 @@ class RefinementConfig:
     slopes: Mapping[str, float] = dataclasses.field(default_factory=dict)
     in_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     within_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    upward_in_layers: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     gains: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     continued: tuple[str, ...] = ()
     far: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
@@ -119,7 +124,7 @@ class RefinementConfig:
                 raise InputError(
                     f"gains of {name!r}: expected two numbers in (0, {_MOST_GAIN:g}], got {gains}"
                 )
-        for name, (first, end) in (*self.in_layers.items(), *self.within_layers.items()):
+        for name, (first, end) in self.layers():
             if not 0 <= first < end:
                 raise InputError(
                     f"layers of {name!r}: expected the first layer and the one after the last, got {first}, {end}"
@@ -127,6 +132,10 @@ class RefinementConfig:
         for name, (down, up) in self.far.items():
             if not (down > 0 and up > 0):
                 raise InputError(f"far amounts of {name!r}: expected two positive numbers, got {down}, {up}")
+
+    def layers(self) -> list[tuple[str, tuple[int, int]]]:
+        """Attributes and layers, of all settings that confine a curve to some."""
+        return [item for field in _LAYERS for item in getattr(self, field).items()]
 
     def names(self) -> set[str]:
         """All attributes that the settings name."""
@@ -177,7 +186,7 @@ class RefinementConfig:
             for name in ("weights", "slopes"):  # JSON has whole numbers, too
                 if name in settings:
                     settings[name] = {key: float(value) for key, value in settings[name].items()}
-            for name in ("in_layers", "within_layers"):
+            for name in _LAYERS:
                 if name in settings:
                     settings[name] = {key: (int(a), int(b)) for key, (a, b) in settings[name].items()}
             if "loss" in settings:

@@ -156,3 +156,15 @@ def stretched(curve: Curve, down: float, up: float) -> Curve:
     tangent, curvature = (jnp.asarray(part) for part in curve)
     below, above = np.asarray(along_curve((tangent, curvature), jnp.asarray([-down, up])), np.float64)
     return (above - below) / 2, (above + below) / (2 * float(pseudo_huber(jnp.float32(1.0))))
+
+
+def of_sides(down: Curve, up: Curve, amount: float = 1.5) -> Curve:
+    """The curve that leads at −amount to where the first leads, and at +amount to where the second does."""
+    below, above = (
+        np.asarray(
+            along_curve((jnp.asarray(curve[0]), jnp.asarray(curve[1])), jnp.asarray([signed]))[0], np.float64
+        )
+        for curve, signed in ((down, -amount), (up, amount))
+    )
+    phi = float(pseudo_huber(jnp.float32(amount)))
+    return (above - below) / (2 * amount), (above + below) / (2 * phi)

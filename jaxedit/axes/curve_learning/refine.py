@@ -16,7 +16,7 @@ from jaxedit.attributes.user_classifier import check_classifier
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.curve_learning.calibration import DEFAULT_ENDS
 from jaxedit.axes.curve_learning.config import RefinementConfig, default_groups
-from jaxedit.axes.curve_learning.descent import Curve, stretched
+from jaxedit.axes.curve_learning.descent import Curve, of_sides, stretched
 from jaxedit.axes.curve_learning.full_images import Calibrated, calibrate, correct_far, taken_apart
 from jaxedit.axes.curve_learning.image_reader import ImageReader, Network, RefinementNetworks
 from jaxedit.axes.curve_learning.loss import EditModel
@@ -117,6 +117,7 @@ def refine_axes(
             calibrated = correct_far(refinement, calibrate(refinement, _learn(refinement)))
         if len(shapes) > 1 and config.num_calibrations:
             shapes = taken_apart(refinement, shapes)
+    calibrated = dataclasses.replace(calibrated, curves=_upward_in_w(refinement, calibrated.curves))
     curves = _curves(refinement, calibrated, shapes)
     return dataclasses.replace(axes, curves=curves, ranges=None, generator_fingerprint=request["generator"])
 
@@ -129,6 +130,14 @@ def _shapes(refinement: Refinement, targets: Sequence[str]) -> dict[str, Curve]:
         name: _by_gains(refinement, name, _within(refinement, path, layers[name]))
         for name, path in paths.items()
     }
+
+
+def _upward_in_w(refinement: Refinement, curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Learned curves, some of which follow their axes' paths in W upwards."""
+    layers = {name: some for name, some in refinement.config.upward_in_layers.items() if name in curves}
+    paths = _curves_in_w(refinement, list(layers))
+    ups = {name: _within(refinement, path, layers[name]) for name, path in paths.items()}
+    return {name: of_sides(curve, ups[name]) if name in ups else curve for name, curve in curves.items()}
 
 
 def _by_gains(refinement: Refinement, name: str, curve: Curve) -> Curve:
@@ -189,7 +198,7 @@ def _checked(
         raise InputError(
             f"groups: expected the group of each of {generator.num_ws} layers, numbered from 0, got {list(groups)}"
         )
-    for name, (first, end) in (*config.in_layers.items(), *config.within_layers.items()):
+    for name, (first, end) in config.layers():
         if end > len(groups) or any(
             len({first <= i < end for i, g in enumerate(groups) if g == group}) > 1 for group in set(groups)
         ):

@@ -11,7 +11,13 @@ from PIL import Image
 
 from jaxedit.attributes.faces.crop import FACE_LEFT, FACE_SIDE, FACE_TOP
 from jaxedit.attributes.learned.classifier import LearnedClassifier
-from jaxedit.attributes.learned.marked_faces import FLAW, MARKED_ATTRIBUTES, load_marked_faces
+from jaxedit.attributes.learned.flaws import Flaws
+from jaxedit.attributes.learned.marked_faces import (
+    FLAW,
+    MARKED_ATTRIBUTES,
+    load_marked_faces,
+    load_marked_second_view,
+)
 from jaxedit.attributes.user_classifier import face_classifiers, load_classifier
 from jaxedit.errors import InputError
 
@@ -65,6 +71,29 @@ def test_frames_are_seen(classifier, portraits):
     assert (bare < 0).all()  # nobody wears any
     assert (framed > bare + 2).all()
     assert (values["sunglasses"] < 0).all()
+
+
+def test_frames_are_seen_by_the_second_view(portraits):
+    second = load_marked_second_view(("eyeglasses", "sunglasses"))
+    assert second.names == ("eyeglasses@faceres", "sunglasses@faceres")
+    assert second.features.network.network == "faceres"
+    values = read(second, np.concatenate([portraits, with_frames(portraits)]))
+    bare, framed = np.split(values["eyeglasses@faceres"], 2)
+    assert (bare < 0).all()
+    assert (framed > bare + 2).all()
+    assert (values["sunglasses@faceres"] < 0).all()
+
+
+def test_smears_look_broken(portraits):
+    """Noise over half of the face; the descriptor hardly varies while images look whole."""
+    broken = portraits.copy()
+    broken[:, 200:420, 150:360] = np.random.RandomState(0).uniform(-1, 1, (4, 220, 210, 3))
+    flaws = Flaws.of_marked_faces()
+    whole, torn = np.split(
+        np.asarray(jax.jit(lambda f, x: f(x))(flaws, np.concatenate([portraits, broken]))), 2
+    )
+    assert whole.shape == (4, 1) and (whole > 0).all()
+    assert (torn > whole).all()
 
 
 def test_names_units_and_the_flaw(classifier):

@@ -8,7 +8,7 @@ import pytest
 from jaxedit.axes import fit_pca
 from jaxedit.axes.curve_learning.calibration import calibrated, measured_slope, mixture, unmixed
 from jaxedit.axes.curve_learning.config import default_groups
-from jaxedit.axes.curve_learning.descent import DescentState
+from jaxedit.axes.curve_learning.descent import DescentState, of_sides
 from jaxedit.axes.curve_learning.loss import (
     ColumnWeights,
     EditBatch,
@@ -183,6 +183,17 @@ def test_a_rescaled_curve_reaches_with_one_what_took_more():
         along_curve(before, jnp.asarray([-1.25, 2.0])),
         rtol=1e-5,
     )
+
+
+def test_a_curve_of_two_sides_leads_where_each_of_them_does():
+    random = np.random.default_rng(3)
+    down, up = (tuple(random.normal(size=(2, 4)) for _ in range(2)) for _ in range(2))
+    both = of_sides(down, up)
+    for amount, wanted in ((-1.5, down), (1.5, up)):
+        for curve in (both, wanted):
+            assert all(part.shape == (2, 4) for part in curve)
+        at = [along_curve(tuple(map(jnp.asarray, curve)), jnp.asarray([amount])) for curve in (both, wanted)]
+        np.testing.assert_allclose(at[0], at[1], atol=1e-5)
 
 
 def test_the_first_tangent_changes_the_target_by_one(linear, moments):
