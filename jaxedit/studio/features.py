@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxedit.attributes.learned.frozen import load_frozen
 from jaxedit.attributes.learned.regions import RegionFeatures
 from jaxedit.generators.protocol import weights_fingerprint
 from jaxedit.labels.classifier_learning import REGIONS
-from jaxedit.nn.lpips import LPIPS
 from jaxedit.storage.arrays import ArrayOf
 from jaxedit.storage.download import cache_dir
 from jaxedit.storage.runs import RunFolder
@@ -96,7 +96,7 @@ class FeaturePool:
 
     def _make(self) -> None:
         regions, side = REGIONS[self.regions]
-        network = RegionFeatures(LPIPS.from_pretrained("alex"), regions, side)
+        network = RegionFeatures(load_frozen("alex"), regions, side)
         request = {
             "generator": weights_fingerprint(self.drawer.generator),
             "latents": weights_fingerprint(jnp.asarray(self.w)),
