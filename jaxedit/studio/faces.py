@@ -13,9 +13,10 @@ from jaxtyping import Array, Float, UInt8
 from jaxedit.errors import InputError
 from jaxedit.inversion.align import AlignedFace, align
 from jaxedit.inversion.cached_projection import project_cached
+from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.photograph import Photograph, read_photograph
-from jaxedit.inversion.presets import preset
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_folder import PhotoFolder
 from jaxedit.latents.latent_files import load_latent_file
@@ -131,30 +132,42 @@ def face_of_photograph(
     number: int,
     *,
     generator_name: str,
+    config: ProjectionConfig,
+    encoder: Encoder | None = None,
     private: Path | None = None,
-    num_steps: int | None = None,
 ) -> StudioFace:
-    """Project a face of a photograph: its latent, which takes minutes the first time.
+    """Project a face of a photograph: its latent, which takes its time once.
 
     Args:
         generator: makes the images.
         photograph: the photograph.
         number: of the face, 1 for the largest.
         generator_name: its name or folder.
+        config: settings of the projection.
+        encoder: that they start from, if they do.
         private: folder that keeps the projection and nothing else does; None for the user's cache.
-        num_steps: of the projection; None for the preset's.
 
     Raises:
         InputError: if there is no such face, or the projection diverges.
         DownloadError, OutputError: as `project_photos`.
     """
-    config = preset(None, num_steps=num_steps)
     if private is None:
         folder = project_cached(
-            photograph.file, generator, generator_name=generator_name, config=config, face=number
+            photograph.file,
+            generator,
+            generator_name=generator_name,
+            config=config,
+            encoder=encoder,
+            face=number,
         )
     else:
-        folder = _projected(photograph.file, generator, number, private, generator_name, config)
+        folder = _projected(
+            photograph.file,
+            generator,
+            private / f"face-{number}-{config.num_steps}",
+            PhotoProjectionConfig(config, face=number, encoder=encoder),
+            generator_name,
+        )
     saved = load_latent_file(folder.path)
     return StudioFace(
         jax.device_get(saved.of(generator)),
@@ -166,15 +179,9 @@ def face_of_photograph(
 
 
 def _projected(
-    photo: Photo, generator: Any, number: int, private: Path, generator_name: str, config: Any
+    photo: Photo, generator: Any, out: Path, config: PhotoProjectionConfig, generator_name: str
 ) -> PhotoFolder:
-    summary = project_photos(
-        [photo],
-        private / f"face-{number}",
-        generator,
-        PhotoProjectionConfig(config, face=number),
-        generator_name=generator_name,
-    )
+    summary = project_photos([photo], out, generator, config, generator_name=generator_name)
     for problem in summary.failures.values():
         raise InputError(problem)
     (path,) = summary.metrics

@@ -45,6 +45,7 @@ class FeaturePool:
         self.w = np.asarray(w, np.float32)
         self.count = 0
         self.problem: str | None = None
+        self.network: RegionFeatures | None = None
         self._features: dict[str, np.ndarray] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -88,6 +89,10 @@ class FeaturePool:
                 total[rows] += array[rows].astype(np.float32) @ weight
         return total
 
+    def sizes(self) -> dict[str, int]:
+        """The number of features of each region, as soon as a latent is ready."""
+        return {name: array.shape[1] for name, array in self._features.items()}
+
     def _work(self) -> None:
         try:
             self._make()
@@ -96,7 +101,7 @@ class FeaturePool:
 
     def _make(self) -> None:
         regions, side = REGIONS[self.regions]
-        network = RegionFeatures(load_frozen("alex"), regions, side)
+        network = self.network = RegionFeatures(load_frozen("alex"), regions, side)
         request = {
             "generator": weights_fingerprint(self.drawer.generator),
             "latents": weights_fingerprint(jnp.asarray(self.w)),

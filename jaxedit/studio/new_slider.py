@@ -1,10 +1,12 @@
 """A new slider: the labels that a taught classifier gives become an axis beside the others.
 
-FOLDER/axes            the axes with all taught attributes, as `jaxedit.load_axes` reads them
-FOLDER/things/NAME.npz the labels of one taught attribute
+FOLDER/axes             the axes with all taught attributes, as `jaxedit.load_axes` reads them
+FOLDER/things/NAME.npz  the labels of one taught attribute
+FOLDER/classifiers/NAME its classifier, as `jaxedit.LearnedClassifier.load` reads it
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -12,16 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxedit.attributes.classifier import AttributeClassifier
+from jaxedit.attributes.joined import join_classifiers
+from jaxedit.attributes.learned.classifier import LearnedClassifier
+from jaxedit.attributes.learned.heads import FittedHead
+from jaxedit.attributes.learned.regions import RegionFeatures
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
+from jaxedit.axes.curve_learning.config import RefinementConfig
+from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
+from jaxedit.axes.curve_learning.refine import refine_axes
 from jaxedit.axes.layer_curves import LayerCurves, pseudo_huber
 from jaxedit.axes.learning.learn import learn_axes
 from jaxedit.errors import InputError
+from jaxedit.generators.protocol import Generator
 from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.latents.renders import cheap_render
 from jaxedit.storage.arrays import ArrayOf, read_arrays, write_arrays
 
 AXES_FOLDER = "axes"
-THINGS_FOLDER = "things"
+THINGS_FOLDER, CLASSIFIERS_FOLDER = "things", "classifiers"
 _KIND = "taught labels"
 _ARRAYS = {"rows": ArrayOf("iu", ("num_rows",)), "values": ArrayOf("f", ("num_rows",), is_finite=True)}
 UNIT = "log-odds"
@@ -31,6 +43,11 @@ _FEWEST = 100
 
 _MEASURED_ON = 256
 """Latents over which the path of the new axis is averaged."""
+
+REFINEMENT = RefinementConfig(
+    num_latents=96, num_derivatives=12, num_images=64, num_calibration_latents=16, num_calibrations=1
+)
+"""Settings of a refinement for which somebody waits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +108,12 @@ def with_taught(dataset: LabelledLatents, taught: TaughtLabels) -> LabelledLaten
 
 
 def learn_with(
-    axes: AttributeAxes, dataset: LabelledLatents, taught: TaughtLabels, config: AxesConfig | None = None
+    axes: AttributeAxes,
+    dataset: LabelledLatents,
+    taught: TaughtLabels,
+    config: AxesConfig | None = None,
+    *,
+    progress: bool = False,
 ) -> AttributeAxes:
     """Axes with a taught attribute beside those that there are.
 
@@ -103,6 +125,7 @@ def learn_with(
         dataset: labels of their attributes.
         taught: labels of the new one.
         config: settings of learning.
+        progress: whether to show a bar.
 
     Raises:
         InputError: if the attribute exists already, or has too few labels.
@@ -110,7 +133,7 @@ def learn_with(
     if taught.name in axes.attribute_names:
         raise InputError(f"name: expected a new one, {taught.name!r} is a slider already")
     both = with_taught(dataset.select(axes.attribute_names), taught)
-    learned = learn_axes(both, axes.pca, config, progress=False)
+    learned = learn_axes(both, axes.pca, config, progress=progress)
     ranges = None
     if axes.ranges is not None:
         ranges = np.concatenate([np.asarray(axes.ranges), np.full((1, 2), np.nan, np.float32)])
@@ -139,3 +162,53 @@ def _with_path(curves: LayerCurves, axes: AttributeAxes, w: np.ndarray) -> Layer
             curves.group_of_layer,
         )
     )
+
+
+def taught_classifier(
+    fitted: FittedHead, network: RegionFeatures, sizes: Mapping[str, int]
+) -> LearnedClassifier:
+    """The classifier that was learned from marks, of whole images.
+
+    Args:
+        fitted: what was learned.
+        network: whose features it reads.
+        sizes: number of features of each region.
+    """
+    columns = {name: fitted.weights.get(name, np.zeros(sizes[name], np.float32)) for name in network.names}
+    return LearnedClassifier(
+        features=network,
+        weights={name: jnp.asarray(column[:, None]) for name, column in columns.items()},
+        bias=jnp.asarray([fitted.bias], jnp.float32),
+        names=(fitted.head.name,),
+        units=(UNIT,),
+    )
+
+
+def refine_with(
+    generator: Generator, axes: AttributeAxes, name: str, classifier: AttributeClassifier, folder: str | Path
+) -> AttributeAxes:
+    """Refine one axis through images, so that its edits change less of everything else (`jaxedit.refine_axes`).
+
+    Args:
+        generator: of the axes.
+        axes: with the attribute.
+        name: of the attribute.
+        classifier: of all attributes of the axes.
+        folder: the studio's, from which classifiers of what was taught before are read.
+
+    Raises:
+        InputError: if the classifier of an attribute is missing.
+        OutputError: if the state of the run cannot be written.
+    """
+    found = [classifier]
+    for path in sorted((Path(folder) / CLASSIFIERS_FOLDER).glob("*")):
+        if path.name in axes.attribute_names:
+            found.append(LearnedClassifier.load(path))
+    refined = refine_axes(
+        generator,
+        axes,
+        join_classifiers(found),
+        dataclasses.replace(REFINEMENT, attributes=(name,)),
+        networks=RefinementNetworks(render=cheap_render(generator)),
+    )
+    return dataclasses.replace(refined, ranges=axes.ranges)

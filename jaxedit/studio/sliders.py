@@ -24,6 +24,12 @@ UNMEASURED = (-3.0, 3.0)
 
 OWN_GROUP = "My own"
 
+_BEYOND = 0.25
+"""Length of a slider on each side of its usable range, relative to the range: one may go there, knowing it."""
+
+_SATURATED = 0.6
+"""Slope of an axis beyond an end, from which up the end is none."""
+
 GROUPS: dict[str, tuple[str, ...]] = {
     "Face": ("age", "gender", "face_width", "jaw_width", "face_length", "nose_width", "facial_hair"),
     "Expression": (
@@ -76,9 +82,11 @@ class Slider:
         group: on the page.
         unit: "years" or "degrees"; None for standard deviations.
         value: read from the face, in the unit of the attribute.
+        position: of the face among all faces, in standard deviations.
         low: least usable amount in the slider's unit; 0 or less.
         high: largest usable amount.
         is_measured: whether the usable range was measured.
+        end: "lower" or "upper" where the face is at that end of the axis, beyond which little changes; None elsewhere.
         step: between two amounts.
     """
 
@@ -86,10 +94,12 @@ class Slider:
     group: str
     unit: str | None
     value: float
+    position: float
     low: float | int
     high: float | int
     is_measured: bool
     step: float
+    end: str | None = None
 
     @property
     def title(self) -> str:
@@ -98,21 +108,33 @@ class Slider:
 
     @property
     def label(self) -> str:
-        """The attribute with its unit and the value now, such as "age, 34 years"."""
-        if self.unit is None:
-            return self.title
-        return f"{self.title}, {self.value:.0f} {self.unit}".replace("-", "−")
+        """The attribute with its unit and the value now, such as "age, 34 years" or "smile, +1.2 SD"."""
+        now = f"{self.position:+.1f} SD" if self.unit is None else f"{self.value:.0f} {self.unit}"
+        return f"{self.title}, {now}".replace("-", "−")
 
     @property
     def info(self) -> str:
-        """The usable range in words."""
+        """The usable range in words, and whether the face is at an end of the axis."""
         unit = f" {self.unit}" if self.unit else ""
         low, high = (f"{x:+.3g}".replace("-", "−") for x in (self.low, self.high))
-        text = f"{low} … {high}{unit}"
-        text = f"usable {text}" if self.is_measured else "usable range not measured"
+        text = f"usable {low} … {high}{unit}" if self.is_measured else "usable range not measured"
         if self.name in _SIDES:
             text = f"{_SIDES[self.name]}; {text}"
+        if self.end is not None:
+            text += f"; at the {self.end} end: {'less' if self.end == 'lower' else 'more'} shows little on this face"
         return text
+
+    @property
+    def extent(self) -> tuple[float | int, float | int]:
+        """Least and largest amount that the slider takes: a little more than a usable range that was measured."""
+        if not self.is_measured:
+            return self.low, self.high
+        more = _BEYOND * (self.high - self.low)
+        return _rounded(self.low - more, self.unit), _rounded(self.high + more, self.unit)
+
+    def marked(self) -> tuple[float | int, float | int]:
+        """The amounts that the page marks as usable on this face: not those beyond the end at which it is."""
+        return (0 if self.end == "lower" else self.low), (0 if self.end == "upper" else self.high)
 
 
 def group_of(name: str) -> str:
@@ -196,6 +218,7 @@ class FaceScale:
 
     def sliders(self) -> list[Slider]:
         """The sliders of the face, in the order of the page."""
+        ends = self._ends()
         ranges = {name: self.axes.range(name) for name in self.names}
         limits = {name: usable or UNMEASURED for name, usable in ranges.items()}
         low = self.in_sliders({name: limit[0] for name, limit in limits.items()})
@@ -206,13 +229,27 @@ class FaceScale:
                 group=group_of(name),
                 unit=self.units[index],
                 value=float(self.values[index]),
+                position=float(self.positions[index]),
                 low=_rounded(low[name], self.units[index]),
                 high=_rounded(high[name], self.units[index]),
                 is_measured=ranges[name] is not None,
                 step=1.0 if self.units[index] else 0.1,
+                end=ends[index],
             )
             for name in in_order(self.names)
             for index in [self.names.index(name)]
+        ]
+
+    def _ends(self) -> list[str | None]:
+        """The end of each axis at which the face is."""
+        curves = self.axes.curves
+        if curves is None:
+            return [None] * len(self.names)
+        (low, high), saturates = np.asarray(curves.ends).T, np.asarray(curves.slopes) < _SATURATED
+        is_low, is_high = saturates & (self.positions <= low), saturates & (self.positions >= high)
+        return [
+            "lower" if at_low else "upper" if at_high else None
+            for at_low, at_high in zip(is_low, is_high, strict=True)
         ]
 
     def reached(self, amounts: Mapping[str, float | int]) -> dict[str, str]:

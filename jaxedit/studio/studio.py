@@ -16,15 +16,27 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.editing import Edit
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import weights_fingerprint
+from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.encoder import Encoder
+from jaxedit.inversion.photograph import Photograph
+from jaxedit.inversion.presets import preset
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import sample_w
+from jaxedit.pretrained.encoders import load_encoder
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
 from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
 from jaxedit.studio.drawing import Drawer, Drawn
 from jaxedit.studio.edits import EditHistory, Settings
-from jaxedit.studio.faces import TRUNCATION, FoundFaces, StudioFace, face_of_number
+from jaxedit.studio.faces import TRUNCATION, FoundFaces, StudioFace, face_of_number, face_of_photograph
 from jaxedit.studio.features import POOL, FeaturePool
-from jaxedit.studio.new_slider import AXES_FOLDER, TaughtLabels, learn_with
+from jaxedit.studio.new_slider import (
+    AXES_FOLDER,
+    CLASSIFIERS_FOLDER,
+    TaughtLabels,
+    learn_with,
+    refine_with,
+    taught_classifier,
+)
 from jaxedit.studio.private import private_folder
 from jaxedit.studio.sliders import FaceScale
 from jaxedit.studio.teaching import Teaching
@@ -88,9 +100,10 @@ class Studio:
         places = FacePlaces.from_pretrained() if is_known else None
         self.drawer = Drawer(generator, classifier, places)
         self.regions = config.regions or ("face" if is_known else "image")
-        self._lock = threading.RLock()
+        self._lock, self._making = threading.RLock(), threading.Lock()
         self._dataset: LabelledLatents | None = None
         self._pool: FeaturePool | None = None
+        self._encoder: Encoder | None = None
 
     def warm_up(self) -> None:
         """Compile what visitors wait for, in the background."""
@@ -134,6 +147,26 @@ class Studio:
             )
         return dataset
 
+    @property
+    def has_encoder(self) -> bool:
+        """Whether a quick look at a photograph is possible."""
+        return self.config.generator in KNOWN_GENERATORS
+
+    def projection(self, *, is_quick: bool) -> tuple[ProjectionConfig, Encoder | None]:
+        """How photographs are projected: from an encoder's latent in a few steps, or thoroughly.
+
+        Raises:
+            InputError: if there is no encoder.
+            DownloadError: if its features cannot be fetched.
+        """
+        if not is_quick:
+            return preset(None, num_steps=self.config.num_steps), None
+        quick = preset("quick", has_encoder=self.has_encoder)
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = load_encoder(self.config.generator, self.generator)
+            return quick, self._encoder
+
     def pool(self) -> FeaturePool:
         """Features of the faces to mark; begins to make them."""
         with self._lock:
@@ -144,17 +177,37 @@ class Studio:
         self._pool.start()
         return self._pool
 
-    def add_slider(self, teaching: Teaching) -> AttributeAxes:
-        """Learn axes with what was taught beside the others, and keep them in the folder.
+    @property
+    def can_refine(self) -> bool:
+        """Whether all attributes can be read off images, so that a new axis can be refined."""
+        return self.drawer.classifier is not None
+
+    def add_slider(self, teaching: Teaching, *, refines: bool = False) -> AttributeAxes:
+        """Learn axes with what was taught beside the others, and keep them in the folder with the classifier.
+
+        Args:
+            teaching: what was taught.
+            refines: whether the new axis is refined through images.
 
         Raises:
-            InputError: if nothing was learned, the name is taken, or too few faces are labeled.
+            InputError: if nothing was learned, the name is taken, too few faces are labeled, or an axis cannot be
+                refined.
             OutputError: if the folder cannot be written.
         """
         scores = teaching.scores()
         taught = TaughtLabels(teaching.name, np.arange(len(scores)), scores)
-        with self._lock:
-            axes = learn_with(self.axes, self.dataset(), taught)
+        pool = self.pool()
+        with self._making:  # one after the other; nobody else waits for it
+            axes = learn_with(self.axes, self.dataset(), taught, progress=True)
+            if teaching.fitted is not None and pool.network is not None:
+                learned = taught_classifier(teaching.fitted, pool.network, pool.sizes())
+                learned.save(self.config.folder / CLASSIFIERS_FOLDER / teaching.name)
+            if refines:
+                if self.drawer.classifier is None:
+                    raise InputError("refine: expected a generator whose attributes can be read off images")
+                axes = refine_with(
+                    self.generator, axes, teaching.name, self.drawer.classifier, self.config.folder
+                )
             taught.save(self.config.folder)
             axes.save(self.config.folder / AXES_FOLDER)
             self.axes, self.axes_name = axes, str(self.config.folder / AXES_FOLDER)
@@ -185,6 +238,30 @@ class Session:
             self.studio.drawer.forget(self.face)
         self.face = face
         self.scale = FaceScale.of(self.axes, face.w, face.pivot)
+
+    def take_photograph(self, photograph: Photograph, number: int, *, is_quick: bool) -> None:
+        """Take a face of a photograph, which is projected.
+
+        Args:
+            photograph: the photograph.
+            number: of the face, 1 for the largest.
+            is_quick: as for `Studio.projection`.
+
+        Raises:
+            InputError, DownloadError, OutputError: as `face_of_photograph` and `Studio.projection`.
+        """
+        studio = self.studio
+        config, encoder = studio.projection(is_quick=is_quick)
+        face = face_of_photograph(
+            studio.generator,
+            photograph,
+            number,
+            generator_name=studio.config.generator,
+            config=config,
+            encoder=encoder,
+            private=None if studio.config.is_local else self.folder,
+        )
+        self.set_face(face)
 
     def take_new_axes(self) -> None:
         """Use the axes that the studio has now: another slider may have been made."""

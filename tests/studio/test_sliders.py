@@ -1,5 +1,7 @@
 """Sliders in the units of their attributes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def test_each_attribute_has_a_slider_with_a_unit_and_its_value(scale):
     age, smile = scale.sliders()
     assert (age.name, age.group, age.unit) == ("age", "Face", "years")
     assert age.label == f"age, {scale.values[0]:.0f} years"
-    assert smile.label == "smile" and smile.unit is None and smile.group == "Expression"
+    assert smile.label == f"smile, {scale.positions[1]:+.1f} SD".replace("-", "−") and smile.unit is None
     assert age.low < 0 < age.high and (smile.low, smile.high) == (-3, 3)
     assert "not measured" in smile.info
 
@@ -65,3 +67,27 @@ def test_a_face_at_the_end_of_an_axis_and_one_that_cannot_be_read_are_named():
     assert "Hardly changes" in at_end and "smile" in at_end
     (unread,) = change_notes(names, np.array([0.0, np.nan]), np.array([1.0, np.nan]), {"age": 1.0})
     assert "Could not be read" in unread and "smile" in unread
+
+
+def test_the_usable_part_of_a_slider_is_marked_and_ends_where_the_face_is_at_an_end(
+    small_axes, small_dataset
+):
+    from jaxedit.axes.layer_curves import LayerCurves
+    from jaxedit.studio.page.html import slider_marks
+
+    flat = np.zeros((2, 8, 6), np.float32)
+    curves = LayerCurves(
+        flat,
+        flat,
+        np.array([[-9.0, 9.0], [-9.0, -8.0]], np.float32),
+        np.array([0.2, 0.2], np.float32),
+        np.arange(8, dtype=np.int32),
+    )
+    ranges = np.array([[-1.0, 1.0], [-2.0, 2.0]], np.float32)
+    axes = dataclasses.replace(small_axes, curves=curves, ranges=ranges)
+    age, smile = FaceScale.of(axes, np.asarray(small_dataset.w[:1])).sliders()
+    assert age.end is None and age.marked() == (age.low, age.high)
+    assert age.extent[0] < age.low and age.high < age.extent[1]
+    assert smile.end == "upper" and smile.marked() == (-2, 0) and "upper end" in smile.info
+    assert "#sliders #slider-1{--start:16.7%;--end:50.0%;--zero:50.0%;}" in slider_marks([age, smile], {})
+    assert "--zero:37.5%" in slider_marks([smile], {"smile": 5.0})  # typed: the slider grows

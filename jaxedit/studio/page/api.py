@@ -8,7 +8,7 @@ import gradio as gr
 from jaxedit.errors import InputError
 from jaxedit.studio.downloads import save_face, save_photograph
 from jaxedit.studio.edits import from_text
-from jaxedit.studio.faces import face_of_number, face_of_photograph, find_faces
+from jaxedit.studio.faces import face_of_number, find_faces
 from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.studio import Session
 
@@ -21,6 +21,7 @@ def build_api(desk: Desk) -> None:
         edits = gr.Textbox()
         face = gr.Number(1, precision=0)
         whole = gr.Checkbox(True)
+        quick = gr.Checkbox(False)
         image = gr.File()
         listed = gr.JSON()
         button = gr.Button()
@@ -52,21 +53,16 @@ def build_api(desk: Desk) -> None:
 
     @desk.answers
     def edit_photograph(
-        session: Session, path: str | None, written: str, which: float | int | None, is_whole: bool
+        session: Session,
+        path: str | None,
+        written: str,
+        which: float | int | None,
+        is_whole: bool,
+        is_quick: bool,
     ) -> str:
         if path is None:
             raise InputError("photograph: expected a file, got none")
-        config = session.studio.config
-        session.set_face(
-            face_of_photograph(
-                session.studio.generator,
-                find_faces(path).photograph,
-                int(which or 1),
-                generator_name=config.generator,
-                private=None if config.is_local else session.folder,
-                num_steps=config.num_steps,
-            )
-        )
+        session.take_photograph(find_faces(path).photograph, int(which or 1), is_quick=bool(is_quick))
         return edited(session, written, is_whole)
 
     button.click(attributes, [], [listed], api_name="attributes")
@@ -80,7 +76,7 @@ def build_api(desk: Desk) -> None:
     )
     button.click(
         edit_photograph,
-        [photo, edits, face, whole],
+        [photo, edits, face, whole, quick],
         [image],
         api_name="edit_photograph",
         concurrency_id="projection",

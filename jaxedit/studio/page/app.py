@@ -27,6 +27,8 @@ USER = "studio"
 """Name that goes with a password."""
 
 _KEPT_SECONDS = 3600
+_MOST_WAITING = 2000
+"""Requests that wait; a page has one of each kind at most."""
 _FONTS = ["system-ui", "sans-serif"]  # of the visitor's own machine: nothing is fetched from elsewhere
 _NOTE = "A likeness of a real person is theirs: ask before you edit it."
 
@@ -107,18 +109,17 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
         opens_browser: whether to open it.
 
     Raises:
-        InputError: if the port is taken.
+        InputError: if the port is taken, or the address does not answer.
     """
     sweep_private_folders()
     uploads = private_folder()
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     blocks, desk = build_page(studio)
-    studio.warm_up()
     files = resources.files("jaxedit.studio.page")
     script = files.joinpath("script.js").read_text()
     try:
-        _, url, _ = blocks.queue(api_open=False, default_concurrency_limit=4).launch(
+        _, url, _ = blocks.queue(api_open=False, default_concurrency_limit=4, max_size=_MOST_WAITING).launch(
             server_name=address.host,
             server_port=address.port,
             auth=None if address.password is None else (USER, address.password),
@@ -141,6 +142,14 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
         raise InputError(
             f"--port: expected a free port, {address.port or 'each from 7860 on'} is taken"
         ) from error
+    except ValueError as error:  # it asks itself whether it is there
+        blocks.close(verbose=False)
+        shutil.rmtree(uploads, ignore_errors=True)
+        raise InputError(
+            f"--host: expected {address.host} to answer on this machine, it did not: where a proxy is set, name it in "
+            "NO_PROXY; where the machine is busy, start again"
+        ) from error
+    studio.warm_up()  # now: compiling keeps the server from answering
     return Served(url, blocks, desk, uploads)
 
 

@@ -8,8 +8,8 @@ import gradio as gr
 from jaxedit.errors import InputError
 from jaxedit.studio.downloads import save_face, save_photograph, save_settings
 from jaxedit.studio.edits import as_text, from_text
-from jaxedit.studio.faces import face_of_number, face_of_photograph, find_faces, random_number
-from jaxedit.studio.page.html import notes, view
+from jaxedit.studio.faces import face_of_number, find_faces, random_number
+from jaxedit.studio.page.html import notes, slider_marks, view, widened
 from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.sliders import GROUPS, OWN_GROUP, Slider, group_of, in_order
 from jaxedit.studio.studio import Session
@@ -20,13 +20,11 @@ OWN_SLOTS = 12
 _OPEN = ("Face", "Expression", OWN_GROUP)
 _DRAWING = "drawing"
 _PROGRESS = gr.Progress(track_tqdm=True)
-_MINUTES = (
-    "The generator learns this face once, which takes about three minutes on two cores; the next time it is there at "
-    "once."
-)
+_WELL, _QUICK = "well", "quick"
+_ONCE = "The generator learns a face once; the next time it is there at once."
 _UNITS = (
-    "<small>Age and pose move in years and degrees. All other numbers are standard deviations over many faces: "
-    "1 is a clear change. A double click on a slider brings it back.</small>"
+    "<small>Age and pose move in years and degrees. All other numbers are standard deviations (SD) over many faces: "
+    "1 is a clear change. Colored is what was measured as usable. A double click on a slider brings it back.</small>"
 )
 _PREVIEW_QUALITY = 80
 
@@ -85,16 +83,26 @@ def build_edit_tab(desk: Desk) -> EditTab:
                     number = gr.Number(
                         7, label="Face number", precision=0, minimum=0, elem_id="face-number", min_width=110
                     )
-                    chance = gr.Button("Random face", elem_id="random-face", min_width=110)
+                    chance = gr.Button(
+                        "Random face", size="sm", scale=0, elem_id="random-face", min_width=130
+                    )
                 with gr.Accordion("A photograph instead", open=False, elem_id="photo-part"):
                     photo = gr.File(
-                        label="Photograph (drop, paste or choose; JPEG, PNG, WebP, HEIC)",
+                        label="Drop, paste or choose one: JPEG, PNG, WebP, HEIC",
                         file_types=["image", ".heic", ".heif"],
                         type="filepath",
                         elem_id="photo",
                         height=110,
                     )
+                    gr.Button("Take a photograph", size="sm", elem_id="camera")
                     which = gr.Radio([], label="Which face", visible=False, elem_id="which-face")
+                    how = gr.Radio(
+                        [("well: about three minutes on two cores", _WELL), ("a quick look", _QUICK)],
+                        value=_WELL,
+                        label="How the generator learns the face",
+                        visible=False,
+                        elem_id="how",
+                    )
                     begin = gr.Button("Use this face", visible=False, elem_id="use-face")
                     progress = gr.HTML(elem_id="photo-said")
             gr.Markdown(_UNITS)
@@ -135,6 +143,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
                 )
                 take_settings = gr.Button("Download settings", elem_id="take-settings", min_width=110)
             file = gr.DownloadButton("file", visible="hidden", elem_id="file")
+            marks = gr.HTML(elem_id="slider-marks", padding=False)
             at_rest = gr.Button("at rest", elem_id="at-rest", elem_classes="at-rest")
 
     images = [after, before, said]
@@ -143,11 +152,12 @@ def build_edit_tab(desk: Desk) -> EditTab:
 
     def values_of(session: Session) -> list[Any]:
         amounts = session.history.amounts
-        shown = {slider.name: slider for slider in session.scale.sliders()}
-        return [
-            _slider_update(shown.get(name), amounts.get(name, 0.0)) if name else gr.update(visible=False)
-            for name in names_now(session, slots)
+        known = {slider.name: slider for slider in session.scale.sliders()}
+        shown = [known.get(name) if name else None for name in names_now(session, slots)]
+        updates = [
+            _slider_update(slider, amounts.get(slider.name, 0.0) if slider else 0.0) for slider in shown
         ]
+        return [slider_marks(shown, amounts), *updates]
 
     def texts_of(session: Session) -> list[Any]:
         amounts = session.history.amounts
@@ -176,7 +186,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
         session.take_new_axes()
         return [*images_of(session), *texts_of(session), *face_of(session), *values_of(session)]
 
-    everything = [*images, *texts, *about_face, *sliders]
+    everything = [*images, *texts, *about_face, marks, *sliders]
 
     @desk.answers
     def refresh(session: Session) -> list[Any]:
@@ -219,31 +229,25 @@ def build_edit_tab(desk: Desk) -> EditTab:
     def look_at(session: Session, path: str | None) -> list[Any]:
         if path is None:
             session.found = None
-            return [gr.update(visible=False), gr.update(visible=False), ""]
+            return [gr.update(visible=False), gr.update(visible=False), gr.update(visible=False), ""]
         session.found = find_faces(path)
         count = len(session.found.faces)
         choices = [(f"{i}" + (" (largest)" if i == 1 and count > 1 else ""), i) for i in range(1, count + 1)]
         shown = "".join(view(face.image, f"face {i}") for i, face in enumerate(session.found.faces, 1))
         return [
             gr.update(choices=choices, value=1, visible=count > 1),
+            gr.update(visible=session.studio.has_encoder),
             gr.update(visible=True),
-            f"<div class='tiles'>{shown}</div>{notes([_MINUTES])}",
+            f"<div class='tiles'>{shown}</div>{notes([_ONCE])}",
         ]
 
     @desk.answers
-    def use_photo(session: Session, chosen: int | None, progress: gr.Progress = _PROGRESS) -> list[Any]:
+    def use_photo(
+        session: Session, chosen: int | None, how: str | None, progress: gr.Progress = _PROGRESS
+    ) -> list[Any]:
         if session.found is None:
             raise InputError("photograph: expected one, got none: choose a file first")
-        config = session.studio.config
-        face = face_of_photograph(
-            session.studio.generator,
-            session.found.photograph,
-            int(chosen or 1),
-            generator_name=config.generator,
-            private=None if config.is_local else session.folder,
-            num_steps=config.num_steps,
-        )
-        session.set_face(face)
+        session.take_photograph(session.found.photograph, int(chosen or 1), is_quick=how == _QUICK)
         return ["", *whole(session)]
 
     @desk.answers
@@ -273,7 +277,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
         text.submit(take_text, [text], everything, **slow),
         begin.click(
             use_photo,
-            [which],
+            [which, how],
             [progress, *everything],
             api_visibility="private",
             concurrency_limit=1,
@@ -287,7 +291,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
     ]
     for event in settled:
         event.success(remark, [], [remarks], **drawing, **quiet)
-    photo.change(look_at, [photo], [which, begin, progress], api_visibility="private")
+    photo.change(look_at, [photo], [which, how, begin, progress], api_visibility="private")
     opens = "() => setTimeout(() => document.querySelector('#file')?.click(), 150)"
     for button, what in ((take_face, "face"), (take_photo, "photograph"), (take_settings, "settings")):
         taken = button.click(take, [gr.State(what)], [file], **slow)
@@ -298,9 +302,10 @@ def build_edit_tab(desk: Desk) -> EditTab:
 def _slider_update(slider: Slider | None, amount: float | int) -> Any:
     if slider is None:
         return gr.update(visible=False)
+    low, high = widened(slider, amount)
     return gr.update(
-        minimum=min(slider.low, amount),
-        maximum=max(slider.high, amount),
+        minimum=low,
+        maximum=high,
         step=slider.step,
         value=amount,
         label=slider.label,

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from jaxedit.studio.sliders import Slider
+
 _TILE_SIDE = 144
 
 
@@ -26,6 +28,25 @@ def view(pixels: UInt8[np.ndarray, "height width 3"], description: str, *, quali
     return (
         f'<img class="face" src="{image_address(pixels, quality=quality)}" alt="{html.escape(description)}">'
     )
+
+
+def slider_marks(sliders: Sequence[Slider | None], amounts: Mapping[str, float]) -> str:
+    """Where each slider is usable on this face, as a style of the page: parts of its length (see `style.css`)."""
+    rules = []
+    for place, slider in enumerate(sliders):
+        if slider is None:
+            continue
+        low, high = widened(slider, amounts.get(slider.name, 0.0))
+        start, end, zero = (100 * (x - low) / max(high - low, 1e-9) for x in (*slider.marked(), 0.0))
+        kind = "" if slider.is_measured else "--usable:var(--unmeasured);"
+        rules.append(f"#sliders #slider-{place}{{--start:{start:.1f}%;--end:{end:.1f}%;--zero:{zero:.1f}%;{kind}}}")
+    return f"<style>{''.join(rules)}</style>"
+
+
+def widened(slider: Slider, amount: float | int) -> tuple[float | int, float | int]:
+    """The least and the largest amount of a slider that stands at some amount."""
+    low, high = slider.extent
+    return min(low, amount), max(high, amount)
 
 
 def tiles(images: Mapping[int, UInt8[np.ndarray, "side side 3"]], marks: Mapping[int, bool]) -> str:

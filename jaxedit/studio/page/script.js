@@ -1,11 +1,24 @@
 /* Marks of faces, before and after, and double clicks that reset a slider. */
 (() => {
   const next = { "": "yes", yes: "no", no: "" };
+  const set = (tile, mark) => {
+    tile.dataset.mark = mark;
+    tile.setAttribute("aria-label", `face ${tile.dataset.row}: ${mark || "not marked"}`);
+  };
   document.addEventListener("click", (event) => {
     const tile = event.target.closest && event.target.closest(".tile");
-    if (!tile) return;
-    tile.dataset.mark = next[tile.dataset.mark];
-    tile.setAttribute("aria-label", `face ${tile.dataset.row}: ${tile.dataset.mark || "not marked"}`);
+    if (tile) set(tile, next[tile.dataset.mark]);
+  });
+  document.addEventListener("keydown", (event) => {
+    const tile = event.target.closest?.(".tile");
+    if (!tile || event.ctrlKey || event.metaKey || event.altKey) return;
+    const all = [...document.querySelectorAll(".tile")];
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const mark = { y: "yes", n: "no", Delete: "" }[event.key];
+    if (step === undefined && mark === undefined) return;
+    event.preventDefault();
+    if (mark !== undefined) set(tile, mark);
+    all[all.indexOf(tile) + (step ?? 1)]?.focus();
   });
   window.studioMarks = () =>
     JSON.stringify(
@@ -36,6 +49,38 @@
     range.value = 0;
     range.dispatchEvent(new Event("input", { bubbles: true }));
     range.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+
+  // Photographs: from the camera of a phone, and pasted anywhere.
+  const photoInput = async () => {
+    const part = document.querySelector("#photo-part");
+    if (!part.querySelector("#photo")?.offsetParent) part.querySelector("button")?.click();
+    const clear = document.querySelector("#photo button[aria-label='Clear']");
+    if (clear) clear.click();
+    for (let i = 0; i < 40; i++) {
+      const input = document.querySelector("#photo input[type=file]");
+      if (input) return input;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  };
+  document.addEventListener("click", async (event) => {
+    if (!event.target.closest?.("#camera")) return;
+    const input = await photoInput();
+    if (!input) return;
+    input.setAttribute("capture", "user");
+    input.click();
+    setTimeout(() => input.removeAttribute("capture"), 1000);
+  });
+  document.addEventListener("paste", async (event) => {
+    const file = [...(event.clipboardData?.files || [])].find((one) => one.type.startsWith("image/"));
+    if (!file) return;
+    event.preventDefault();
+    const input = await photoInput();
+    if (!input) return;
+    const held = new DataTransfer();
+    held.items.add(file);
+    input.files = held.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
   // At rest: half a second after a slider or a number last changed.

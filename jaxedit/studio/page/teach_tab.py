@@ -11,9 +11,10 @@ from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.studio import Session
 from jaxedit.studio.teaching import Teaching, checked_name
 
+_PROGRESS = gr.Progress(track_tqdm=True)
 _ASKED = (
-    "A click on a face says yes, another says no, a third takes it back. A face without a mark is left out. "
-    "About 200 marks make a good slider; a rare thing needs some thirty faces that show it."
+    "A click on a face says yes, another says no, a third takes it back; by keyboard, Y and N. A face without a mark "
+    "is left out. About 200 marks make a good slider; a rare thing needs some thirty faces that show it."
 )
 
 
@@ -30,6 +31,12 @@ def build_teach_tab(desk: Desk) -> Any:
     with gr.Row():
         further = gr.Button("Learn, and show the next page", elem_id="next-page", visible=False)
         make = gr.Button("Make a slider", variant="primary", elem_id="make-slider", visible=False)
+    refines = gr.Checkbox(
+        False,
+        label="Refine the slider through images: it changes less of everything else, and takes about half an hour",
+        elem_id="refine",
+        visible=False,
+    )
     doubted = gr.HTML(elem_id="teach-doubted")
     marks = gr.Textbox(visible="hidden", elem_id="marks")
 
@@ -58,6 +65,7 @@ def build_teach_tab(desk: Desk) -> Any:
             "",
             gr.update(visible=True),
             gr.update(visible=True),
+            gr.update(visible=session.studio.can_refine),
         ]
 
     @desk.answers
@@ -75,12 +83,14 @@ def build_teach_tab(desk: Desk) -> Any:
         return [notes([sentence, ready]), shown(session, rows, teaching), again]
 
     @desk.answers
-    def finish(session: Session, written: str) -> list[Any]:
+    def finish(
+        session: Session, written: str, is_refined: bool, progress: gr.Progress = _PROGRESS
+    ) -> list[Any]:
         teaching = take(session, written)
         if (missing := teaching.missing()) is not None:
             raise InputError(f"{teaching.name}: {missing}")
         quality = teaching.learn()
-        session.studio.add_slider(teaching)
+        session.studio.add_slider(teaching, refines=bool(is_refined))
         session.teaching = None
         where = session.studio.axes_name
         return [
@@ -95,6 +105,7 @@ def build_teach_tab(desk: Desk) -> Any:
             "",
             gr.update(visible=False),
             gr.update(visible=False),
+            gr.update(visible=False),
         ]
 
     options: dict[str, Any] = {
@@ -103,11 +114,12 @@ def build_teach_tab(desk: Desk) -> Any:
         "concurrency_limit": 2,
         "show_progress_on": [said],
     }
-    everything = [said, page, doubted, further, make]
+    everything = [said, page, doubted, further, make, refines]
     collected = "() => window.studioMarks()"
+    made = "(marks, refines) => [window.studioMarks(), refines]"
     gr.on([begin.click, name.submit], start, [name], everything, **options)
     further.click(learn, [marks], [said, page, doubted], js=collected, **options)
-    done = make.click(finish, [marks], everything, js=collected, **options)
+    done = make.click(finish, [marks, refines], everything, js=made, **options)
     return done
 
 
