@@ -169,12 +169,12 @@ def edit(
       jaxedit edit -g ffhq --seed 7 --directions ganspace.npz component_3=+2 --layers 4-8
       jaxedit edit -g ffhq --seed 7 b64.conv0:112=+10            a channel of StyleSpace
     """
-    named = {"seed": seed, "truncation_psi": truncation_psi, "axes": axes, "generator": generator}
-    has_source = any(source is not None for source in (seed, nvidia_seed, latent, photos))
+    about = {"seed": seed, "truncation_psi": truncation_psi, "preset": preset}
+    named = {**about, "axes": axes, "generator": generator}
     amounts, taken = with_settings(
-        settings, parse_edits(edits or []), named, has_source=has_source, in_std=not (absolute or raw)
+        settings, parse_edits(edits or []), named, (nvidia_seed, latent, photos), in_std=not (absolute or raw)
     )
-    seed, truncation_psi, axes, generator = taken.values()
+    seed, truncation_psi, preset, axes, generator = taken.values()
     photo = photos[0] if photos else None
     is_many = photos is not None and (len(photos) > 1 or all_faces or photos[0].is_dir())
     sources = {"--seed": seed, "--nvidia-seed": nvidia_seed, "--latent": latent, "--photo": photo}

@@ -23,8 +23,8 @@ def with_settings(
     file: Path | None,
     amounts: Mapping[str, float],
     given: Mapping[str, Any],
+    sources: tuple[Any, Any, Any],
     *,
-    has_source: bool,
     in_std: bool,
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """The edits of a settings file with those of the command line, and what else it says.
@@ -32,8 +32,8 @@ def with_settings(
     Args:
         file: the settings; None for none.
         amounts: of the command line; they take the place of those of the file.
-        given: "seed", "truncation_psi", "axes" and "generator" of the command line.
-        has_source: whether the command line says which face.
+        given: "seed", "truncation_psi", "axes", "generator" and "preset" of the command line.
+        sources: NVIDIA's seed, file of a latent, and photographs of the command line.
         in_std: whether amounts are moves in standard deviations, as the file's are.
 
     Raises:
@@ -49,7 +49,7 @@ def with_settings(
         raise InputError(
             "--settings: expected without --absolute and --raw: its amounts are standard deviations"
         )
-    found = Settings.load(file)
+    found, has_source = Settings.load(file), any(x is not None for x in (given["seed"], *sources))
     if not has_source and found.seed is None:
         raise InputError(f"{file}: its face is of the photograph {found.photo!r}: give it with --photo")
     taken = dict(given)
@@ -59,6 +59,8 @@ def with_settings(
     if taken["generator"] == DEFAULT_GENERATOR:
         taken["generator"] = found.generator
     taken["axes"] = taken["axes"] or found.axes
+    if sources[-1] is not None:
+        taken["preset"] = taken["preset"] or found.preset
     merged = {**found.amounts, **amounts}
     if not merged:
         raise InputError(f"{file}: expected edits, found none")

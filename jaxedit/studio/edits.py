@@ -154,6 +154,7 @@ class Settings:
         seed: number of the face; None for a photograph.
         photo: name of the photograph; None for a number.
         truncation_psi: of the face by number.
+        preset: of the projection of the photograph; None for the device's.
     """
 
     amounts: Amounts
@@ -162,6 +163,7 @@ class Settings:
     seed: int | None = None
     photo: str | None = None
     truncation_psi: float = 0.7
+    preset: str | None = None
 
     def command(self) -> str:
         """The command line that makes the same image.
@@ -178,6 +180,8 @@ class Settings:
         words += ["--photo", self.photo] if self.photo is not None else ["--seed", str(self.seed)]
         if self.photo is None and self.truncation_psi != 0.7:
             words += ["--truncation-psi", f"{self.truncation_psi:g}"]
+        if self.preset is not None:
+            words += ["--preset", self.preset]
         return shlex.join([*words, *(f"{name}={number(amount)}" for name, amount in self.amounts.items())])
 
     def as_json(self) -> str:
@@ -223,7 +227,7 @@ class Settings:
             raise InputError(
                 f"{where}: expected amounts, a finite number of each attribute, found {amounts!r}"
             )
-        texts = {name: found.get(name) for name in ("generator", "axes", "photo")}
+        texts = {name: found.get(name) for name in ("generator", "axes", "photo", "preset")}
         for name, value in texts.items():
             if not isinstance(value, str) and (value is not None or name == "generator"):
                 raise InputError(f"{where}: {name}: expected a text, found {value!r}")
@@ -233,7 +237,9 @@ class Settings:
         if not _is_number(psi):
             raise InputError(f"{where}: truncation_psi: expected a number, found {psi!r}")
         amounts = {str(name): float(value) for name, value in amounts.items()}
-        return cls(amounts, str(texts["generator"]), texts["axes"], seed, texts["photo"], float(psi))
+        return cls(
+            amounts, str(texts["generator"]), texts["axes"], seed, texts["photo"], float(psi), texts["preset"]
+        )
 
 
 def _is_number(value: Any) -> bool:

@@ -45,6 +45,7 @@ class StudioFace:
         photograph: that it comes from; None for a number.
         quad: corners of the crop in the photograph.
         crop: the crop of the photograph, 0…255.
+        preset: of the projection; None for the device's.
     """
 
     w: Array | np.ndarray
@@ -53,6 +54,7 @@ class StudioFace:
     photograph: Photograph | None = None
     quad: Float[np.ndarray, "4 2"] | None = None
     crop: UInt8[np.ndarray, "side side 3"] | None = None
+    preset: str | None = None
 
     @property
     def pivot(self) -> Array | np.ndarray | None:

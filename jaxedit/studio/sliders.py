@@ -109,7 +109,11 @@ class Slider:
     @property
     def label(self) -> str:
         """The attribute with its unit and the value now, such as "age, 34 years" or "smile, +1.2 SD"."""
-        now = f"{self.position:+.1f} SD" if self.unit is None else f"{self.value:.0f} {self.unit}"
+        now = (
+            f"{round(self.position, 1) + 0.0:+.1f} SD"
+            if self.unit is None
+            else f"{self.value:.0f} {self.unit}"
+        )
         return f"{self.title}, {now}".replace("-", "−")
 
     @property

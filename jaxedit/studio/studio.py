@@ -261,7 +261,7 @@ class Session:
             encoder=encoder,
             private=None if studio.config.is_local else self.folder,
         )
-        self.set_face(face)
+        self.set_face(dataclasses.replace(face, preset="quick" if is_quick else None))
 
     def take_new_axes(self) -> None:
         """Use the axes that the studio has now: another slider may have been made."""
@@ -308,6 +308,7 @@ class Session:
             seed=self.face.seed,
             photo=self.face.photograph.path.name if is_photo and self.face.photograph else None,
             truncation_psi=TRUNCATION,
+            preset=self.face.preset,
         )
 
     def close(self) -> None:

@@ -80,7 +80,9 @@ def test_requests_reach_no_file_of_this_machine_or_of_another_visitor(small_page
             urllib.request.urlopen(f"{small_page.url}gradio_api/file={path}")
         assert refused.value.code in (403, 404)
         named = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        assert "event: error" in answer_of(small_page.url, "edit_photograph", [named, "smile=1", 1, True, False])
+        assert "event: error" in answer_of(
+            small_page.url, "edit_photograph", [named, "smile=1", 1, True, False]
+        )
 
 
 def answer_of(url, name, values):

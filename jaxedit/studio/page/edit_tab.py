@@ -180,7 +180,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
 
     def face_of(session: Session) -> list[Any]:
         is_photo = session.face.photograph is not None
-        return [gr.skip() if is_photo else session.face.seed, gr.update(visible=is_photo)]
+        return [session.face.seed, gr.update(visible=is_photo)]
 
     def whole(session: Session) -> list[Any]:
         session.take_new_axes()

@@ -39,7 +39,9 @@ def slider_marks(sliders: Sequence[Slider | None], amounts: Mapping[str, float])
         low, high = widened(slider, amounts.get(slider.name, 0.0))
         start, end, zero = (100 * (x - low) / max(high - low, 1e-9) for x in (*slider.marked(), 0.0))
         kind = "" if slider.is_measured else "--usable:var(--unmeasured);"
-        rules.append(f"#sliders #slider-{place}{{--start:{start:.1f}%;--end:{end:.1f}%;--zero:{zero:.1f}%;{kind}}}")
+        rules.append(
+            f"#sliders #slider-{place}{{--start:{start:.1f}%;--end:{end:.1f}%;--zero:{zero:.1f}%;{kind}}}"
+        )
     return f"<style>{''.join(rules)}</style>"
 
 
