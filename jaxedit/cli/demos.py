@@ -30,17 +30,17 @@ def demo(
 
 def demo_photo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the image.")] = Path("demo-photo"),
-    preset: Annotated[Preset, typer.Option(help="Settings of the projection.")] = Preset.FAST,
+    preset: Annotated[Preset, typer.Option(help="Settings of the projection.")] = Preset.QUICK,
     num_steps: NumStepsOption = None,
 ) -> None:
-    """Project and edit a photograph, in one image.
+    """Edit a photograph: the photograph, four edits, and the photograph with each of them in it, in one image.
 
     The photograph is scikit-image's astronaut: pip install 'jaxedit[photo]'.
 
     \b
     Examples:
-      jaxedit demo-photo                    demo-photo/photo.png, about five minutes on two CPU cores
-      jaxedit demo-photo --preset quick     faster, with less likeness
+      jaxedit demo-photo                    demo-photo/photo.png, a minute on two CPU cores
+      jaxedit demo-photo --preset fast      more likeness, three minutes
     """
     from jaxedit.demos.photo import run_demo_photo
     from jaxedit.inversion.presets import preset as preset_of

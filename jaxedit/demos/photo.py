@@ -1,4 +1,4 @@
-"""The demo with a photograph, scikit-image's astronaut: projected, edited, and shown in one image."""
+"""The demo with a photograph, scikit-image's astronaut: projected, edited, pasted back, and shown in one image."""
 
 import importlib
 import json
@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from tqdm.auto import tqdm
 
+from jaxedit.attributes.person.mask import PersonMask
+from jaxedit.attributes.person.places import FacePlaces
+from jaxedit.axes.in_places import draw_in_places, stages_of
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text, draw_grid
-from jaxedit.generators.render import render
-from jaxedit.images import save_image
+from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.paste import paste_back
 from jaxedit.inversion.photo import load_photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_folder import METRICS_FILE, RECONSTRUCTION, PhotoFolder, at_side
@@ -21,17 +25,9 @@ from jaxedit.pretrained.encoders import load_encoder
 from jaxedit.pretrained.registry import load_axes, load_generator
 from jaxedit.storage.paths import as_path
 
-EDITS = (
-    ("age", -1.5),
-    ("age", 2.0),
-    ("smile", -2.0),
-    ("yaw", -1.0),
-    ("gender", -2.0),
-    ("hair_lightness", 1.0),
-)
-"""Attribute and amount in standard deviations of each edit. The edits follow the crop and the reconstruction."""
+EDITS = (("smile", -2.0), ("age", 1.5), ("eyeglasses", 1.5), ("hair_lightness", 1.0))
+"""Attribute and amount in standard deviations of each edit."""
 
-_COLUMNS = 4
 _SIDE = 384
 
 
@@ -42,13 +38,15 @@ def run_demo_photo(
     generator_name: str = "mobile-stylegan-ffhq",
     progress: bool = True,
 ) -> Path:
-    """Project the astronaut and write `photo.png`: crop, reconstruction, six edits, reconstruction quality.
+    """Project the astronaut and write `photo.png`: the photograph, its reconstruction, and edits.
+
+    Four edits of the face stand over the photograph with each of them in it.
 
     The folder `astronaut` beside it holds the projection, which a later run uses again.
 
     Args:
         out: the folder.
-        config: settings of the projection, by default `ProjectionConfig.fast()`.
+        config: settings of the projection, by default `ProjectionConfig.quick()`.
         generator_name: a known generator.
         progress: whether to show progress bars.
 
@@ -63,7 +61,7 @@ def run_demo_photo(
     out = as_path(out)
     photo = save_image(_astronaut(), out / "astronaut.png")
     generator, axes = load_generator(generator_name), load_axes(generator_name)
-    config = config or ProjectionConfig.fast()
+    config = config or ProjectionConfig.quick()
     encoder = load_encoder(generator_name, generator) if config.encoder_passes else None
     summary = project_photos(
         [photo],
@@ -76,14 +74,22 @@ def run_demo_photo(
     for problem in summary.failures.values():
         raise InputError(problem)
     (path,) = summary.metrics
-    w = load_latent_file(path).of(generator)
-    images = [PhotoFolder(path).crop(), load_photo(path / RECONSTRUCTION)]
-    captions = ["photograph", "reconstruction"]
-    for name, amount in EDITS:
-        images.append(render(generator, axes.edit(w, {name: amount}, pivot=w)))
-        captions.append(f"{attribute_text(name)} {amount_text(amount)}")
+    folder, saved = PhotoFolder(path), load_latent_file(path)
+    reconstruction = load_photo(path / RECONSTRUCTION)
+    above, below = [_astronaut()], [reconstruction]
+    places, person = FacePlaces.from_pretrained(), PersonMask.from_pretrained()
+    w, noise = saved.of(generator), saved.noise_of(generator)
+    for name, amount in tqdm(EDITS, desc="editing", unit="edit", disable=not progress):
+        stages, where = stages_of(axes, w, {name: amount}, pivot=w)
+        drawn = draw_in_places(generator, stages, where, places, noise=noise)
+        edited = np.asarray(to_uint8(drawn.edited))[0]
+        pasted = paste_back(
+            _astronaut(), folder.place().quad, edited, reconstruction=reconstruction, person=person
+        )
+        above.append(edited)
+        below.append(pasted.pixels)
     numbers = json.loads((path / METRICS_FILE).read_text())["metrics"]
-    return save_image(_sheet(images, captions, f"One photograph: {metrics_text(numbers)}"), out / "photo.png")
+    return save_image(_sheet(above, below, f"One photograph: {metrics_text(numbers)}"), out / "photo.png")
 
 
 def _astronaut() -> UInt8[np.ndarray, "height width 3"]:
@@ -97,14 +103,15 @@ def _astronaut() -> UInt8[np.ndarray, "height width 3"]:
 
 
 def _sheet(
-    images: list[UInt8[np.ndarray, "_ _ 3"]], captions: list[str], title: str
+    above: list[UInt8[np.ndarray, "_ _ 3"]], below: list[UInt8[np.ndarray, "_ _ 3"]], title: str
 ) -> UInt8[np.ndarray, "height width 3"]:
-    small = [at_side(image, _SIDE) for image in images]
-    rows = len(small) // _COLUMNS
+    """The photograph over its reconstruction, and each edited face over the photograph with it."""
+    small = [at_side(image, _SIDE) for image in (*above, *below)]
+    edits = [f"{attribute_text(name)} {amount_text(amount)}" for name, amount in EDITS]
     return draw_grid(
-        np.stack(small).reshape(rows, _COLUMNS, _SIDE, _SIDE, 3),
-        row_names=[""] * rows,
-        column_heads=[""] * _COLUMNS,
-        captions=[captions[row * _COLUMNS : (row + 1) * _COLUMNS] for row in range(rows)],
+        np.stack(small).reshape(2, len(above), _SIDE, _SIDE, 3),
+        row_names=[""] * 2,
+        column_heads=[""] * len(above),
+        captions=[["photograph", *edits], ["reconstruction", *["in the photograph"] * len(EDITS)]],
         title=title,
     )

@@ -312,7 +312,7 @@ def test_wrong_input_is_two_and_one_line(run, photos, tmp_path, monkeypatch, opt
 
 @pytest.mark.slow
 def test_demo_of_a_photograph(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(ProjectionConfig, "fast", classmethod(lambda cls, **others: SHORT))
+    monkeypatch.setattr(ProjectionConfig, "quick", classmethod(lambda cls, **others: SHORT))
     code, out, err = run("demo-photo", "--out", tmp_path / "demo")
     assert code == 0, err
     poster = tmp_path / "demo" / "photo.png"
