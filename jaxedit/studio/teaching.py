@@ -71,7 +71,8 @@ class Quality:
     Attributes:
         num_yes: marks that say yes.
         num_no: marks that say no.
-        right: share of the faces that show it or not of which the classifier says the same; both kinds count one half.
+        right: estimated share of the faces that show it or not of which the classifier says the same; both kinds count
+            one half.
         auc: area under the ROC curve.
     """
 
@@ -171,8 +172,10 @@ class Teaching:
         self.fitted = fit_head(kernels, marks, self.name, is_binary=True, seed=self._seed)
         head = self.fitted.head
         says = head.predicted > head.marks.mean()  # of a rare thing one half is too much to ask
-        right = np.mean([np.mean(says[head.marks == kind] == bool(kind)) for kind in (0.0, 1.0)])
         yes, no = self._counts()
+        hits = [np.sum(says[head.marks == kind] == bool(kind)) for kind in (1.0, 0.0)]
+        # As if one more of each kind had been right and one wrong: a few marks cannot promise 100 of 100.
+        right = np.mean([(hit + 1) / (count + 2) for hit, count in zip(hits, (yes, no), strict=True)])
         return Quality(yes, no, float(right), head.quality)
 
     def doubtful(self) -> list[int]:

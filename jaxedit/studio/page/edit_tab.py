@@ -79,7 +79,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
             remarks = gr.HTML(elem_id="remarks")
         with gr.Column(scale=6, min_width=320):
             with gr.Group():
-                with gr.Row():
+                with gr.Row(elem_id="which-number"):
                     number = gr.Number(
                         7, label="Face number", precision=0, minimum=0, elem_id="face-number", min_width=110
                     )

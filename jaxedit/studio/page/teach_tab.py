@@ -57,7 +57,8 @@ def build_teach_tab(desk: Desk) -> Any:
     @desk.answers
     def start(session: Session, wanted: str) -> list[Any]:
         made = checked_name(wanted or "", session.studio.axes.attribute_names)
-        session.teaching = Teaching(made, session.studio.pool())
+        if session.teaching is None or session.teaching.name != made:  # the same name goes on with its marks
+            session.teaching = Teaching(made, session.studio.pool())
         rows = session.teaching.next_page()
         return [
             notes([f"Which of these faces show {made.replace('_', ' ')}?", _ASKED]),
