@@ -65,3 +65,25 @@ class Visits:
         """End all visits."""
         for secret in [*self._sessions]:
             self.close(secret)
+
+
+class Sweeper:
+    """Calls functions that remove what is over, also while nobody asks for anything.
+
+    Args:
+        functions: without arguments.
+        seconds: between two calls.
+    """
+
+    def __init__(self, *functions: Callable[[], None], seconds: float = 60.0) -> None:
+        self._functions, self._seconds, self._stopped = functions, seconds, threading.Event()
+        threading.Thread(target=self._work, name="studio-sweeper", daemon=True).start()
+
+    def stop(self) -> None:
+        """Call them no more."""
+        self._stopped.set()
+
+    def _work(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            for function in self._functions:
+                function()

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import jax
@@ -22,7 +23,7 @@ from jaxedit.studio.faces import face_of_number, find_faces
 from jaxedit.studio.many import Jobs
 from jaxedit.studio.private import private_folder, sweep_private_folders
 from jaxedit.studio.studio import Session, Studio, StudioConfig
-from jaxedit.studio.visits import KEPT_SECONDS, MOST_VISITS, Visits
+from jaxedit.studio.visits import KEPT_SECONDS, MOST_VISITS, Sweeper, Visits
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,13 @@ def test_visits_do_not_share_and_end_when_they_are_quiet(studio):
         visits.of(None)
     visits.close_all()
     assert len(visits) == 0 and not other.folder.exists()
+
+
+def test_what_is_over_is_removed_while_nobody_asks():
+    called = threading.Event()
+    sweeper = Sweeper(called.set, seconds=0.01)
+    assert called.wait(10)
+    sweeper.stop()
 
 
 def test_visits_are_limited():

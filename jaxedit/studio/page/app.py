@@ -22,6 +22,7 @@ from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.page.teach_tab import build_teach_tab
 from jaxedit.studio.private import private_folder, sweep_private_folders
 from jaxedit.studio.studio import Studio
+from jaxedit.studio.visits import Sweeper
 
 USER = "studio"
 """Name that goes with a password."""
@@ -55,15 +56,18 @@ class Served(NamedTuple):
         blocks: of gradio.
         desk: that finds sessions.
         uploads: the private folder of uploads.
+        sweeper: that ends quiet visits.
     """
 
     url: str
     blocks: gr.Blocks
     desk: Desk
     uploads: Path
+    sweeper: Sweeper
 
     def close(self) -> None:
         """Stop serving, end all visits, and remove what visitors brought."""
+        self.sweeper.stop()
         self.blocks.close(verbose=False)
         self.desk.visits.close_all()
         shutil.rmtree(self.uploads, ignore_errors=True)
@@ -73,8 +77,8 @@ class Served(NamedTuple):
         threading.Event().wait()
 
 
-def build_page(studio: Studio) -> tuple[gr.Blocks, Desk]:
-    """The page of a studio."""
+def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
+    """The page of a studio, what finds sessions, and the jobs."""
     desk, folder = Desk(studio), studio.config.folder
     jobs = Jobs(studio, folder / "jobs")
     known = KNOWN_GENERATORS.get(studio.config.generator)
@@ -97,7 +101,7 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk]:
         made.success(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         first.select(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         blocks.unload(desk.leave)
-    return blocks, desk
+    return blocks, desk, jobs
 
 
 def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
@@ -115,7 +119,7 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
     uploads = private_folder()
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    blocks, desk = build_page(studio)
+    blocks, desk, jobs = build_page(studio)
     files = resources.files("jaxedit.studio.page")
     script = files.joinpath("script.js").read_text()
     try:
@@ -150,7 +154,7 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
             "NO_PROXY; where the machine is busy, start again"
         ) from error
     studio.warm_up()  # now: compiling keeps the server from answering
-    return Served(url, blocks, desk, uploads)
+    return Served(url, blocks, desk, uploads, Sweeper(desk.visits.sweep, jobs.sweep))
 
 
 def _secret(folder: Path) -> str:
