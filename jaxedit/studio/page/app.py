@@ -90,8 +90,8 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
                 edit_tab = build_edit_tab(desk)
             with gr.Tab("Teach a slider", id="teach"):
                 made = build_teach_tab(desk)
-            with gr.Tab("Many photographs", id="many"):
-                token, shown, show = build_many_tab(desk, jobs, _secret(folder))
+            with gr.Tab("Many photographs", id="many") as last:
+                token, shown, show = build_many_tab(desk, jobs, _secret(folder), last)
         gr.Markdown(f"<small>{_NOTE}{' ' + known.license_note if known else ''}</small>", elem_id="note")
         build_api(desk)
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

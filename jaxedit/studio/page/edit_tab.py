@@ -71,7 +71,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
                 after = gr.HTML(elem_id="view-after")
                 before = gr.HTML(elem_id="view-before")
             with gr.Row():
-                gr.Button("Hold: before (B)", size="sm", elem_id="hold", min_width=110)
+                gr.Button("Hold: before", size="sm", elem_id="hold", min_width=100)
                 undo = gr.Button("Undo", size="sm", elem_id="undo", min_width=60)
                 redo = gr.Button("Redo", size="sm", elem_id="redo", min_width=60)
                 reset = gr.Button("Reset all", size="sm", elem_id="reset-all", min_width=80)

@@ -15,17 +15,23 @@ from jaxedit.studio.studio import Session
 _SECONDS = 2.0
 
 
-def build_many_tab(desk: Desk, jobs: Jobs, secret: str) -> tuple[gr.BrowserState, list[Any], Any]:
+def build_many_tab(
+    desk: Desk, jobs: Jobs, secret: str, tab: gr.Tab
+) -> tuple[gr.BrowserState, list[Any], Any]:
     """Make the tab; gives the number of the job in the browser, what shows it, and what fills that.
 
     Args:
         desk: finds the session of a request.
         jobs: of the studio.
         secret: with which the browser keeps the number.
+        tab: that is built.
     """
-    gr.Markdown("The edits of the first tab, for every face that is found largest in each photograph.")
+    gr.Markdown(
+        "Each photograph gets the edits of the first tab, on its largest face. All come back as one ZIP."
+    )
+    edits = gr.HTML(elem_id="many-edits")
     files = gr.File(
-        label="Photographs",
+        label="Photographs, up to 200",
         file_count="multiple",
         file_types=["image", ".heic", ".heif"],
         type="filepath",
@@ -56,6 +62,11 @@ def build_many_tab(desk: Desk, jobs: Jobs, secret: str) -> tuple[gr.BrowserState
         ]
 
     @desk.answers
+    def show_edits(session: Session) -> str:
+        text = as_text(session.history.amounts, session.scale.known_units())
+        return notes([f"Edits: {text}" if text else "No edits yet: move a slider on the first tab."])
+
+    @desk.answers
     def start(session: Session, chosen: list[str] | None) -> list[Any]:
         amounts = session.in_deviations(session.history.amounts)
         number = jobs.add([Path(path) for path in chosen or []], amounts)
@@ -65,4 +76,5 @@ def build_many_tab(desk: Desk, jobs: Jobs, secret: str) -> tuple[gr.BrowserState
     begin.click(start, [files], [token, said, timer], api_visibility="private", concurrency_limit=1)
     shown = [said, archive, timer]
     timer.tick(show, [token], shown, show_progress="hidden", api_visibility="private")
+    tab.select(show_edits, [], [edits], show_progress="hidden", api_visibility="private")
     return token, shown, show
