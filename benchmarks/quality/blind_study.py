@@ -14,7 +14,7 @@ from jaxedit.evaluation.blind_answers import Rate, load_key, rates, read_answers
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "blind_study"
 
 _WHOLE = ("pose_skin", "age_hair", "background", "worn_1", "worn_2", "shapes_2", "worn_3", "worn_4")
-_PLACED = ("worn", "pose", "age_skin", "small", "hair", "light", "worn_2", "hair_2")
+_PLACED = ("worn", "pose", "age_skin", "small", "hair", "light", "worn_2", "hair_2", "smile", "age_2")
 
 ROUNDS = (*_WHOLE, *(f"placed_{name}" for name in _PLACED))
 """In the order in which they were read; those at last with edits drawn at their places."""

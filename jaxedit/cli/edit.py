@@ -22,6 +22,7 @@ from jaxedit.cli.edited_images import (
     paste_and_write,
     photograph_to_edit,
 )
+from jaxedit.cli.edited_values import amounts_seen, beyond_range, readings
 from jaxedit.cli.options import (
     DEFAULT_GENERATOR,
     FaceOption,
@@ -39,8 +40,6 @@ from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
     from jaxedit.attributes.person.places import Place
-    from jaxedit.axes.attribute_axes import AttributeAxes
-    from jaxedit.axes.edit_readings import EditReadings
     from jaxedit.generators.protocol import Generator
     from jaxedit.inversion.config import ProjectionConfig
     from jaxedit.inversion.photograph import Photograph
@@ -120,6 +119,10 @@ def edit(
     absolute: Annotated[
         bool, typer.Option("--absolute", help="Amounts are values to reach, not moves.")
     ] = False,
+    look: Annotated[
+        bool,
+        typer.Option(help="With --absolute: read the image, and correct the amount by what is missing."),
+    ] = True,
     raw: Annotated[
         bool,
         typer.Option(
@@ -158,7 +161,7 @@ def edit(
     Examples:
       jaxedit edit --seed 7 age=+1.5 smile=+1 --out edited.png
       jaxedit edit --seed 7 age=+1.5 --compare                   before and after, side by side
-      jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years
+      jaxedit edit --seed 7 age=60 --absolute --raw              to sixty years, as the image shows them
       jaxedit edit --seed 7 yaw=-10 --raw                        ten degrees to the left
       jaxedit edit --seed 7 age=+2 --where everywhere             as the generator draws it, background and all
       jaxedit edit --photo portrait.jpg smile=+1 --out smile.jpg  the whole photograph
@@ -289,17 +292,17 @@ def edit(
         w = broadcast_w(w, model.num_ws)
     edited, before, lines = w, w, []
     if chosen is not None and found.along_axes:
-        options: dict[str, Any] = {
-            "absolute": absolute,
-            "units": units,
-            "layers": chosen_layers,
-            "pivot": pivot,
-        }
-        result = edit_with_readings(chosen, w, found.along_axes, **options)
+        options: dict[str, Any] = {"layers": chosen_layers, "pivot": pivot}
+        along, is_to_value = found.along_axes, absolute
+        if absolute and look and axes is None and generator in KNOWN_GENERATORS and noise is None:
+            along, seen = amounts_seen(model, chosen, w, (along, units), shown_where, options)
+            lines, units, is_to_value = [seen], "std", False
+        options |= {"absolute": is_to_value, "units": units}
+        result = edit_with_readings(chosen, w, along, **options)
         edited, before = result.w, chosen.edit(w, {})  # the empty edit brings the original to W+
-        lines = _readings(chosen, found.along_axes, result)
-        if not (absolute or raw):
-            notes = [beyond_range(chosen, name, amount) for name, amount in found.along_axes.items()]
+        lines = lines or readings(chosen, along, result)
+        if units == "std" and not is_to_value:
+            notes = [beyond_range(chosen, name, amount) for name, amount in along.items()]
             print("".join(f"jaxedit: note: {note}\n" for note in notes if note), end="", file=sys.stderr)
     edited = move_along(
         edited, found.directions, found.along_directions, num_ws=model.num_ws, layers=chosen_layers
@@ -314,7 +317,7 @@ def edit(
         where_of: tuple[Place | None, ...]
         stages, where_of = [before, edited], ("person",)
         if shown_where is Where.PLACE and chosen is not None:
-            stages, where_of = stages_of(chosen, w, found.along_axes, **options)
+            stages, where_of = stages_of(chosen, w, along, **options)
         images = draw_edit(model, stages, where_of, noise)
     if photograph is not None and cut is not None and is_whole:
         lines.append(
@@ -326,16 +329,6 @@ def edit(
         del images[:-1]
     save_image(in_a_row([cut.image, *images] if compare and cut is not None else images), out)
     print("\n".join([*lines, *found.describe(), str(out)]))
-
-
-def _readings(axes: "AttributeAxes", amounts: dict[str, float], result: "EditReadings") -> list[str]:
-    """A line for each edited attribute, with its value before and after."""
-    before, after = result.before.tolist()[0], result.after.tolist()[0]
-    rows = [(name, axes.attribute_names.index(name)) for name in amounts]
-    return [
-        f"{name}: {before[i]:.3g} → {after[i]:.3g} {axes.attribute_units[i]}".replace("-", "−")
-        for name, i in rows
-    ]
 
 
 def _check_directions(found: SortedEdits, has_layers: bool, *, absolute: bool, raw: bool) -> None:
@@ -351,18 +344,6 @@ def _check_directions(found: SortedEdits, has_layers: bool, *, absolute: bool, r
             f"--layers: expected with edits of W+, got it with {next(iter(found.in_styles))!r} of StyleSpace, which "
             "names its layers"
         )
-
-
-def beyond_range(axes: "AttributeAxes", name: str, amount: float) -> str | None:
-    """What to say of an amount beyond the usable range of an axis; None within it, or where none was measured."""
-    usable = axes.range(name)
-    if usable is None or usable[0] <= amount <= usable[1]:
-        return None
-    text = (
-        f"{name}={amount:+g} lies beyond the usable range {usable[0]:+g} … {usable[1]:+g} of this axis: expect "
-        "little more of the attribute, or another face, background or flaws"
-    )
-    return text.replace("-", "−")
 
 
 def _check_options(source: str, options: dict[str, tuple[bool, tuple[str, ...]]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
-from jaxedit.cli.edit import beyond_range
+from jaxedit.cli.edited_values import beyond_range
 from jaxedit.errors import InputError
 from jaxedit.evaluation.ranges import (
     RangeConfig,
