@@ -62,6 +62,24 @@ class Drawn:
     axes: AttributeAxes
 
 
+class FairLock:
+    """A lock that threads get in the order in which they asked."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._asked = self._served = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            turn, self._asked = self._asked, self._asked + 1
+            self._changed.wait_for(lambda: self._served == turn)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._served += 1
+            self._changed.notify_all()
+
+
 class Drawer:
     """Draws faces of one generator; for several threads, one image at a time.
 
@@ -76,7 +94,7 @@ class Drawer:
     ) -> None:
         self.generator, self.classifier, self.places = generator, classifier, places
         self.small = small_render(generator)
-        self._lock = threading.Lock()
+        self._lock = FairLock()
         self._drawn: OrderedDict[Any, Drawn] = OrderedDict()
         self._originals: OrderedDict[StudioFace, np.ndarray] = OrderedDict()
         self._readings: weakref.WeakKeyDictionary[StudioFace, np.ndarray] = weakref.WeakKeyDictionary()

@@ -18,6 +18,7 @@ from jaxedit.errors import InputError
 from jaxedit.generators.render import render
 from jaxedit.latents.seed_stream import w_of_seed
 from jaxedit.studio.downloads import save_face, save_photograph, save_settings
+from jaxedit.studio.drawing import FairLock
 from jaxedit.studio.edits import Settings
 from jaxedit.studio.faces import face_of_number, find_faces
 from jaxedit.studio.many import Jobs
@@ -126,6 +127,24 @@ def test_visits_do_not_share_and_end_when_they_are_quiet(studio):
         visits.of(None)
     visits.close_all()
     assert len(visits) == 0 and not other.folder.exists()
+
+
+def test_a_lock_is_given_in_the_order_of_asking():
+    lock, order, threads = FairLock(), [], []
+
+    def take(number):
+        with lock:
+            order.append(number)
+
+    with lock:
+        for number in range(20):
+            threads.append(threading.Thread(target=take, args=(number,)))
+            threads[-1].start()
+            while lock._asked < number + 2:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(10)
+    assert order == list(range(20))
 
 
 def test_what_is_over_is_removed_while_nobody_asks():
