@@ -82,7 +82,7 @@ def amounts_of(number: int, moves: int) -> list[float]:
 
 async def visit_all(url: str, clients: int, moves: int, first: int, at_once: bool) -> dict[str, Any]:
     """All visitors, at once or one after the other (these go to their last amounts directly)."""
-    limits = httpx.Limits(max_connections=None)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=_SECONDS, limits=limits) as http:
         config = (await http.get("/config")).json()
         visitors = [Client(http, config, f"load{first + i:06d}") for i in range(clients)]

@@ -14,7 +14,7 @@ from jaxedit.studio.page.app import Address, serve
 from jaxedit.studio.studio import Studio, StudioConfig
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SECONDS = 150_000  # in thousandths
+SECONDS = 600_000  # in thousandths
 
 pytestmark = pytest.mark.slow
 

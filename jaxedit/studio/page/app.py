@@ -99,7 +99,7 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
         blocks.load(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         blocks.load(show, [token], shown, **private)
         made.success(edit_tab.refresh, [], edit_tab.outputs, **drawing)
-        first.select(edit_tab.refresh, [], edit_tab.outputs, **drawing)
+        first.select(edit_tab.refresh_if_new, [], edit_tab.outputs, **drawing)
         blocks.unload(desk.leave)
     return blocks, desk, jobs
 

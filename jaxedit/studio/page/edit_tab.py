@@ -39,6 +39,8 @@ class EditTab(NamedTuple):
     """What `refresh` fills."""
     refresh: Callable[[gr.Request], list[Any]]
     """All of the tab for a visitor's session."""
+    refresh_if_new: Callable[[gr.Request], Any]
+    """Likewise where another slider was made since; nothing else, so that no slider that moves is brought back."""
 
 
 def slots_of(names: tuple[str, ...]) -> list[str | None]:
@@ -193,6 +195,10 @@ def build_edit_tab(desk: Desk) -> EditTab:
         return whole(session)
 
     @desk.answers
+    def refresh_if_new(session: Session) -> Any:
+        return whole(session) if session.axes is not session.studio.axes else [gr.skip()] * len(everything)
+
+    @desk.answers
     def show_preview(session: Session, *values: float | int | None) -> str:
         pixels = session.preview(amounts_of(session, slots, values))
         return view(pixels, f"{session.face.name}, edited", quality=_PREVIEW_QUALITY)
@@ -297,7 +303,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
     for button, what in ((take_face, "face"), (take_photo, "photograph"), (take_settings, "settings")):
         taken = button.click(take, [gr.State(what)], [file], **slow)
         taken.success(None, [], [], js=opens, api_visibility="private")
-    return EditTab(sliders, slots, everything, refresh)
+    return EditTab(sliders, slots, everything, refresh, refresh_if_new)
 
 
 def _slider_update(slider: Slider | None, amount: float | int) -> Any:
