@@ -51,7 +51,10 @@ if TYPE_CHECKING:
     from jaxedit.parallel import data_mesh, gather, over_batch, replicate, shard_batch
     from jaxedit.pretrained.annotations import load_annotations
     from jaxedit.pretrained.encoders import load_encoder
+    from jaxedit.pretrained.hub import from_pretrained, push_to_hub
+    from jaxedit.pretrained.hub_folder import save_pretrained
     from jaxedit.pretrained.marked_images import load_marked_images
+    from jaxedit.pretrained.model_card import CardDetails
     from jaxedit.pretrained.registry import (
         load_axes,
         load_generator,
@@ -65,6 +68,7 @@ _MODULE_OF_NAME = {
     "AttributeClassifier": "attributes.classifier",
     "AxesConfig": "axes.config",
     "AxesReport": "axes.report",
+    "CardDetails": "pretrained.model_card",
     "CheckpointError": "errors",
     "ClassifierConfig": "labels.classifier_learning",
     "DownloadError": "errors",
@@ -94,6 +98,7 @@ _MODULE_OF_NAME = {
     "edit_in_places": "axes.in_places",
     "fit_pca": "latents.pca",
     "fit_pca_streamed": "latents.pca",
+    "from_pretrained": "pretrained.hub",
     "gather": "parallel",
     "join_classifiers": "attributes.joined",
     "join_latents": "labels.dataset",
@@ -111,10 +116,12 @@ _MODULE_OF_NAME = {
     "over_batch": "parallel",
     "paste_back": "inversion.paste",
     "project": "inversion.project",
+    "push_to_hub": "pretrained.hub",
     "refine_axes": "axes.curve_learning.refine",
     "replicate": "parallel",
     "save_generator": "pretrained.registry",
     "save_image": "images",
+    "save_pretrained": "pretrained.hub_folder",
     "shard_batch": "parallel",
     "synthesis_in_places": "generators.in_places",
     "to_uint8": "images",
@@ -130,6 +137,7 @@ __all__ = [
     "AttributeClassifier",
     "AxesConfig",
     "AxesReport",
+    "CardDetails",
     "CheckpointError",
     "ClassifierConfig",
     "DownloadError",
@@ -159,6 +167,7 @@ __all__ = [
     "edit_in_places",
     "fit_pca",
     "fit_pca_streamed",
+    "from_pretrained",
     "gather",
     "join_classifiers",
     "join_latents",
@@ -176,10 +185,12 @@ __all__ = [
     "over_batch",
     "paste_back",
     "project",
+    "push_to_hub",
     "refine_axes",
     "replicate",
     "save_generator",
     "save_image",
+    "save_pretrained",
     "shard_batch",
     "synthesis_in_places",
     "to_uint8",

@@ -110,7 +110,7 @@ class LayerCurves:
         gram = curves @ curves.T
         # Axes whose groups all move alike leave no trace in the deviations; they are read from the mean.
         ridge = 1e-6 * (jnp.trace(gram) / len(gram) + 1e-12)
-        products = deviations.reshape(len(deviations), -1) @ curves.T
+        products = deviations.reshape(deviations.shape[0], -1) @ curves.T
         solution = jax.scipy.linalg.solve(gram + ridge * jnp.eye(len(gram)), products.T, assume_a="pos").T
         return solution[:, : self.num_attributes]
 

@@ -1,4 +1,4 @@
-"""Commands about weights: fetch, convert, export."""
+"""Commands about weights: fetch, convert."""
 
 import enum
 from pathlib import Path
@@ -94,24 +94,3 @@ def _conv_clamp(text: str | None) -> float | Literal["unknown"] | None:
         return float(text)
     except ValueError:
         raise InputError(f"--conv-clamp: expected a number or none, got {text!r}") from None
-
-
-def export(
-    generator: Annotated[str, typer.Argument(help="Known generator, or folder of a converted checkpoint.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the export.")],
-) -> None:
-    """Write a generator as open files.
-
-    The files are config.json and model.safetensors. `jaxedit convert` reads them again.
-
-    \b
-    Examples:
-      jaxedit export mobile-stylegan-ffhq --out open      the default generator
-      jaxedit export ffhq --out open                      a converted generator
-      jaxedit convert open --out again                    back to a checkpoint
-    """
-    from jaxedit.pretrained.conversion import export_generator
-    from jaxedit.pretrained.registry import load_generator
-
-    print(export_generator(load_generator(generator), out))
-    print(out)

@@ -21,6 +21,7 @@ from jaxedit.generators.stylegan3 import StyleGAN3, StyleGAN3Config
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.labels.labels_file import load_labels
 from jaxedit.nn.parameters import module_params
+from jaxedit.pretrained.hub_folder import is_axes_folder, read_axes
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.storage.array_trees import read_array_tree
 from jaxedit.storage.atomic import recover
@@ -138,8 +139,9 @@ def load_axes(name: str | Path, generator: Generator | None = None, *, check: bo
     """Load attribute axes.
 
     Args:
-        name: a known generator, whose axes ship with the package; or a folder of `AttributeAxes.save`. The shipped
-            axes are in half precision: their edits agree to 1e-3 with those of axes that are learned again.
+        name: a known generator, whose axes ship with the package; or a folder of `AttributeAxes.save` or
+            `save_pretrained`. The shipped axes are in half precision: their edits agree to 1e-3 with those of axes that
+            are learned again.
         generator: whose latents they shall edit; with it the axes are checked against its weights and shape.
         check: False for axes that forget their generator, and edit the latents of any other that shares its W (a
             distilled or fine-tuned one). Only the shape is checked then.
@@ -175,6 +177,8 @@ def _load_axes(name: str | Path) -> AttributeAxes:
         raise InputError(
             f"axes {str(name)!r}: expected one of {', '.join(KNOWN_GENERATORS)}, or a folder of axes"
         )
+    if is_axes_folder(as_path(name)):
+        return read_axes(as_path(name))
     if Path(name).is_dir() and (kind := read_metadata(name)["kind"]) != AXES_KIND:
         hint = "; `jaxedit label` and `jaxedit learn` make axes of it" if kind == KIND else ""
         raise CheckpointError(f"{name}: expected a folder of axes, found one of kind {kind!r}{hint}")

@@ -200,9 +200,12 @@ class StyleGAN2(MappedGenerator):
         }
 
     def _noise_images(
-        self, batch: int, mode: NoiseMode, key: Key[Array, ""] | None, noise: Noise | None
+        self, batch: Any, mode: NoiseMode, key: Key[Array, ""] | None, noise: Noise | None
     ) -> dict[str, Array] | None:
-        """Noise [1 or batch, height, width] of each layer; empty for no noise, None for the generator's own."""
+        """Noise [1 or batch, height, width] of each layer; empty for no noise, None for the generator's own.
+
+        The batch size is a symbol where the program is exported.
+        """
         if mode not in ("const", "random", "none"):
             raise InputError(f"noise_mode: expected const, random or none, got {mode!r}")
         if (key is not None) != (mode == "random"):
@@ -326,7 +329,7 @@ def _in_places_in_sequence(
     return jax.lax.map(one, (stages, masks, own))
 
 
-def _first(generator: StyleGAN2, batch: int) -> Float[Array, "batch rows columns channels"]:
+def _first(generator: StyleGAN2, batch: Any) -> Float[Array, "batch rows columns channels"]:
     constant = generator.constant[...]
     return jnp.broadcast_to(constant, (batch, *constant.shape))
 
@@ -335,7 +338,7 @@ def _synthesis_in_parallel(
     generator: StyleGAN2, styles: dict[str, Array], noise: dict[str, Array]
 ) -> Float[Array, "batch image_height image_width colors"]:
     """The batch at once: for devices with many cores and fast memory."""
-    x = _first(generator, len(styles["b4.conv1"]))
+    x = _first(generator, styles["b4.conv1"].shape[0])
     return _through_blocks(generator, x, None, styles, noise, blocks=range(len(generator.blocks)))[1]
 
 
@@ -344,7 +347,7 @@ def _synthesis_in_sequence(
     generator: StyleGAN2, styles: dict[str, Array], noise: dict[str, Array]
 ) -> Float[Array, "batch image_height image_width colors"]:
     """Small blocks for the whole batch, large ones image after image: for a CPU."""
-    batch = len(styles["b4.conv1"])
+    batch = styles["b4.conv1"].shape[0]
     resolutions = generator.config.block_resolutions
     split = sum(resolution <= _WHOLE_BATCH_UP_TO for resolution in resolutions)
     large = range(split, len(resolutions))

@@ -1,0 +1,91 @@
+"""The command that writes generators and edits for other programs."""
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jaxedit.cli.options import ForceOption
+from jaxedit.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxedit.axes.attribute_axes import AttributeAxes
+    from jaxedit.pretrained.registry import AnyGenerator
+
+
+class ExportFormat(enum.StrEnum):
+    """Format of the folder that `jaxedit export` writes."""
+
+    SAFETENSORS = "safetensors"
+    STABLEHLO = "stablehlo"
+
+
+def export(
+    generator: Annotated[str, typer.Argument(help="Known generator, or folder of a converted checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the export.")],
+    format_: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="safetensors: the weights as open files, which `jaxedit convert` reads again. stablehlo: programs "
+            "that JAX runs without this library, also edits.",
+        ),
+    ] = ExportFormat.SAFETENSORS,
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            help="Axes whose edits are exported, too: folder of `jaxedit learn`, or none. Default: those that ship "
+            "with the generator."
+        ),
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """Write a generator, and edits along its axes, for other programs.
+
+    \b
+    Examples:
+      jaxedit export mobile-stylegan-ffhq --out open                            config.json and model.safetensors
+      jaxedit convert open --out again                                          back to a checkpoint
+      jaxedit export mobile-stylegan-ffhq --format stablehlo --out programs     programs for JAX, with the axes
+      jaxedit export ffhq --axes axes --format stablehlo --out programs         a converted generator and its axes
+    """
+    from jaxedit.pretrained.conversion import export_generator
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+    from jaxedit.pretrained.registry import load_generator
+
+    if format_ == ExportFormat.SAFETENSORS:
+        if axes is not None or force:
+            option = "--axes" if axes is not None else "--force"
+            raise InputError(f"{option}: expected with --format stablehlo, got it with --format safetensors")
+        print(export_generator(load_generator(generator), out))
+        print(out)
+        return
+    from jaxedit.export.contents import check_free, check_generator
+    from jaxedit.export.stablehlo import export_stablehlo
+
+    check_free(out)
+    model = load_generator(generator)
+    check_generator(model)
+    known = KNOWN_GENERATORS.get(generator)
+    note = None if known is None else known.license_note
+    described = export_stablehlo(
+        model, out, axes=_axes(axes, generator, model, is_checked=not force), license_note=note
+    )
+    for name, program in described["programs"].items():
+        arguments = ", ".join(f"{one['name']} {one['shape']}" for one in program["arguments"])
+        result = program["result"]
+        print(f"{name}: {arguments} -> {result['name']} {result['shape']}".replace("'", ""))
+    print(out)
+
+
+def _axes(
+    axes: str | None, generator: str, model: "AnyGenerator", *, is_checked: bool
+) -> "AttributeAxes | None":
+    """The axes to export: those given, none, or the shipped axes of a known generator."""
+    from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
+    from jaxedit.pretrained.registry import load_axes
+
+    if axes == "none" or (axes is None and generator not in KNOWN_GENERATORS):
+        return None
+    return load_axes(generator if axes is None else axes, model, check=is_checked)

@@ -1,0 +1,1 @@
+"""Generators and edits that run without this library."""

@@ -1,0 +1,118 @@
+"""A tiny generator of each family, and tiny axes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxedit.axes import AttributeAxes, AxesConfig, fit_pca
+from jaxedit.axes.autoencoder import MLP, AxisAutoencoder, LinearPath
+from jaxedit.axes.layer_curves import LayerCurves
+from jaxedit.axes.report import AxesReport
+from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
+from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.labels.quantile_transform import fit_quantile_transform
+from tests.generators.random_weights import stylegan2_params
+
+W_DIM, K = 8, 4
+NAMES, UNITS = ("age", "smile"), ("years", "logit")
+
+
+@functools.cache
+def stylegan2(architecture="skip", *, channels=(8, 8), c_dim=0, conv_clamp=None) -> StyleGAN2:
+    config = StyleGAN2Config(
+        z_dim=W_DIM,
+        c_dim=c_dim,
+        w_dim=W_DIM,
+        mapping_layers=2,
+        resolution=4 * 2 ** (len(channels) - 1),
+        channels=channels,
+        architecture=architecture,
+        conv_clamp=conv_clamp,
+    )
+    return StyleGAN2(config, stylegan2_params(config, noise_strength=0.1))
+
+
+@functools.cache
+def mobile_stylegan() -> MobileStyleGAN:
+    config = MobileStyleGANConfig(z_dim=W_DIM, w_dim=W_DIM, mapping_layers=2, resolution=16, channels=(16, 8))
+    random = np.random.RandomState(0)
+
+    def draw(*shape, gain=1.0):
+        return (gain * random.standard_normal(shape)).astype(np.float32)
+
+    def affine(outer):
+        return {"weight": draw(W_DIM, outer, gain=W_DIM**-0.5), "bias": np.ones(outer, np.float32)}
+
+    def separable(inner, outer, size):
+        return {
+            "modulation": affine(inner),
+            "depthwise": draw(3, 3, inner),
+            "pointwise": draw(inner, outer),
+            "noise": draw(size, size, gain=0.1),
+            "bias": draw(outer, gain=0.1),
+        }
+
+    params = {
+        "mapping_network": {"layers": {str(i): affine(W_DIM) for i in range(2)}},
+        "w_avg": draw(W_DIM, gain=0.1),
+        "input_conv": {
+            "constant": draw(4, 4, 16),
+            "modulation": affine(16),
+            "weight": draw(3, 3, 16, 16),
+            "noise": draw(4, 4, gain=0.1),
+            "bias": draw(16, gain=0.1),
+        },
+        "blocks": {
+            "0": {
+                "up": affine(16),
+                "conv1": separable(4, 8, 8),
+                "conv2": separable(8, 8, 8),
+                "head": {"modulation": affine(8), "weight": draw(8, 12), "bias": draw(12, gain=0.1)},
+            }
+        },
+    }
+    return MobileStyleGAN(config, params)
+
+
+def normal(*shape, seed=0) -> np.ndarray:
+    return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+
+
+@functools.cache
+def small_axes(num_ws: int | None = 4, *, linear: bool = True) -> AttributeAxes:
+    """Axes of random numbers; with curves of `num_ws` layers, or without."""
+    pca = fit_pca(normal(50, W_DIM), K)
+    spread = normal(60, len(NAMES), seed=1) * [10, 1] + [40, 0]
+
+    def network(seed):
+        kernels = tuple(jnp.asarray(0.3 * normal(*shape, seed=seed)) for shape in ((K, 6), (6, K)))
+        return MLP(kernels, (jnp.zeros(6), jnp.asarray(0.1 * normal(K))), 0.01)
+
+    path = LinearPath(pca.whitened_scale, jnp.eye(K), jnp.eye(K)) if linear else None
+    curves = None
+    if num_ws is not None:
+        groups = jnp.minimum(jnp.arange(num_ws), 1).astype(jnp.int32)
+        tangents, bends = (jnp.asarray(0.3 * normal(2, 2, K, seed=seed)) for seed in (4, 5))
+        ends = jnp.asarray([[-2.0, 2.0], [-1.0, 3.0]])
+        curves = LayerCurves(tangents, bends, ends, jnp.asarray([0.2, 0.5]), groups)
+    correlation, effects = np.asarray([0.9, 0.8], np.float32), np.eye(2, dtype=np.float32)
+    leakage = np.asarray([0.02, 0.03], np.float32)
+    zero = np.zeros((), np.float32)
+    return AttributeAxes(
+        attribute_names=NAMES,
+        attribute_units=UNITS,
+        pca=pca,
+        quantile_transform=fit_quantile_transform(spread.astype(np.float32), NAMES),
+        autoencoder=AxisAutoencoder(network(2), network(3), path),
+        config=AxesConfig(num_layers=2, hidden_width=6, linear_path=linear, input_noise=float(linear)),
+        report=AxesReport(correlation, zero, zero, zero, effects, leakage, np.asarray([30, 40])),
+        history={"total": np.ones(3, np.float32)},
+        curves=curves,
+        ranges=np.asarray([[-2, 2.5], [np.nan, np.nan]], np.float32),
+    )
+
+
+def weights_of(model) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(model)]
