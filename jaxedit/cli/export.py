@@ -19,6 +19,14 @@ class ExportFormat(enum.StrEnum):
 
     SAFETENSORS = "safetensors"
     STABLEHLO = "stablehlo"
+    ONNX = "onnx"
+
+
+class Weights(enum.StrEnum):
+    """Precision in which ONNX models keep the weights of the synthesis network."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
 
 
 def export(
@@ -29,7 +37,7 @@ def export(
         typer.Option(
             "--format",
             help="safetensors: the weights as open files, which `jaxedit convert` reads again. stablehlo: programs "
-            "that JAX runs without this library, also edits.",
+            "that JAX runs without this library, also edits. onnx: models for other runtimes, also edits.",
         ),
     ] = ExportFormat.SAFETENSORS,
     axes: Annotated[
@@ -40,8 +48,12 @@ def export(
         ),
     ] = None,
     force: ForceOption = False,
+    weights: Annotated[
+        Weights | None,
+        typer.Option(help="Of onnx: float16 halves the file, arithmetic stays in float32. Default: float32."),
+    ] = None,
 ) -> None:
-    """Write a generator, and edits along its axes, for other programs.
+    """Write a generator and its edits for other programs.
 
     \b
     Examples:
@@ -49,19 +61,23 @@ def export(
       jaxedit convert open --out again                                          back to a checkpoint
       jaxedit export mobile-stylegan-ffhq --format stablehlo --out programs     programs for JAX, with the axes
       jaxedit export ffhq --axes axes --format stablehlo --out programs         a converted generator and its axes
+      jaxedit export ffhq --format onnx --weights float16 --out models          small models for other runtimes
     """
     from jaxedit.pretrained.conversion import export_generator
     from jaxedit.pretrained.known_generators import KNOWN_GENERATORS
     from jaxedit.pretrained.registry import load_generator
 
+    if weights is not None and format_ != ExportFormat.ONNX:
+        raise InputError(f"--weights: expected with --format onnx, got it with --format {format_}")
     if format_ == ExportFormat.SAFETENSORS:
         if axes is not None or force:
             option = "--axes" if axes is not None else "--force"
-            raise InputError(f"{option}: expected with --format stablehlo, got it with --format safetensors")
+            raise InputError(f"{option}: expected with --format stablehlo or onnx, got it with safetensors")
         print(export_generator(load_generator(generator), out))
         print(out)
         return
     from jaxedit.export.contents import check_free, check_generator
+    from jaxedit.export.onnx_models import export_onnx
     from jaxedit.export.stablehlo import export_stablehlo
 
     check_free(out)
@@ -69,12 +85,15 @@ def export(
     check_generator(model)
     known = KNOWN_GENERATORS.get(generator)
     note = None if known is None else known.license_note
-    described = export_stablehlo(
-        model, out, axes=_axes(axes, generator, model, is_checked=not force), license_note=note
-    )
-    for name, program in described["programs"].items():
-        arguments = ", ".join(f"{one['name']} {one['shape']}" for one in program["arguments"])
-        result = program["result"]
+    chosen = _axes(axes, generator, model, is_checked=not force)
+    if format_ == ExportFormat.ONNX:
+        precision = (weights or Weights.FLOAT32).value
+        parts = export_onnx(model, out, axes=chosen, weights=precision, license_note=note)["models"]
+    else:
+        parts = export_stablehlo(model, out, axes=chosen, license_note=note)["programs"]
+    for name, about in parts.items():
+        arguments = ", ".join(f"{one['name']} {one['shape']}" for one in about["arguments"])
+        result = about["result"]
         print(f"{name}: {arguments} -> {result['name']} {result['shape']}".replace("'", ""))
     print(out)
 

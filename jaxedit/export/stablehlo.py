@@ -107,16 +107,6 @@ def export_stablehlo(
         InputError: if the generator has its class chosen or is none of this library, the axes have another width or
             another number of layers, JAX does not know a platform, or the package flatbuffers is missing.
         OutputError: if the folder is not empty or cannot be written.
-
-    Examples:
-        >>> import jax, jaxedit
-        >>> from jaxedit.export.stablehlo import export_stablehlo
-        >>> from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-        >>> from jaxedit.generators.stylegan2.initial import initial_params
-        >>> config = StyleGAN2Config.of_size(8, channel_max=8, z_dim=8, w_dim=8)
-        >>> generator = StyleGAN2(config, initial_params(config, jax.random.key(0)))
-        >>> sorted(export_stablehlo(generator, "small-programs")["programs"])
-        ['mapping', 'synthesis', 'synthesis_w_plus']
     """
     generator = check_generator(generator)
     check_axes(axes, generator)

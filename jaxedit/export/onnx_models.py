@@ -1,0 +1,144 @@
+"""Generators and edits as ONNX models, for runtimes without Python.
+
+A folder holds the models and `models.json`, which says what each takes and returns. The batch size is free. Latents
+are [batch, layers, w_dim] between all models: `mapping` gives one layer (W), edits give all layers (W+), and
+`synthesis` takes either.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax.numpy as jnp
+
+from jaxedit._version import __version__
+from jaxedit.axes.attribute_axes import AttributeAxes
+from jaxedit.errors import InputError
+from jaxedit.export.contents import (
+    check_axes,
+    check_free,
+    check_generator,
+    check_replaceable,
+    describe_attributes,
+)
+from jaxedit.export.extras import require
+from jaxedit.export.onnx_graphs import latents, synthesis
+from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.stylegan2.generator import StyleGAN2
+from jaxedit.storage.atomic import whole_folder
+
+FORMAT = "jaxedit-onnx"
+FORMAT_VERSION = 1
+"""Raised whenever what reads older exports could not read newer ones."""
+
+MODELS_FILE = "models.json"
+
+WeightsType = Literal["float32", "float16"]
+
+_MODELS = ("mapping", "synthesis", "edit", "edit_w_plus")
+
+
+def export_onnx(
+    generator: Any,
+    folder: str | Path,
+    *,
+    axes: AttributeAxes | None = None,
+    weights: WeightsType = "float32",
+    license_note: str | None = None,
+) -> dict[str, Any]:
+    """Write a generator, and edits along axes, as ONNX models.
+
+    The models are `mapping`, `synthesis`, and with axes `edit` and `edit_w_plus`: latents, amounts in standard
+    deviations and which attributes ↦ edited latents, along the axes' own path (`AttributeAxes.path`). Images are
+    [batch, colors, height, width], nominally in [-1, 1]. StyleGAN2 adds its own noise.
+
+    Args:
+        generator: a StyleGAN2 or MobileStyleGAN of `load_generator` in float32, with all its classes.
+        folder: where to: a free name or an empty folder.
+        axes: of the generator's latents. Whether they are of this generator, `load_axes` has checked.
+        weights: "float16" halves the files of the synthesis network; arithmetic stays in float32. Mapping and edits,
+            which are small, keep float32.
+        license_note: the licence of the weights, in words.
+
+    Returns:
+        The content of `models.json`.
+
+    Raises:
+        InputError: if the generator has its class chosen, is of another family or computes in bfloat16, the axes have
+            another width or another number of layers, the weights do not fit float16, or the package onnx is missing.
+        OutputError: if the folder is not empty or cannot be written.
+    """
+    generator = check_generator(generator)
+    if not isinstance(generator, StyleGAN2 | MobileStyleGAN):
+        raise InputError(
+            f"generator: expected a StyleGAN2 or MobileStyleGAN for ONNX, got {generator.family}; --format stablehlo "
+            "takes every family"
+        )
+    if generator.dtype != jnp.float32:
+        raise InputError(
+            f"generator: expected one that computes in float32 for ONNX, got {generator.dtype}: load it with "
+            "dtype='float32'"
+        )
+    if weights not in get_args(WeightsType):
+        raise InputError(f"weights: expected float32 or float16, got {weights!r}")
+    check_axes(axes, generator)
+    require("onnx", extra="onnx", use="export of ONNX")
+    check_free(folder)
+    described: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "versions": {"jaxedit": __version__, "opset": OPSET},
+        "weights": weights,
+        "generator": json.loads(json.dumps(generator.describe())),
+        "license": license_note,
+        "attributes": [] if axes is None else describe_attributes(axes),
+        "models": {},
+    }
+    with whole_folder(folder, check=check_replaceable) as temporary:
+        for name in _MODELS if axes is not None else _MODELS[:2]:
+            serialized, about = build(name, generator, axes, weights=weights)
+            (temporary / f"{name}.onnx").write_bytes(serialized)
+            described["models"][name] = about
+        (temporary / MODELS_FILE).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    return described
+
+
+def build(
+    name: str,
+    generator: StyleGAN2 | MobileStyleGAN,
+    axes: AttributeAxes | None = None,
+    *,
+    weights: WeightsType = "float32",
+) -> tuple[bytes, dict[str, Any]]:
+    """One of the models, serialized, and what it takes and returns."""
+    graph = GraphBuilder(name, weights=weights if name == "synthesis" else "float32")
+    num_ws, w_dim = generator.num_ws, generator.w_dim
+    if name == "synthesis":
+        given = graph.input("latents", ["batch", "layers", w_dim])
+        network: Callable[..., str] = (
+            synthesis.stylegan2 if isinstance(generator, StyleGAN2) else synthesis.mobile_stylegan
+        )
+        result, value = "image", network(graph, generator, given)
+        shape: list[int | str] = ["batch", *_image_shape(generator)]
+    elif name == "mapping":
+        result, value, shape = "w", latents.mapping(graph, generator), ["batch", 1, w_dim]
+    else:
+        assert axes is not None
+        value = latents.edit(graph, axes, num_ws=num_ws, in_w_plus=name == "edit_w_plus")
+        result, shape = "edited", ["batch", num_ws, w_dim]
+    serialized = graph.model({result: (value, shape)}, {"jaxedit": __version__})
+    about = {
+        "file": f"{name}.onnx",
+        "arguments": graph.arguments(),
+        "result": {"name": result, "shape": shape},
+    }
+    return serialized, about
+
+
+def _image_shape(generator: StyleGAN2 | MobileStyleGAN) -> tuple[int, int, int]:
+    config = generator.config
+    if isinstance(generator, StyleGAN2):
+        return generator.config.image_channels, *generator.config.image_size
+    return 3, config.resolution, config.resolution

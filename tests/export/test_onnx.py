@@ -1,0 +1,135 @@
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxedit.errors import InputError, OutputError
+from jaxedit.export.onnx_models import build, export_onnx
+from jaxedit.generators.conditional import ConditionedGenerator
+from jaxedit.generators.stylegan2 import StyleGAN2
+from jaxedit.nn.parameters import module_params
+from tests.export.small_models import W_DIM, mobile_stylegan, normal, small_axes, stylegan2
+
+onnx = pytest.importorskip("onnx")
+
+GENERATORS = {
+    "skip": lambda: stylegan2("skip", channels=(8, 8, 4)),
+    "resnet": lambda: stylegan2("resnet", conv_clamp=0.5),
+    "orig": lambda: stylegan2("orig"),
+    "mobile-stylegan": mobile_stylegan,
+}
+
+
+def evaluate(serialized: bytes, **inputs) -> np.ndarray:
+    from onnx.reference import ReferenceEvaluator
+
+    given = {name: np.asarray(value) for name, value in inputs.items()}
+    return ReferenceEvaluator(onnx.load_from_string(serialized)).run(None, given)[0]
+
+
+def assert_near(found, expected, tolerance=2e-5):
+    expected = np.asarray(expected)
+    assert (found.shape, found.dtype) == (expected.shape, np.float32)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_images_agree_with_the_library_for_w_and_w_plus(name):
+    generator = GENERATORS[name]()
+    serialized, about = build("synthesis", generator)
+    for w in (normal(2, W_DIM), normal(2, generator.num_ws, W_DIM)):
+        expected = np.asarray(generator.synthesis(w)).transpose(0, 3, 1, 2)
+        assert_near(evaluate(serialized, latents=w if w.ndim == 3 else w[:, None]), expected)
+    assert about["result"]["shape"] == ["batch", *expected.shape[1:]]
+
+
+def test_depthwise_convolutions_and_haar_steps_are_single_nodes():
+    graph = onnx.load_from_string(build("synthesis", mobile_stylegan())[0]).graph
+    count = {
+        kind: sum(node.op_type == kind for node in graph.node) for kind in ("Conv", "DepthToSpace", "Slice")
+    }
+    assert count == {"Conv": 1 + 2, "DepthToSpace": 1 + 1, "Slice": 0}
+
+
+@pytest.mark.parametrize("c_dim", [0, 3])
+def test_mapping_agrees_with_the_library(c_dim):
+    generator = stylegan2(c_dim=c_dim)
+    inputs = {"z": normal(2, W_DIM), "truncation_psi": np.float32(0.6)}
+    classes = {"c": jnp.eye(3)[:2]} if c_dim else {}
+    found = evaluate(build("mapping", generator)[0], **inputs, **classes)
+    expected = generator.mapping(inputs["z"], truncation_psi=0.6, **classes)
+    assert_near(found, np.asarray(expected)[:, None])
+
+
+@pytest.mark.parametrize("linear", [True, False])
+@pytest.mark.parametrize("num_ws", [4, None])
+def test_edits_agree_with_the_library_along_both_paths(num_ws, linear):
+    axes, generator = small_axes(num_ws, linear=linear), stylegan2()
+    amounts = normal(3, 2)
+    edits = {"smile": jnp.asarray(amounts[:, 1])}
+    for name, w in (("edit", normal(3, W_DIM)), ("edit_w_plus", normal(3, 4, W_DIM))):
+        serialized, about = build(name, generator, axes)
+        argument = about["arguments"][0]["name"]
+        given = w[:, None] if w.ndim == 2 else w
+        expected = np.asarray(axes.edit(w, edits))
+        expected = np.repeat(expected[:, None], 4, axis=1) if expected.ndim == 2 else expected
+        both = {"amounts": amounts, "which": np.asarray([False, True])}
+        assert_near(evaluate(serialized, **{argument: given}, **both), expected, 1e-4)
+        none = both | {"which": np.asarray([False, False])}
+        unedited = np.repeat(given, 4, axis=1) if w.ndim == 2 else given
+        np.testing.assert_array_equal(evaluate(serialized, **{argument: given}, **none), unedited)
+
+
+def test_half_precision_weights_halve_the_file():
+    generator = stylegan2(channels=(32, 32))
+    whole, half = (build("synthesis", generator, weights=kind)[0] for kind in ("float32", "float16"))
+    assert len(half) < 0.6 * len(whole)
+    w = normal(1, 1, W_DIM)
+    images = [evaluate(one, latents=w) for one in (whole, half)]
+    assert 0 < np.abs(images[0] - images[1]).max() < 0.01 * np.abs(images[0]).max()
+
+
+def test_the_folder_says_what_is_in_it(tmp_path):
+    generator, axes = stylegan2(), small_axes(4)
+    described = export_onnx(generator, tmp_path / "models", axes=axes, license_note="for tests")
+    names = ["edit.onnx", "edit_w_plus.onnx", "mapping.onnx", "models.json", "synthesis.onnx"]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == names
+    assert json.loads((tmp_path / "models" / "models.json").read_text()) == described
+    assert described["license"] == "for tests"
+    assert [one["name"] for one in described["attributes"]] == ["age", "smile"]
+    for name, about in described["models"].items():
+        model = onnx.load(tmp_path / "models" / about["file"])
+        assert [one.name for one in model.graph.input] == [one["name"] for one in about["arguments"]], name
+    edit = described["models"]["edit"]["arguments"]
+    assert [one["dtype"] for one in edit] == ["float32", "float32", "bool"]
+
+
+def test_what_cannot_be_exported_is_refused_before_the_work(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="one with all its classes"):
+        export_onnx(ConditionedGenerator(stylegan2(c_dim=3), 1), out)
+    quick = StyleGAN2(stylegan2().config, module_params(stylegan2()), dtype=jnp.bfloat16)
+    with pytest.raises(InputError, match=r"float32 for ONNX, got bfloat16: load it with dtype='float32'"):
+        export_onnx(quick, out)
+    with pytest.raises(InputError, match=r"curves of 4 layers .* got 6"):
+        export_onnx(stylegan2(), out, axes=small_axes(6))
+    out.mkdir()
+    (out / "mine.txt").write_text("")
+    with pytest.raises(OutputError, match=r"found 'mine\.txt'"):
+        export_onnx(stylegan2(), out)
+
+
+def test_weights_beyond_half_precision_are_refused(tmp_path):
+    params = module_params(stylegan2(channels=(32, 32)))
+    params["blocks"]["0"]["conv1"]["weight"] = params["blocks"]["0"]["conv1"]["weight"] * 1e6
+    large = StyleGAN2(stylegan2(channels=(32, 32)).config, params)
+    with pytest.raises(InputError, match="beyond float16: expected float32"):
+        export_onnx(large, tmp_path / "out", weights="float16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_named_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"onnx, found none; pip install 'jaxedit\[onnx\]'"):
+        export_onnx(stylegan2(), tmp_path / "out")
