@@ -77,7 +77,7 @@ def export(
         print(out)
         return
     from jaxedit.export.contents import check_free, check_generator
-    from jaxedit.export.onnx_models import export_onnx
+    from jaxedit.export.onnx_models import WeightsType, export_onnx
     from jaxedit.export.stablehlo import export_stablehlo
 
     check_free(out)
@@ -87,7 +87,7 @@ def export(
     note = None if known is None else known.license_note
     chosen = _axes(axes, generator, model, is_checked=not force)
     if format_ == ExportFormat.ONNX:
-        precision = (weights or Weights.FLOAT32).value
+        precision: WeightsType = "float16" if weights == Weights.FLOAT16 else "float32"
         parts = export_onnx(model, out, axes=chosen, weights=precision, license_note=note)["models"]
     else:
         parts = export_stablehlo(model, out, axes=chosen, license_note=note)["programs"]
