@@ -30,7 +30,7 @@ def _style(graph: GraphBuilder, affine: Affine, w: str, fan_in: int = 1) -> str:
 
 
 def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str) -> str:
-    """MobileStyleGAN. A depthwise convolution is one grouped one; the style scales the pointwise weights behind it."""
+    """MobileStyleGAN. A depthwise convolution is one grouped one; styles scale the weights, or what is small."""
     w = by_layer(graph, latents, generator.num_ws)
     first = generator.input_conv
     weight = np.asarray(first.weight[...])
@@ -73,15 +73,24 @@ def _activated(graph: GraphBuilder, x: str) -> str:
 def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[str], size: int) -> str:
     channels = block.up.bias[...].shape[0]
     order = _haar_order(channels)
-    affine = block.up
-    style = graph.affine(w[0], np.asarray(affine.weight[...])[:, order], np.asarray(affine.bias[...])[order])
-    x = graph.add("Mul", x, graph.of_channels(style))
+    up = graph.affine(w[0], np.asarray(block.up.weight[...])[:, order], np.asarray(block.up.bias[...])[order])
+    # A Haar step and a depthwise convolution keep channels apart, so the style of the first one goes before both.
+    first = _style(graph, block.conv1.modulation, w[0], 9 * (channels // 4))
+    up = graph.add("Mul", up, graph.add("Tile", first, graph.constant(np.asarray([1, 4]))))
+    x = graph.add("Mul", x, graph.of_channels(up))
     x = _inverse_haar(graph, x, channels, size)
     size *= 2
-    x = _separable(graph, block.conv1, x, w[0], size)
-    is_last = block.head is not None
+    x = graph.convolution(_depthwise(graph, block.conv1, x), *_pointwise(block.conv1))
+    x = _activated(graph, graph.calculate("Add", x, _noise(block.conv1)))
+
     outer = block.conv2.bias[...].shape[0]
-    x = _separable(graph, block.conv2, x, w[1], size, None if is_last else _haar_order(outer))
+    order = np.arange(outer) if block.head is not None else _haar_order(outer)
+    inner = block.conv2.depthwise[...].shape[2]
+    style = _style(graph, block.conv2.modulation, w[1], 9 * inner)
+    weight, bias = np.asarray(block.conv2.pointwise[...])[:, order], np.asarray(block.conv2.bias[...])[order]
+    x = graph.pointwise(_depthwise(graph, block.conv2, x), weight, style, (size, size))
+    x = graph.calculate("Add", x, _noise(block.conv2))
+    x = _activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
     if block.head is None:
         return x
     weight, bias = np.asarray(block.head.weight[...]), np.asarray(block.head.bias[...])
@@ -92,24 +101,18 @@ def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[str],
     return _inverse_haar(graph, bands, weight.shape[1], size)
 
 
-def _separable(
-    graph: GraphBuilder,
-    layer: ModulatedSeparableConv,
-    x: str,
-    w: str,
-    size: int,
-    order: np.ndarray | None = None,
-) -> str:
-    """A modulated separable convolution; `order` is that of the resulting channels."""
-    depthwise = np.asarray(layer.depthwise[...])
-    pointwise, bias = np.asarray(layer.pointwise[...]), np.asarray(layer.bias[...])
-    if order is not None:
-        pointwise, bias = pointwise[:, order], bias[order]
-    channels = depthwise.shape[2]
-    x = graph.convolution(x, depthwise.transpose(2, 0, 1)[:, None], group=channels)
-    x = graph.pointwise(x, pointwise, _style(graph, layer.modulation, w, 9 * channels), (size, size))
-    x = graph.calculate("Add", x, np.asarray(layer.noise[...])[None, None])
-    return _activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
+def _depthwise(graph: GraphBuilder, layer: ModulatedSeparableConv, x: str) -> str:
+    kernel = np.asarray(layer.depthwise[...])
+    return graph.convolution(x, kernel.transpose(2, 0, 1)[:, None], group=kernel.shape[2])
+
+
+def _pointwise(layer: ModulatedSeparableConv) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [outer, inner, 1, 1] and bias of a plain convolution."""
+    return np.asarray(layer.pointwise[...]).T[:, :, None, None], np.asarray(layer.bias[...])
+
+
+def _noise(layer: ModulatedSeparableConv) -> np.ndarray:
+    return np.asarray(layer.noise[...])[None, None]
 
 
 def stylegan2(graph: GraphBuilder, generator: StyleGAN2, latents: str) -> str:
