@@ -1,4 +1,3 @@
-import resource
 import subprocess
 import sys
 
@@ -63,21 +62,17 @@ for command in ([], *([name] for name in sys.argv[1:])):
         main()
     except SystemExit as exit_:
         assert exit_.code == 0, command
-slow = {"jax", "flax", "optax", "orbax", "matplotlib", "numpy"} & sys.modules.keys()
+slow = {"jax", "flax", "optax", "orbax", "matplotlib", "numpy", "PIL", "gradio", "pandas"} & sys.modules.keys()
 assert not slow, slow
 """
 
 
 def test_help_imports_nothing_slow():
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", _HELP_OF_ALL, *COMMANDS], capture_output=True, text=True, check=False
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     assert "jaxedit edit --seed 7 age=+1.5 smile=+1" in done.stdout
-    # Processor time, which other work on the machine disturbs less than the time on the clock.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.6
 
 
 def test_no_command_is_wrong_usage(run):
