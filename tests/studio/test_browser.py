@@ -174,7 +174,7 @@ def test_a_photograph_is_edited_and_taken_home_whole(visit, tmp_path):
     path, _, coffee = photographs(tmp_path)
     visit.locator("#photo-part button").first.click()
     visit.locator("#photo input[type=file]").set_input_files(coffee)
-    visit.wait_for_selector("text=coffee.png: expected")  # a sentence, and the name alone
+    visit.wait_for_selector("text=coffee.png: no face found")  # a sentence, and the name alone
     visit.locator("#photo button[aria-label=Clear]").click()
     visit.locator("#photo input[type=file]").set_input_files(path)
     visit.wait_for_selector("#photo-said img.face")
