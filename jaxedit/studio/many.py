@@ -183,7 +183,7 @@ class Jobs:
 def _reasons(failures: Mapping[Path, str]) -> list[str]:
     """Why photographs were left out, without the paths of this machine."""
     return [
-        f"{path.name}: {' '.join(why.replace(str(path), path.name).split())}"
+        f"{path.name}: {' '.join(why.replace(str(path), path.name).split()).removeprefix(f'{path.name}: ')}"
         for path, why in failures.items()
     ]
 

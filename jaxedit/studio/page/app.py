@@ -85,13 +85,14 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
     with gr.Blocks(
         title="jaxedit studio", analytics_enabled=False, delete_cache=(600, _KEPT_SECONDS)
     ) as blocks:
+        token = gr.BrowserState("", storage_key="jaxedit-studio-job", secret=_secret(folder))
         with gr.Tabs():
             with gr.Tab("Edit", id="edit") as first:
                 edit_tab = build_edit_tab(desk)
             with gr.Tab("Teach a slider", id="teach"):
                 made = build_teach_tab(desk)
             with gr.Tab("Many photographs", id="many") as last:
-                token, shown, show = build_many_tab(desk, jobs, _secret(folder), last)
+                shown, show = build_many_tab(desk, jobs, token, last)
         gr.Markdown(f"<small>{_NOTE}{' ' + known.license_note if known else ''}</small>", elem_id="note")
         build_api(desk)
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}

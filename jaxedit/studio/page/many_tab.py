@@ -15,15 +15,13 @@ from jaxedit.studio.studio import Session
 _SECONDS = 2.0
 
 
-def build_many_tab(
-    desk: Desk, jobs: Jobs, secret: str, tab: gr.Tab
-) -> tuple[gr.BrowserState, list[Any], Any]:
-    """Make the tab; gives the number of the job in the browser, what shows it, and what fills that.
+def build_many_tab(desk: Desk, jobs: Jobs, token: gr.BrowserState, tab: gr.Tab) -> tuple[list[Any], Any]:
+    """Make the tab; gives what shows the job, and what fills that.
 
     Args:
         desk: finds the session of a request.
         jobs: of the studio.
-        secret: with which the browser keeps the number.
+        token: where the browser keeps the number of its job; not in a tab, which is not there before it is opened.
         tab: that is built.
     """
     gr.Markdown(
@@ -41,7 +39,6 @@ def build_many_tab(
     begin = gr.Button("Edit all", variant="primary", elem_id="begin-many")
     said = gr.HTML(elem_id="many-said")
     archive = gr.DownloadButton("Download all (ZIP)", visible=False, elem_id="many-zip")
-    token = gr.BrowserState("", storage_key="jaxedit-studio-job", secret=secret)
     timer = gr.Timer(_SECONDS, active=False)
 
     @desk.answers
@@ -76,5 +73,6 @@ def build_many_tab(
     begin.click(start, [files], [token, said, timer], api_visibility="private", concurrency_limit=1)
     shown = [said, archive, timer]
     timer.tick(show, [token], shown, show_progress="hidden", api_visibility="private")
+    tab.select(show, [token], shown, show_progress="hidden", api_visibility="private")
     tab.select(show_edits, [], [edits], show_progress="hidden", api_visibility="private")
-    return token, shown, show
+    return shown, show
