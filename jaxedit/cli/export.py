@@ -20,6 +20,7 @@ class ExportFormat(enum.StrEnum):
     SAFETENSORS = "safetensors"
     STABLEHLO = "stablehlo"
     ONNX = "onnx"
+    AXES = "axes"
 
 
 class Weights(enum.StrEnum):
@@ -37,7 +38,8 @@ def export(
         typer.Option(
             "--format",
             help="safetensors: the weights as open files, which `jaxedit convert` reads again. stablehlo: programs "
-            "that JAX runs without this library, also edits. onnx: models for other runtimes, also edits.",
+            "that JAX runs without this library, also edits. onnx: models for other runtimes, also edits. "
+            "axes: the axes alone, in the layout of the Hugging Face hub, with a model card.",
         ),
     ] = ExportFormat.SAFETENSORS,
     axes: Annotated[
@@ -61,6 +63,7 @@ def export(
       jaxedit convert open --out again                                          back to a checkpoint
       jaxedit export mobile-stylegan-ffhq --format stablehlo --out programs     programs for JAX, with the axes
       jaxedit export ffhq --axes axes --format stablehlo --out programs         a converted generator and its axes
+      jaxedit export mobile-stylegan-ffhq --format axes --out shared            axes to share
       jaxedit export ffhq --format onnx --weights float16 --out models          small models for other runtimes
     """
     from jaxedit.pretrained.conversion import export_generator
@@ -79,13 +82,23 @@ def export(
     from jaxedit.export.contents import check_free, check_generator
     from jaxedit.export.onnx_models import WeightsType, export_onnx
     from jaxedit.export.stablehlo import export_stablehlo
+    from jaxedit.pretrained.hub_folder import save_pretrained
+    from jaxedit.pretrained.model_card import CardDetails
 
     check_free(out)
     model = load_generator(generator)
-    check_generator(model)
+    if format_ != ExportFormat.AXES:
+        check_generator(model)
     known = KNOWN_GENERATORS.get(generator)
     note = None if known is None else known.license_note
     chosen = _axes(axes, generator, model, is_checked=not force)
+    if format_ == ExportFormat.AXES:
+        if chosen is None:
+            raise InputError(f"--axes: expected the folder of axes of {generator}, got none")
+        labeled = known.labels_note if known is not None and axes is None else None
+        details = CardDetails(license_note=note, labeled=labeled, generator=generator)
+        print(save_pretrained(chosen, out, details))
+        return
     if format_ == ExportFormat.ONNX:
         precision: WeightsType = "float16" if weights == Weights.FLOAT16 else "float32"
         parts = export_onnx(model, out, axes=chosen, weights=precision, license_note=note)["models"]

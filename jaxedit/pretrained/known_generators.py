@@ -37,6 +37,8 @@ class KnownGenerator(NamedTuple):
     """File of what these axes, and other methods, change in images."""
     license_note: str
     """The licence of the weights, for people."""
+    labels_note: str
+    """How the images were labeled from which the axes were learned, for people."""
 
 
 KNOWN_GENERATORS = {
@@ -54,6 +56,9 @@ KNOWN_GENERATORS = {
         evaluation="mobile_stylegan_ffhq_evaluation.json",
         license_note="The weights of mobile-stylegan-ffhq descend from NVIDIA's StyleGAN2 trained on FFHQ, whose data "
         "and code are for non-commercial research.",
+        labels_note="On generated images. Networks for faces measured age, gender, expression, pose and the shape of "
+        "the face; colors were measured in regions of the face. A vision-language model read glasses, hair, headwear, "
+        "make-up and the like off contact sheets of 6,000 images; a classifier learned from these marks labeled all.",
     )
 }
 

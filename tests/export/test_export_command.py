@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from jaxedit.pretrained.hub import from_pretrained
 from jaxedit.pretrained.registry import save_generator
 from tests.export.small_models import small_axes, stylegan2
 
@@ -66,3 +67,12 @@ def test_a_folder_that_is_not_empty_is_refused(run, folders, tmp_path):
     code, _, err = run("export", folders / "generator", "--format", "onnx", "--out", tmp_path)
     assert code == 1
     assert "found 'mine.txt' in it; give another name, or move it away" in err
+
+
+def test_axes_alone_with_their_card(run, folders, tmp_path):
+    arguments = ("export", folders / "generator", "--format", "axes", "--out", tmp_path / "shared")
+    code, _, err = run(*arguments)
+    assert (code, "--axes: expected the folder of axes" in err) == (2, True)
+    assert run(*arguments, "--axes", folders / "axes")[0] == 0
+    assert from_pretrained(tmp_path / "shared").attribute_names == ("age", "smile")
+    assert "| age | years |" in (tmp_path / "shared" / "README.md").read_text()
