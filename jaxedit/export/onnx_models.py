@@ -67,7 +67,7 @@ def export_onnx(
 
     Raises:
         InputError: if the generator has its class chosen, is of another family or computes in bfloat16, the axes have
-            another width or another number of layers, the weights do not fit float16, or the package onnx is missing.
+            another width or another number of layers, or the package onnx is missing.
         OutputError: if the folder is not empty or cannot be written.
     """
     generator = check_generator(generator)

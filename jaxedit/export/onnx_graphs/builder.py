@@ -10,8 +10,9 @@ OPSET = 17
 """Of the operators; ONNX Runtime reads it since 1.12, OpenVINO since 2022."""
 
 _IR_VERSION = 8  # that belongs to the operators; newer ones are refused by older runtimes
-_SMALLEST_HALF = 64
-"""Arrays with fewer numbers stay in single precision: they are shapes, shifts and scales."""
+_SMALLEST_HALF = 8192
+"""Arrays with fewer numbers stay in single precision. Depthwise kernels are among them: they are a three-hundredth of
+the numbers, and their rounding would do as much harm as that of all others."""
 
 
 class GraphBuilder:
@@ -59,9 +60,10 @@ class GraphBuilder:
             return self._constants[key]
         name = self._name("constant")
         if array.dtype == np.float32 and array.size >= _SMALLEST_HALF and self.weights == "float16":
-            half = _as_half(array, self.name)
+            half, unit = as_half(array)
             self._initializers.append(numpy_helper.from_array(half, f"{name}_half"))
-            self.add("Cast", f"{name}_half", result=name, to=TensorProto.FLOAT)
+            whole = self.add("Cast", f"{name}_half", to=TensorProto.FLOAT)
+            self.add("Mul", whole, self.constant(unit), result=name)
         else:
             self._initializers.append(numpy_helper.from_array(array, name))
         self._constants[key] = name
@@ -84,8 +86,19 @@ class GraphBuilder:
         """An elementwise operation of a value with another value or an array."""
         return self.add(operator, left, right if isinstance(right, str) else self.constant(right))
 
-    def affine(self, x: str, weight: Any, bias: Any) -> str:
-        """x·weight + bias of [batch, inner]."""
+    def affine(self, x: str, weight: Any, bias: Any, *, around: Any = None) -> str:
+        """x·weight + bias of [batch, inner].
+
+        Args:
+            x: the values.
+            weight: [inner, outer].
+            bias: [outer].
+            around: the mean of x. The bias takes in what the rounding of the weights would change there.
+        """
+        weight = np.asarray(weight, np.float32)
+        if around is not None and self.weights == "float16" and weight.size >= _SMALLEST_HALF:
+            half, unit = as_half(weight)
+            bias = bias + np.asarray(around) @ (weight - half.astype(np.float32) * unit)
         return self.add("Gemm", x, self.constant(weight), self.constant(bias))
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:
@@ -153,12 +166,11 @@ class GraphBuilder:
         return f"{stem}_{self._count}"
 
 
-def _as_half(array: np.ndarray, name: str) -> np.ndarray:
-    from jaxedit.errors import InputError
+def as_half(array: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """Numbers in float16, and the power of two that they are to be multiplied by.
 
-    with np.errstate(over="ignore"):
-        half = array.astype(np.float16)
-    if not np.isfinite(half).all():
-        largest = float(np.abs(array).max())
-        raise InputError(f"weights: {name} has numbers up to {largest:.3g}, beyond float16: expected float32")
-    return half
+    It brings the largest near the upper end of float16: the small ones then keep their digits.
+    """
+    largest = float(np.abs(array).max())
+    unit = np.float32(2.0 ** (np.ceil(np.log2(largest)) - 15)) if largest > 0 else np.float32(1)
+    return (array / unit).astype(np.float16), unit

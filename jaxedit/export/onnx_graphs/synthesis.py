@@ -3,6 +3,8 @@
 One layer is W, `num_ws` layers are W+.
 """
 
+import dataclasses
+
 import numpy as np
 
 from jaxedit.export.onnx_graphs.builder import GraphBuilder
@@ -18,23 +20,39 @@ _FILTER = np.asarray([0.25, 0.75, 0.75, 0.25], np.float32)
 _ROOT_HALF = float(np.sqrt(0.5))
 
 
-def by_layer(graph: GraphBuilder, latents: str, num_ws: int) -> list[str]:
-    """The latents of each layer [batch, w_dim]; latents of W are repeated."""
-    w_plus = graph.add("Expand", latents, graph.constant(np.asarray([1, num_ws, 1])))
-    return [graph.add("Gather", w_plus, graph.constant(np.asarray(i)), axis=1) for i in range(num_ws)]
+@dataclasses.dataclass(frozen=True)
+class _Latent:
+    """The latent of a layer: its name in the graph, and the mean of W."""
+
+    name: str
+    mean: np.ndarray
 
 
-def _style(graph: GraphBuilder, affine: Affine, w: str, fan_in: int = 1) -> str:
+def _style(
+    graph: GraphBuilder, affine: Affine, w: _Latent, *, fan_in: int = 1, order: np.ndarray | None = None
+) -> str:
+    """The style of a layer over √fan-in; `order` is that of its channels."""
     scale = np.float32(1 / np.sqrt(fan_in))
-    return graph.affine(w, np.asarray(affine.weight[...]) * scale, np.asarray(affine.bias[...]) * scale)
+    weight, bias = np.asarray(affine.weight[...]) * scale, np.asarray(affine.bias[...]) * scale
+    if order is not None:
+        weight, bias = weight[:, order], bias[order]
+    return graph.affine(w.name, weight, bias, around=w.mean)
+
+
+def _by_layer(graph: GraphBuilder, latents: str, generator: MobileStyleGAN | StyleGAN2) -> list[_Latent]:
+    """The latents of each layer [batch, w_dim]; latents of W are repeated."""
+    num_ws, mean = generator.num_ws, np.asarray(generator.w_avg[...])
+    w_plus = graph.add("Expand", latents, graph.constant(np.asarray([1, num_ws, 1])))
+    rows = (graph.constant(np.asarray(i)) for i in range(num_ws))
+    return [_Latent(graph.add("Gather", w_plus, row, axis=1), mean) for row in rows]
 
 
 def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str) -> str:
     """MobileStyleGAN. A depthwise convolution is one grouped one; styles scale the weights, or what is small."""
-    w = by_layer(graph, latents, generator.num_ws)
+    w = _by_layer(graph, latents, generator)
     first = generator.input_conv
     weight = np.asarray(first.weight[...])
-    style = _style(graph, first.modulation, w[0], 9 * weight.shape[2])
+    style = _style(graph, first.modulation, w[0], fan_in=9 * weight.shape[2])
     constant = np.asarray(first.constant[...]).transpose(2, 0, 1)[None]
     x = graph.add("Mul", graph.constant(constant), graph.of_channels(style))
     order = _haar_order(weight.shape[3])
@@ -70,12 +88,12 @@ def _activated(graph: GraphBuilder, x: str) -> str:
     return graph.add("LeakyRelu", x, alpha=0.2)
 
 
-def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[str], size: int) -> str:
+def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[_Latent], size: int) -> str:
     channels = block.up.bias[...].shape[0]
     order = _haar_order(channels)
-    up = graph.affine(w[0], np.asarray(block.up.weight[...])[:, order], np.asarray(block.up.bias[...])[order])
+    up = _style(graph, block.up, w[0], order=order)
     # A Haar step and a depthwise convolution keep channels apart, so the style of the first one goes before both.
-    first = _style(graph, block.conv1.modulation, w[0], 9 * (channels // 4))
+    first = _style(graph, block.conv1.modulation, w[0], fan_in=9 * (channels // 4))
     up = graph.add("Mul", up, graph.add("Tile", first, graph.constant(np.asarray([1, 4]))))
     x = graph.add("Mul", x, graph.of_channels(up))
     x = _inverse_haar(graph, x, channels, size)
@@ -86,7 +104,7 @@ def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[str],
     outer = block.conv2.bias[...].shape[0]
     order = np.arange(outer) if block.head is not None else _haar_order(outer)
     inner = block.conv2.depthwise[...].shape[2]
-    style = _style(graph, block.conv2.modulation, w[1], 9 * inner)
+    style = _style(graph, block.conv2.modulation, w[1], fan_in=9 * inner)
     weight, bias = np.asarray(block.conv2.pointwise[...])[:, order], np.asarray(block.conv2.bias[...])[order]
     x = graph.pointwise(_depthwise(graph, block.conv2, x), weight, style, (size, size))
     x = graph.calculate("Add", x, _noise(block.conv2))
@@ -95,7 +113,7 @@ def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[str],
         return x
     weight, bias = np.asarray(block.head.weight[...]), np.asarray(block.head.bias[...])
     order = _haar_order(weight.shape[1])
-    style = _style(graph, block.head.modulation, w[2], weight.shape[0])
+    style = _style(graph, block.head.modulation, w[2], fan_in=weight.shape[0])
     bands = graph.pointwise(x, weight[:, order], style, (size, size))
     bands = graph.calculate("Add", bands, bias[order][None, :, None, None])
     return _inverse_haar(graph, bands, weight.shape[1], size)
@@ -117,7 +135,7 @@ def _noise(layer: ModulatedSeparableConv) -> np.ndarray:
 
 def stylegan2(graph: GraphBuilder, generator: StyleGAN2, latents: str) -> str:
     """StyleGAN2 of all architectures, with its own noise."""
-    w = by_layer(graph, latents, generator.num_ws)
+    w = _by_layer(graph, latents, generator)
     clamp = generator.config.conv_clamp
     constant = np.asarray(generator.constant[...]).transpose(2, 0, 1)[None]
     x, image = graph.constant(constant), None
@@ -136,7 +154,7 @@ def _block(
     block: Block,
     x: str,
     image: str | None,
-    w: list[str],
+    w: list[_Latent],
     size: tuple[int, int],
     clamp: float | None,
 ) -> tuple[str, str | None]:
@@ -164,7 +182,7 @@ def _styled(
     graph: GraphBuilder,
     layer: StyledConv,
     x: str,
-    w: str,
+    w: _Latent,
     clamp: float | None,
     *,
     is_upsampling: bool = False,
@@ -199,7 +217,7 @@ def _styled(
 
 
 def _to_rgb(
-    graph: GraphBuilder, layer: ToRGB, x: str, w: str, size: tuple[int, int], clamp: float | None
+    graph: GraphBuilder, layer: ToRGB, x: str, w: _Latent, size: tuple[int, int], clamp: float | None
 ) -> str:
     rgb = graph.pointwise(x, layer.weight[...], _style(graph, layer.affine, w), size)
     return _clamped(
