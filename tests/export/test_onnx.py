@@ -91,6 +91,12 @@ def test_half_precision_weights_halve_the_file():
     assert 0 < np.abs(images[0] - images[1]).max() < 0.01 * np.abs(images[0]).max()
 
 
+def test_small_arrays_are_not_rounded():
+    models = [build("synthesis", mobile_stylegan(), weights=kind)[0] for kind in ("float32", "float16")]
+    w = normal(1, 1, W_DIM)
+    np.testing.assert_array_equal(*(evaluate(one, latents=w) for one in models))
+
+
 def test_the_folder_says_what_is_in_it(tmp_path):
     generator, axes = stylegan2(), small_axes(4)
     described = export_onnx(generator, tmp_path / "models", axes=axes, license_note="for tests")

@@ -59,7 +59,7 @@ class GraphBuilder:
         if key in self._constants:
             return self._constants[key]
         name = self._name("constant")
-        if array.dtype == np.float32 and array.size >= _SMALLEST_HALF and self.weights == "float16":
+        if array.dtype == np.float32 and self.is_rounded(array):
             half, unit = as_half(array)
             self._initializers.append(numpy_helper.from_array(half, f"{name}_half"))
             whole = self.add("Cast", f"{name}_half", to=TensorProto.FLOAT)
@@ -68,6 +68,10 @@ class GraphBuilder:
             self._initializers.append(numpy_helper.from_array(array, name))
         self._constants[key] = name
         return name
+
+    def is_rounded(self, array: np.ndarray) -> bool:
+        """Whether an array of floats is kept in half precision."""
+        return self.weights == "float16" and array.size >= _SMALLEST_HALF
 
     def add(self, operator: str, *inputs: str, result: str | None = None, **attributes: Any) -> str:
         """A node with one result."""
@@ -96,7 +100,7 @@ class GraphBuilder:
             around: the mean of x. The bias takes in what the rounding of the weights would change there.
         """
         weight = np.asarray(weight, np.float32)
-        if around is not None and self.weights == "float16" and weight.size >= _SMALLEST_HALF:
+        if around is not None and self.is_rounded(weight):
             half, unit = as_half(weight)
             bias = bias + np.asarray(around) @ (weight - half.astype(np.float32) * unit)
         return self.add("Gemm", x, self.constant(weight), self.constant(bias))

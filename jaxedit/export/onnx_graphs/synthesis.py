@@ -5,14 +5,16 @@ One layer is W, `num_ws` layers are W+.
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxedit.export.onnx_graphs.builder import GraphBuilder
+from jaxedit.export.onnx_graphs.builder import GraphBuilder, as_half
 from jaxedit.generators.mobile_stylegan.blocks import Block as MobileBlock
-from jaxedit.generators.mobile_stylegan.blocks import ModulatedSeparableConv
+from jaxedit.generators.mobile_stylegan.blocks import InputConv, ModulatedSeparableConv
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.stylegan2.blocks import Block, StyledConv, ToRGB
 from jaxedit.generators.stylegan2.generator import StyleGAN2
+from jaxedit.generators.stylegan2.modulated_conv import conv_same
 from jaxedit.nn.layers import Affine
 
 _FILTER = np.asarray([0.25, 0.75, 0.75, 0.25], np.float32)
@@ -57,12 +59,26 @@ def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str
     x = graph.add("Mul", graph.constant(constant), graph.of_channels(style))
     order = _haar_order(weight.shape[3])
     x = graph.convolution(x, weight.transpose(3, 2, 0, 1)[order], np.asarray(first.bias[...])[order])
-    x = _activated(graph, graph.calculate("Add", x, np.asarray(first.noise[...])[None, None]))
+    noise = np.asarray(first.noise[...])[None, None]
+    if graph.is_rounded(weight):
+        noise = noise + _lost_by_rounding(first, w[0].mean)[:, order]
+    x = _activated(graph, graph.calculate("Add", x, noise))
     size = 4
     for i, block in enumerate(generator.blocks):
         x = _mobile_block(graph, block, x, w[1 + 2 * i : 4 + 2 * i], size)
         size *= 2
     return x
+
+
+def _lost_by_rounding(layer: InputConv, mean: np.ndarray) -> np.ndarray:
+    """What rounding the weights takes from the first feature map at the mean of W, [1, channels, 4, 4]."""
+    weight = np.asarray(layer.weight[...])
+    half, unit = as_half(weight)
+    affine = layer.modulation
+    style = mean @ np.asarray(affine.weight[...]) + np.asarray(affine.bias[...])
+    x = np.asarray(layer.constant[...]) * style / np.sqrt(9 * weight.shape[2])
+    lost = conv_same(jnp.asarray(x[None], jnp.float32), jnp.asarray(weight - half.astype(np.float32) * unit))
+    return np.asarray(lost).transpose(0, 3, 1, 2)
 
 
 def _haar_order(channels: int) -> np.ndarray:
