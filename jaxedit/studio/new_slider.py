@@ -44,6 +44,9 @@ _FEWEST = 100
 _MEASURED_ON = 256
 """Latents over which the path of the new axis is averaged."""
 
+_ALIKE = 0.5
+"""Correlation with a taught attribute from which on another one says the same, so that it must not be held."""
+
 REFINEMENT = RefinementConfig(
     num_latents=96, num_derivatives=12, num_images=64, num_calibration_latents=16, num_calibrations=1
 )
@@ -117,8 +120,9 @@ def learn_with(
 ) -> AttributeAxes:
     """Axes with a taught attribute beside those that there are.
 
-    All axes are learned together, so that the new one leaves the others alone. Curves and usable ranges of the others
-    stay; the new axis moves all layers alike.
+    All axes are learned together, so that the new one leaves the others alone; but those that say the same (a taught
+    "light hair" beside the lightness of the hair) go along with it. Curves and usable ranges of the others stay; the
+    new axis moves all layers alike.
 
     Args:
         axes: those that there are.
@@ -137,8 +141,27 @@ def learn_with(
     ranges = None
     if axes.ranges is not None:
         ranges = np.concatenate([np.asarray(axes.ranges), np.full((1, 2), np.nan, np.float32)])
-    curves = None if axes.curves is None else _with_path(axes.curves, learned, np.asarray(dataset.w))
+    curves = None
+    if axes.curves is not None:
+        alike = _alike(both)
+        others = [name for name in axes.attribute_names if name not in alike]
+        apart = learned
+        if alike:
+            apart = learn_axes(both.select([*others, taught.name]), axes.pca, config, progress=progress)
+        curves = _with_path(axes.curves, apart, np.asarray(dataset.w))
     return dataclasses.replace(learned, curves=curves, ranges=ranges)
+
+
+def _alike(both: LabelledLatents) -> set[str]:
+    """The attributes whose labels go with those of the last one, or against them."""
+    values = np.asarray(both.values, np.float64)
+    found = set()
+    for name, column in zip(both.attribute_names[:-1], values.T[:-1], strict=True):
+        known = np.isfinite(column) & np.isfinite(values[:, -1])
+        if known.sum() >= _FEWEST and column[known].std() > 0 and values[known, -1].std() > 0:
+            r = np.corrcoef(column[known], values[known, -1])[0, 1]
+            found |= {name} if abs(r) >= _ALIKE else set()
+    return found
 
 
 def _with_path(curves: LayerCurves, axes: AttributeAxes, w: np.ndarray) -> LayerCurves:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import jaxedit
+from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.errors import InputError
-from jaxedit.studio.new_slider import TaughtLabels, learn_with, load_taught, with_taught
+from jaxedit.studio.new_slider import TaughtLabels, _alike, learn_with, load_taught, with_taught
 from jaxedit.studio.teaching import Teaching, checked_name
 
 
@@ -111,20 +112,34 @@ def test_a_taught_axis_stands_beside_the_others(small_axes, small_dataset, small
     assert jaxedit.load_axes(tmp_path / "axes").attribute_names == axes.attribute_names
 
 
-def test_curves_and_ranges_of_the_others_stay(
-    small_generator, small_axes, small_dataset, small_config, taught
-):
-    from jaxedit.axes.layer_curves import LayerCurves
-
-    num_ws = small_generator.num_ws
+def some_curves(num_ws):
     rng = np.random.default_rng(0)
-    curves = LayerCurves(
+    return LayerCurves(
         rng.normal(size=(2, num_ws, 6)).astype(np.float32),
         np.zeros((2, num_ws, 6), np.float32),
         np.array([[-2.0, 2.0]] * 2, np.float32),
         np.ones(2, np.float32),
         np.arange(num_ws, dtype=np.int32),
     )
+
+
+def test_a_taught_copy_of_a_slider_moves_as_that_does(
+    small_generator, small_axes, small_dataset, small_config
+):
+    w = np.asarray(small_dataset.w)
+    noise = 0.5 * np.random.default_rng(0).normal(size=250)
+    older = TaughtLabels("older", np.arange(250), 2 * w[:250, 0] + noise)
+    assert _alike(with_taught(small_dataset, older)) == {"age"}
+    axes = dataclasses.replace(small_axes, curves=some_curves(small_generator.num_ws))
+    both = learn_with(axes, small_dataset, older, small_config)
+    moved = (np.asarray(both.edit(w[250:], {"older": 1.0})) - w[250:, None]).mean((0, 1))
+    assert moved[0] > 0.5 and moved[0] > 1.5 * np.abs(moved[1:]).max()
+
+
+def test_curves_and_ranges_of_the_others_stay(
+    small_generator, small_axes, small_dataset, small_config, taught
+):
+    num_ws, curves = small_generator.num_ws, some_curves(small_generator.num_ws)
     ranges = np.array([[-1.0, 2.0], [-2.0, 1.0]], np.float32)
     axes = learn_with(
         dataclasses.replace(small_axes, curves=curves, ranges=ranges), small_dataset, taught, small_config
