@@ -50,7 +50,7 @@ def test_depthwise_convolutions_and_haar_steps_are_single_nodes():
     count = {
         kind: sum(node.op_type == kind for node in graph.node) for kind in ("Conv", "DepthToSpace", "Slice")
     }
-    assert count == {"Conv": 1 + 3, "DepthToSpace": 1 + 1, "Slice": 0}
+    assert count == {"Conv": 1 + 2, "DepthToSpace": 1 + 1, "Slice": 0}
 
 
 @pytest.mark.parametrize("c_dim", [0, 3])

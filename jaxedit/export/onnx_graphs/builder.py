@@ -128,15 +128,18 @@ class GraphBuilder:
             kernel_shape=np.shape(weight)[2:],
         )
 
-    def pointwise(self, x: str, weight: Any, style: str, size: tuple[int, int]) -> str:
-        """A 1×1 convolution whose weights [inner, outer] are scaled by the style [batch, inner], as a product.
+    def pointwise(self, x: str, weight: Any, style: str | None, size: tuple[int, int]) -> str:
+        """A 1×1 convolution whose weights [inner, outer] are scaled by a style [batch, inner], as a matrix product.
 
-        The weights are scaled instead of the image: they are smaller.
+        The weights are scaled instead of the image: they are smaller. ONNX Runtime takes half the time for a product
+        that it takes for a convolution.
         """
         height, width = size
         inner, outer = np.shape(weight)
         transposed = self.constant(np.ascontiguousarray(np.asarray(weight).T)[None])
-        scaled = self.add("Mul", transposed, self.add("Unsqueeze", style, self.constant(np.asarray([1]))))
+        scaled = transposed
+        if style is not None:
+            scaled = self.add("Mul", transposed, self.add("Unsqueeze", style, self.constant(np.asarray([1]))))
         flat = self.reshape(x, [0, inner, height * width])
         return self.reshape(self.add("MatMul", scaled, flat), [0, outer, height, width])
 

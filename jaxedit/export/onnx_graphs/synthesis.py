@@ -114,8 +114,10 @@ def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[_Late
     x = graph.add("Mul", x, graph.of_channels(up))
     x = _inverse_haar(graph, x, channels, size)
     size *= 2
-    x = graph.convolution(_depthwise(graph, block.conv1, x), *_pointwise(block.conv1))
-    x = _activated(graph, graph.calculate("Add", x, _noise(block.conv1)))
+    x = graph.pointwise(_depthwise(graph, block.conv1, x), block.conv1.pointwise[...], None, (size, size))
+    x = graph.calculate("Add", x, _noise(block.conv1))
+    bias = np.asarray(block.conv1.bias[...])
+    x = _activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
 
     outer = block.conv2.bias[...].shape[0]
     order = np.arange(outer) if block.head is not None else _haar_order(outer)
@@ -138,11 +140,6 @@ def _mobile_block(graph: GraphBuilder, block: MobileBlock, x: str, w: list[_Late
 def _depthwise(graph: GraphBuilder, layer: ModulatedSeparableConv, x: str) -> str:
     kernel = np.asarray(layer.depthwise[...])
     return graph.convolution(x, kernel.transpose(2, 0, 1)[:, None], group=kernel.shape[2])
-
-
-def _pointwise(layer: ModulatedSeparableConv) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [outer, inner, 1, 1] and bias of a plain convolution."""
-    return np.asarray(layer.pointwise[...]).T[:, :, None, None], np.asarray(layer.bias[...])
 
 
 def _noise(layer: ModulatedSeparableConv) -> np.ndarray:
