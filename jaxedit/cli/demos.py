@@ -33,7 +33,9 @@ def demo_photo(
     preset: Annotated[Preset, typer.Option(help="Settings of the projection.")] = Preset.QUICK,
     num_steps: NumStepsOption = None,
 ) -> None:
-    """Edit a photograph: the photograph, four edits, and the photograph with each of them in it, in one image.
+    """Edit a photograph and paste the edits back, in one image.
+
+    The photograph, four edits of its face, and the photograph with each of them in it.
 
     The photograph is scikit-image's astronaut: pip install 'jaxedit[photo]'.
 

@@ -104,7 +104,6 @@ def test_version(run):
     "arguments",
     [
         ["paint"],
-        ["edit"],
         ["edit", "--seed", "x", "age=1"],
         ["edit", "--color", "age=1"],
         ["label"],
@@ -121,6 +120,7 @@ def test_wrong_usage_is_two(run, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["edit"], "edits: expected one or more such as age=+1.5, or --settings FILE, got none"),
         (["edit", "--seed", "7", "age"], "ATTRIBUTE=AMOUNT such as age=+1.5, got 'age'"),
         (["edit", "--seed", "7", "age=old"], "got 'age=old'"),
         (["edit", "--seed", "7", "age=1", "age=2"], "'age' twice"),

@@ -16,7 +16,6 @@ assert image.shape == (2, 1024, 1024, 3)
 
 @pytest.mark.slow
 def test_the_guide(tmp_path):
-    pytest.importorskip("flatbuffers")
     script, sharing = python_code(GUIDE)
     imported = {
         name for line in re.findall("^import (.*)$", script, re.MULTILINE) for name in line.split(", ")

@@ -2,6 +2,7 @@ import json
 
 import jax.numpy as jnp
 import numpy as np
+import onnx
 import pytest
 
 from jaxedit.errors import InputError, OutputError
@@ -11,8 +12,6 @@ from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan2 import StyleGAN2
 from jaxedit.nn.parameters import module_params
 from tests.export.small_models import W_DIM, mobile_stylegan, normal, small_axes, stylegan2
-
-onnx = pytest.importorskip("onnx")
 
 GENERATORS = {
     "skip": lambda: stylegan2("skip", channels=(8, 8, 4)),

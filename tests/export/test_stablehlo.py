@@ -12,8 +12,6 @@ from jaxedit.export.stablehlo import PLATFORMS, export_stablehlo, lower, program
 from jaxedit.generators.conditional import ConditionedGenerator
 from tests.export.small_models import W_DIM, mobile_stylegan, normal, small_axes, stylegan2
 
-pytest.importorskip("flatbuffers")
-
 GENERATORS = {"mobile-stylegan": mobile_stylegan, "stylegan2": stylegan2}
 SLOW = [pytest.param(name, marks=[pytest.mark.slow] * (name == "stylegan2")) for name in GENERATORS]
 

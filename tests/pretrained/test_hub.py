@@ -218,7 +218,8 @@ class StubHub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    huggingface_hub = pytest.importorskip("huggingface_hub")
+    import huggingface_hub
+
     stub = type("Stub", (StubHub,), {"repositories": {}, "requests": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), stub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
