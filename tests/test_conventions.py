@@ -51,3 +51,9 @@ def functions(tree: ast.AST, where: str = "", *, in_class: bool = False):
         elif isinstance(node, ast.FunctionDef) and (node.name == "__init__" or not node.name.startswith("_")):
             static = any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
             yield f"{where}{node.name}", node, int(in_class and not static)
+
+
+def test_test_modules_have_names_of_their_own():
+    """pytest imports them by their names alone."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in names if names.count(name) > 1] == []

@@ -56,7 +56,8 @@ def amounts_to_show(
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> from jaxedit import FaceAttributes, load_axes, load_generator
+        >>> from jaxedit import load_axes, load_generator
+        >>> from jaxedit.attributes.faces.face_attributes import FaceAttributes
         >>> from jaxedit.axes.seen_values import amounts_to_show
         >>> generator = load_generator("mobile-stylegan-ffhq")
         >>> axes, w = load_axes("mobile-stylegan-ffhq", generator), generator.mapping(jnp.ones((1, 512)))

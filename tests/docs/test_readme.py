@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
 
 COMMANDS = [line for line in commands(README) if not line.startswith("jaxedit studio")]
-"""All but the one that serves until it is stopped; `tests/studio/test_page.py` opens its page."""
+"""All but the one that serves until it is stopped; `tests/studio/test_studio_page.py` opens its page."""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
