@@ -111,6 +111,25 @@ class AttributeAxes:
         Raises:
             InputError: if the width of W, the number of layers of the curves, or the fingerprint differs.
         """
+        self.check_shape(generator, name=name)
+        own = self.generator_fingerprint
+        if own is not None and own != (found := weights_fingerprint(generator)):
+            raise InputError(
+                f"{name}: expected axes of this generator (weights {found[:8]}), got axes of another generator or "
+                f"class (weights {own[:8]}), whose edits would do something else. `jaxedit label` and `jaxedit learn` "
+                "make axes of this one; --force (check=False) takes these, for a generator that shares their W"
+            )
+
+    def check_shape(self, generator: Generator, *, name: str = "axes") -> None:
+        """Refuse a generator of another shape; its weights may be any.
+
+        Args:
+            generator: makes images of the latents.
+            name: of the axes, for the error.
+
+        Raises:
+            InputError: if the width of W or the number of layers of the curves differs.
+        """
         if self.pca.w_dim != generator.w_dim:
             raise InputError(
                 f"{name}: expected axes of latents of width {generator.w_dim}, as the generator's, got {self.pca.w_dim}"
@@ -118,13 +137,6 @@ class AttributeAxes:
         if self.curves is not None and self.curves.num_ws != generator.num_ws:
             raise InputError(
                 f"{name}: expected curves of {generator.num_ws} layers, as the generator's, got {self.curves.num_ws}"
-            )
-        own = self.generator_fingerprint
-        if own is not None and own != (found := weights_fingerprint(generator)):
-            raise InputError(
-                f"{name}: expected axes of this generator (weights {found[:8]}), got axes of another generator or "
-                f"class (weights {own[:8]}), whose edits would do something else. `jaxedit label` and `jaxedit learn` "
-                "make axes of this one; --force (check=False) takes these, for a generator that shares their W"
             )
 
     def path(

@@ -33,6 +33,7 @@ def amounts_to_show(
     *,
     places: FacePlaces | None = None,
     rounds: int = 4,
+    noise: dict[str, Array] | None = None,
     **options: Any,
 ) -> tuple[dict[str, Float[np.ndarray, " batch"]], dict[str, Float[np.ndarray, " batch"]]]:
     """The amounts of an edit after which the image shows some values.
@@ -45,6 +46,7 @@ def amounts_to_show(
         values: of the attributes to reach, in their units.
         places: draws each attribute at its own place, as `edit_in_places`; None changes whole images.
         rounds: images that are read, the unedited ones among them. The nearest one of each latent is kept.
+        noise: noise images by layer; by default the generator's own.
         **options: `layers` and `pivot` of `AttributeAxes.edit`.
 
     Returns:
@@ -88,7 +90,7 @@ def amounts_to_show(
     nearest, shown, least = amounts.copy(), amounts.copy(), np.full(batch, np.inf)
     for _ in range(rounds):
         edits = {name: amounts[:, i] for i, name in enumerate(names)}
-        raw = np.asarray(_read(network, _drawn(generator, axes, w, edits, places, options)))[:, column]
+        raw = np.asarray(_read(network, _drawn(generator, axes, w, edits, places, noise, options)))[:, column]
         left = target - positions(raw)
         is_nearer = np.abs(left).max(1) < least
         nearest[is_nearer], shown[is_nearer] = amounts[is_nearer], raw[is_nearer]
@@ -103,17 +105,18 @@ def _drawn(
     w: Array | np.ndarray,
     edits: Mapping[str, Any],
     places: FacePlaces | None,
+    noise: dict[str, Array] | None,
     options: Mapping[str, Any],
 ) -> Array:
     if places is None:
-        return _whole(generator, axes.edit(w, edits, **options))
+        return _whole(generator, axes.edit(w, edits, **options), {} if noise is None else {"noise": noise})
     stages, where = stages_of(axes, w, edits, **options)
-    return draw_in_places(generator, stages, where, places).edited
+    return draw_in_places(generator, stages, where, places, noise=noise).edited
 
 
 @jax.jit
-def _whole(generator: Any, w: Array) -> Array:
-    return jnp.clip(generator.synthesis(w), -1, 1)
+def _whole(generator: Any, w: Array, noise: dict[str, Any]) -> Array:
+    return jnp.clip(generator.synthesis(w, **noise), -1, 1)
 
 
 @jax.jit

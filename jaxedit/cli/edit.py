@@ -121,7 +121,9 @@ def edit(
     ] = False,
     look: Annotated[
         bool,
-        typer.Option(help="With --absolute: read the image, and correct the amount by what is missing."),
+        typer.Option(
+            help="With --absolute, of one face and the generator's own axes: read the image, and correct the amount."
+        ),
     ] = True,
     raw: Annotated[
         bool,
@@ -294,8 +296,10 @@ def edit(
     if chosen is not None and found.along_axes:
         options: dict[str, Any] = {"layers": chosen_layers, "pivot": pivot}
         along, is_to_value = found.along_axes, absolute
-        if absolute and look and axes is None and generator in KNOWN_GENERATORS and noise is None:
-            along, seen = amounts_seen(model, chosen, w, (along, units), shown_where, options)
+        if absolute and look and axes is None and generator in KNOWN_GENERATORS:
+            along, seen = amounts_seen(
+                model, chosen, w, (along, units), shown_where, options | {"noise": noise}
+            )
             lines, units, is_to_value = [seen], "std", False
         options |= {"absolute": is_to_value, "units": units}
         result = edit_with_readings(chosen, w, along, **options)

@@ -51,7 +51,7 @@ def amounts_seen(
         w: one latent.
         values: by attribute, and their units: "std" or "raw".
         where: the edit changes the image.
-        options: `layers` and `pivot` of `AttributeAxes.edit`.
+        options: `layers`, `pivot` and `noise` of `amounts_to_show`.
     """
     import numpy as np
 

@@ -79,11 +79,12 @@ def export(
         print(export_generator(load_generator(generator), out))
         print(out)
         return
-    from jaxedit.export.contents import check_free, check_generator
+    from jaxedit.export.contents import check_generator
     from jaxedit.export.onnx_models import WeightsType, export_onnx
     from jaxedit.export.stablehlo import export_stablehlo
     from jaxedit.pretrained.hub_folder import save_pretrained
     from jaxedit.pretrained.model_card import CardDetails
+    from jaxedit.storage.atomic import check_free
 
     check_free(out)
     model = load_generator(generator)

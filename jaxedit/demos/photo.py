@@ -59,7 +59,8 @@ def run_demo_photo(
         OutputError: if the folder cannot be written.
     """
     out = as_path(out)
-    photo = save_image(_astronaut(), out / "astronaut.png")
+    astronaut = _astronaut()
+    photo = save_image(astronaut, out / "astronaut.png")
     generator, axes = load_generator(generator_name), load_axes(generator_name)
     config = config or ProjectionConfig.quick()
     encoder = load_encoder(generator_name, generator) if config.encoder_passes else None
@@ -76,7 +77,7 @@ def run_demo_photo(
     (path,) = summary.metrics
     folder, saved = PhotoFolder(path), load_latent_file(path)
     reconstruction = load_photo(path / RECONSTRUCTION)
-    above, below = [_astronaut()], [reconstruction]
+    above, below = [astronaut], [reconstruction]
     places, person = FacePlaces.from_pretrained(), PersonMask.from_pretrained()
     w, noise = saved.of(generator), saved.noise_of(generator)
     for name, amount in tqdm(EDITS, desc="editing", unit="edit", disable=not progress):
@@ -84,7 +85,7 @@ def run_demo_photo(
         drawn = draw_in_places(generator, stages, where, places, noise=noise)
         edited = np.asarray(to_uint8(drawn.edited))[0]
         pasted = paste_back(
-            _astronaut(), folder.place().quad, edited, reconstruction=reconstruction, person=person
+            astronaut, folder.place().quad, edited, reconstruction=reconstruction, person=person
         )
         above.append(edited)
         below.append(pasted.pixels)

@@ -127,6 +127,11 @@ def load_key(folder: str | Path) -> StudyKey:
         raise InputError(f"{folder}: expected the key of a blind study, it is damaged: {error!r}") from error
 
 
+def is_secret(value: object) -> bool:
+    """Whether it is a secret of a key: 16 bytes in hexadecimal."""
+    return isinstance(value, str) and len(value) == 32 and set(value) <= set(string.hexdigits)
+
+
 def load_seed(folder: str | Path) -> int | str:
     """The seed of the sides that a key holds: a number that was asked for, or a secret in hexadecimal.
 
@@ -134,8 +139,7 @@ def load_seed(folder: str | Path) -> int | str:
         InputError: if the folder holds none, or a damaged one.
     """
     seed: Any = RunFolder.load(folder, kind=KEY_KIND).request.get("seed")
-    is_secret = isinstance(seed, str) and len(seed) == 32 and set(seed) <= set(string.hexdigits)
-    if is_secret or type(seed) is int:
+    if is_secret(seed) or type(seed) is int:
         return seed
     raise InputError(f"{folder}: expected the key of a blind study, its seed is damaged: {seed!r}")
 

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +28,8 @@ from jaxedit.images import save_image
 from jaxedit.storage.atomic import write_atomically
 from jaxedit.storage.paths import as_path
 from jaxedit.storage.runs import REQUEST_FILE, RunFolder
+
+T = TypeVar("T")
 
 ANSWERS_FILE = "answers.tsv"
 _GAP = 4
@@ -156,14 +158,23 @@ class StudyFolders:
         Raises:
             InputError: if there are sheets of an earlier run and no key with its secret, or the key is damaged.
         """
-        if config.seed is not None:
-            return config.seed
+        return self.secret(load_seed) if config.seed is None else config.seed
+
+    def secret(self, read: Callable[[str | Path], T]) -> T | str:
+        """The secret of an earlier run, or a new one, in hexadecimal.
+
+        Args:
+            read: that of the folder of a key.
+
+        Raises:
+            InputError: if there are sheets of an earlier run and no key with its secret, or as `read`.
+        """
         if (as_path(self.key_out) / REQUEST_FILE).is_file():
-            return load_seed(self.key_out)
+            return read(self.key_out)
         if (as_path(self.out) / REQUEST_FILE).is_file():
             raise InputError(
-                f"{self.key_out}: expected the key of the study in {self.out}, found none: its sides are known to "
-                "nobody; give another folder for the sheets"
+                f"{self.key_out}: expected the key of the sheets in {self.out}, found none: nobody knows what they "
+                "show; give another folder for the sheets"
             )
         return secrets.token_hex(16)
 

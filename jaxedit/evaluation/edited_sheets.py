@@ -6,7 +6,6 @@ reader's, as that of other sheets, with each image as a file, too; and the key's
 """
 
 import dataclasses
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from PIL import Image
 
 from jaxedit.errors import InputError
 from jaxedit.evaluation.annotation_sheets import draw_sheets, write_reader_files
+from jaxedit.evaluation.blind_answers import is_secret
 from jaxedit.evaluation.blind_study import StudyFolders, random_of
 from jaxedit.evaluation.in_places import Placing
 from jaxedit.evaluation.methods import check_methods
@@ -25,8 +25,7 @@ from jaxedit.evaluation.thumbnails import render_thumbnails
 from jaxedit.images import save_image
 from jaxedit.labels.rubric import Rubric
 from jaxedit.latents.seed_stream import sample_z
-from jaxedit.storage.paths import as_path
-from jaxedit.storage.runs import REQUEST_FILE, RunFolder
+from jaxedit.storage.runs import RunFolder
 
 IMAGES_FOLDER = "images"
 """The images of the sheets, each in a file, beside the table."""
@@ -138,7 +137,7 @@ def write_edited_sheets(
     for attribute in config.attributes:
         if attribute not in (known := placing.methods[0].attribute_names):
             raise InputError(f"attribute {attribute!r}: expected one of {', '.join(known)}")
-    secret = _secret(folders)
+    secret = folders.secret(_load_secret)
     shown = _in_order(config, secret)
     told = {name: value for name, value in dataclasses.asdict(config).items() if name in _TOLD}
     told |= {"images": len(shown), "columns_read": rubric.describe()}
@@ -193,24 +192,16 @@ def _described(config: EditedSheetsConfig) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(config).items() if name != "batch_size"}
 
 
-def _secret(folders: StudyFolders) -> str:
-    """The secret of an earlier run, or a new one."""
-    if (as_path(folders.key_out) / REQUEST_FILE).is_file():
-        found = RunFolder.load(folders.key_out, kind=_KEY_KIND).request.get("secret")
-        try:
-            if not isinstance(found, str) or len(bytes.fromhex(found)) != 16:
-                raise ValueError
-        except ValueError:
-            raise InputError(
-                f"{folders.key_out}: expected the key of edited images, its secret is damaged: {found!r}"
-            ) from None
-        return found
-    if (as_path(folders.out) / REQUEST_FILE).is_file():
-        raise InputError(
-            f"{folders.key_out}: expected the key of the sheets in {folders.out}, found none: nobody knows what they "
-            "show; give another folder for the sheets"
-        )
-    return secrets.token_hex(16)
+def _load_secret(folder: str | Path) -> str:
+    """The secret of a key.
+
+    Raises:
+        InputError: if the folder holds none, or a damaged one.
+    """
+    found = RunFolder.load(folder, kind=_KEY_KIND).request.get("secret")
+    if not is_secret(found):
+        raise InputError(f"{folder}: expected the key of edited images, its secret is damaged: {found!r}")
+    return str(found)
 
 
 def _in_order(config: EditedSheetsConfig, secret: str) -> tuple[EditedImage, ...]:

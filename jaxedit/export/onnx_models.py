@@ -16,10 +16,7 @@ from jaxedit._version import __version__
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
 from jaxedit.export.contents import (
-    check_axes,
-    check_free,
     check_generator,
-    check_replaceable,
     describe_attributes,
 )
 from jaxedit.export.extras import require
@@ -27,7 +24,7 @@ from jaxedit.export.onnx_graphs import latents, synthesis
 from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.stylegan2.generator import StyleGAN2
-from jaxedit.storage.atomic import whole_folder
+from jaxedit.storage.atomic import check_free, check_nothing_there, whole_folder
 
 FORMAT = "jaxedit-onnx"
 FORMAT_VERSION = 1
@@ -83,7 +80,8 @@ def export_onnx(
         )
     if weights not in get_args(WeightsType):
         raise InputError(f"weights: expected float32 or float16, got {weights!r}")
-    check_axes(axes, generator)
+    if axes is not None:
+        axes.check_shape(generator)
     require("onnx", extra="onnx", use="export of ONNX")
     check_free(folder)
     described: dict[str, Any] = {
@@ -96,7 +94,7 @@ def export_onnx(
         "attributes": [] if axes is None else describe_attributes(axes),
         "models": {},
     }
-    with whole_folder(folder, check=check_replaceable) as temporary:
+    with whole_folder(folder, check=check_nothing_there) as temporary:
         for name in _MODELS if axes is not None else _MODELS[:2]:
             serialized, about = build(name, generator, axes, weights=weights)
             (temporary / f"{name}.onnx").write_bytes(serialized)

@@ -25,16 +25,13 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.editing import Edit, apply_edit
 from jaxedit.errors import InputError
 from jaxedit.export.contents import (
-    check_axes,
-    check_free,
     check_generator,
-    check_replaceable,
     describe_attributes,
 )
 from jaxedit.export.extras import require
 from jaxedit.generators.mapping import MappedGenerator, truncate
 from jaxedit.nn.platform_branch import for_every_platform
-from jaxedit.storage.atomic import whole_folder
+from jaxedit.storage.atomic import check_free, check_nothing_there, whole_folder
 
 FORMAT = "jaxedit-stablehlo"
 FORMAT_VERSION = 1
@@ -109,7 +106,8 @@ def export_stablehlo(
         OutputError: if the folder is not empty or cannot be written.
     """
     generator = check_generator(generator)
-    check_axes(axes, generator)
+    if axes is not None:
+        axes.check_shape(generator)
     unknown = [name for name in platforms if name not in ("cpu", "cuda", "rocm", "tpu")]
     if unknown or not platforms:
         raise InputError(
@@ -130,7 +128,7 @@ def export_stablehlo(
         "attributes": [] if axes is None else describe_attributes(axes),
         "programs": {},
     }
-    with whole_folder(folder, check=check_replaceable) as temporary:
+    with whole_folder(folder, check=check_nothing_there) as temporary:
         weights: dict[str, np.ndarray] = {}
         for name, program in programs.items():
             exported = lower(program, platforms)

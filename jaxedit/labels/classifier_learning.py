@@ -7,7 +7,7 @@ Marks of a few hundred images are enough, since the features see already: only a
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -175,7 +175,8 @@ def learn_classifier(
         )
         for name, column in tqdm(columns, desc="heads", unit="attribute", disable=not progress)
     ]
-    return _assembled(network, fitted, kernels), tuple(fit.head for fit in fitted)
+    sizes = {name: features.shape[1] for name, features in kernels.features.items()}
+    return assembled_classifier(network, fitted, sizes), tuple(fit.head for fit in fitted)
 
 
 GENERATED = "generated"
@@ -275,12 +276,19 @@ def _read_images(network: RegionFeatures, images: Array) -> dict[str, Array]:
     return network(from_pixels(images))
 
 
-def _assembled(network: RegionFeatures, fitted: Sequence[FittedHead], kernels: Kernels) -> LearnedClassifier:
-    """One matrix for each region, with zeros for attributes that are not read off it."""
+def assembled_classifier(
+    network: RegionFeatures, fitted: Sequence[FittedHead], sizes: Mapping[str, int]
+) -> LearnedClassifier:
+    """The classifier of some heads: one matrix for each region, with zeros for attributes that are not read off it.
+
+    Args:
+        network: whose features the heads read.
+        fitted: the heads.
+        sizes: number of features of each region.
+    """
 
     def column(fit: FittedHead, region: str) -> np.ndarray:
-        zeros = functools.partial(np.zeros, kernels.features[region].shape[1], np.float32)
-        return fit.weights[region] if region in fit.weights else zeros()
+        return fit.weights[region] if region in fit.weights else np.zeros(sizes[region], np.float32)
 
     weights = {
         region: jnp.asarray(np.stack([column(fit, region) for fit in fitted], axis=1))

@@ -20,7 +20,7 @@ from jaxedit.errors import CheckpointError, InputError, OutputError, conversion_
 from jaxedit.generators.mapping import MappedGenerator
 from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.model_card import CardDetails, axes_card, generator_card
-from jaxedit.storage.atomic import HARMLESS, check_writable, whole_folder
+from jaxedit.storage.atomic import check_free, check_nothing_there, whole_folder
 from jaxedit.storage.paths import as_path
 from jaxedit.storage.regular_files import read_json
 from weights_conversion.formats.safetensors_file import (
@@ -69,9 +69,8 @@ def save_pretrained(model: Any, folder: str | Path, details: CardDetails | None 
         raise InputError(f"model: expected a generator or axes, got {type(model).__name__}")
     # Asked before the work: a generator whose class is chosen refuses.
     config, arrays = to_checkpoint(model) if is_axes else (model.describe(), None)
-    _check_free(folder)
-    check_writable(folder.absolute().parent)
-    with conversion_errors(), whole_folder(folder, check=_check_free) as temporary:
+    check_free(folder)
+    with conversion_errors(), whole_folder(folder, check=check_nothing_there) as temporary:
         if is_axes:
             _write_axes(temporary, config, arrays)
             card = axes_card(model, details)
@@ -131,21 +130,6 @@ def read_axes(folder: Path) -> AttributeAxes:
         return AttributeAxes(**from_checkpoint(config, arrays))
     except CheckpointError as error:
         raise CheckpointError(f"{folder}: {error}") from error
-
-
-def _check_free(folder: Path) -> None:
-    """Raise `OutputError` unless the folder has a free name or is empty."""
-    if not folder.exists():
-        return
-    expected = f"{folder}: expected a free name or an empty folder"
-    if not folder.is_dir():
-        raise OutputError(f"{expected}, found a file; give another name, or move it away")
-    try:
-        names = sorted({path.name for path in folder.iterdir()} - HARMLESS)
-    except OSError as error:
-        raise OutputError(f"{folder}: could not read it: {error}") from error
-    if names:
-        raise OutputError(f"{expected}, found {names[0]!r} in it; give another name, or move it away")
 
 
 SharedModel = MappedGenerator | AttributeAxes

@@ -114,6 +114,37 @@ def check_writable(folder: str | Path) -> None:
         raise OutputError(f"{folder}: could not write into {place}: {reason(error)}") from error
 
 
+def check_free(folder: str | Path) -> None:
+    """Refuse a folder that cannot be written or holds something, before the work whose result belongs there.
+
+    Raises:
+        OutputError: as `check_writable` and `check_nothing_there`.
+    """
+    folder = as_path(folder)
+    recover(folder)
+    check_nothing_there(folder)
+    check_writable(folder.absolute().parent)
+
+
+def check_nothing_there(folder: Path) -> None:
+    """Refuse to replace anything: for `whole_folder`.
+
+    Raises:
+        OutputError: unless the folder has a free name or is empty.
+    """
+    if not folder.exists():
+        return
+    expected = f"{folder}: expected a free name or an empty folder"
+    if not folder.is_dir():
+        raise OutputError(f"{expected}, found a file; give another name, or move it away")
+    try:
+        names = sorted({path.name for path in folder.iterdir()} - HARMLESS)
+    except OSError as error:
+        raise OutputError(f"{folder}: could not read it: {reason(error)}") from error
+    if names:
+        raise OutputError(f"{expected}, found {names[0]!r} in it; give another name, or move it away")
+
+
 def reserve(folder: Path, num_bytes: int) -> None:
     """Check that a folder has room for so many bytes, for writers that cannot be stopped cleanly.
 

@@ -208,8 +208,7 @@ class Drawer:
     ) -> UInt8[np.ndarray, "side side 3"]:
         assert self.places is not None
         stages, where = stages_of(axes, face.w, amounts, pivot=face.pivot)
-        options = {} if face.noise is None else {"noise": face.noise}
-        drawn = draw_in_places(self.generator, stages, where, self.places, **options)
+        drawn = draw_in_places(self.generator, stages, where, self.places, noise=face.noise)
         return np.asarray(to_uint8(drawn.edited))[0]
 
     def warm_up(self, face: StudioFace, axes: AttributeAxes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxedit.errors import InputError, JaxeditError
+from jaxedit.errors import InputError
 from jaxedit.inversion.face_limits import FaceLimits
 from jaxedit.inversion.presets import preset
 from jaxedit.inversion.project_photos import PhotoProjectionConfig
@@ -142,7 +142,7 @@ class Jobs:
             token = self._queue.get()
             try:
                 self._run(token)
-            except (JaxeditError, OSError) as error:
+            except Exception as error:  # shown on the page: a thread has nobody to raise to, and others wait
                 self._write(token, status="failed", message=str(error), ended=time.time())
             finally:
                 self._queue.task_done()

@@ -6,7 +6,6 @@ FOLDER/classifiers/NAME its classifier, as `jaxedit.LearnedClassifier.load` read
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import jax
@@ -17,8 +16,6 @@ from jaxtyping import Float, Int
 from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.attributes.joined import join_classifiers
 from jaxedit.attributes.learned.classifier import LearnedClassifier
-from jaxedit.attributes.learned.heads import FittedHead
-from jaxedit.attributes.learned.regions import RegionFeatures
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.curve_learning.config import RefinementConfig
@@ -184,26 +181,6 @@ def _with_path(curves: LayerCurves, axes: AttributeAxes, w: np.ndarray) -> Layer
             jnp.concatenate([curves.slopes, jnp.ones(1)]),
             curves.group_of_layer,
         )
-    )
-
-
-def taught_classifier(
-    fitted: FittedHead, network: RegionFeatures, sizes: Mapping[str, int]
-) -> LearnedClassifier:
-    """The classifier that was learned from marks, of whole images.
-
-    Args:
-        fitted: what was learned.
-        network: whose features it reads.
-        sizes: number of features of each region.
-    """
-    columns = {name: fitted.weights.get(name, np.zeros(sizes[name], np.float32)) for name in network.names}
-    return LearnedClassifier(
-        features=network,
-        weights={name: jnp.asarray(column[:, None]) for name, column in columns.items()},
-        bias=jnp.asarray([fitted.bias], jnp.float32),
-        names=(fitted.head.name,),
-        units=(UNIT,),
     )
 
 

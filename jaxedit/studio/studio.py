@@ -20,6 +20,7 @@ from jaxedit.inversion.config import ProjectionConfig
 from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.photograph import Photograph
 from jaxedit.inversion.presets import preset
+from jaxedit.labels.classifier_learning import assembled_classifier
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.seed_stream import sample_w
 from jaxedit.pretrained.encoders import load_encoder
@@ -34,8 +35,9 @@ from jaxedit.studio.new_slider import (
     CLASSIFIERS_FOLDER,
     TaughtLabels,
     learn_with,
+    load_taught,
     refine_with,
-    taught_classifier,
+    with_taught,
 )
 from jaxedit.studio.private import private_folder
 from jaxedit.studio.sliders import FaceScale
@@ -120,8 +122,6 @@ class Studio:
             return self._dataset
 
     def _labeled(self) -> LabelledLatents:
-        from jaxedit.studio.new_slider import load_taught, with_taught
-
         name = self.config.generator
         shipped = load_labelled_latents(name, self.generator) if name in KNOWN_GENERATORS else None
         w = np.asarray(sample_w(self.generator, 0, _DATASET) if shipped is None else shipped.w)
@@ -200,7 +200,7 @@ class Studio:
         with self._making:  # one after the other; nobody else waits for it
             axes = learn_with(self.axes, self.dataset(), taught, progress=True)
             if teaching.fitted is not None and pool.network is not None:
-                learned = taught_classifier(teaching.fitted, pool.network, pool.sizes())
+                learned = assembled_classifier(pool.network, [teaching.fitted], pool.sizes())
                 learned.save(self.config.folder / CLASSIFIERS_FOLDER / teaching.name)
             if refines:
                 if self.drawer.classifier is None:

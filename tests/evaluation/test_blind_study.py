@@ -130,7 +130,7 @@ def test_sides_are_a_secret_of_the_key_unless_a_seed_is_given(toy, toy_w, tmp_pa
     assert len(secret) == 32 and load_seed(tmp_path / "c-key") == 3
     told = "".join(path.read_text() for path in (tmp_path / "a").iterdir() if path.is_file())
     assert secret not in told
-    with pytest.raises(InputError, match=r"other: expected the key of the study in .*a, found none"):
+    with pytest.raises(InputError, match=r"other: expected the key of the sheets in .*a, found none"):
         write("a", "other")
     assert not (tmp_path / "other").exists()
     with pytest.raises(InputError, match="another"):  # the key of another study
