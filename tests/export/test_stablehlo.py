@@ -128,7 +128,9 @@ def test_what_cannot_be_exported_is_refused_before_the_work(tmp_path):
         export_stablehlo(generator, tmp_path / "out", platforms=("cpu", "gpu"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"full: expected a free name or an empty folder, found 'notes.txt'"):
+    with pytest.raises(
+        OutputError, match=r"full: expected a free name or an empty folder, found 'notes.txt'"
+    ):
         export_stablehlo(generator, tmp_path / "full")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(OutputError, match="found a file"):
