@@ -57,7 +57,7 @@ def run(repeats: int, threads: int) -> Rows:
     functions: dict[str, Draw] = {"jaxedit": lambda: generator.synthesis(w)}
     sizes = {}
     functions["StableHLO in JAX"], sizes["StableHLO in JAX"] = stablehlo(generator, w)
-    for weights in ("float32", "float16"):
+    for weights in ("float32", "float16", "int16"):
         name = f"ONNX Runtime, {weights} weights"
         functions[name], sizes[name] = onnx_runtime(generator, w, weights, threads)
     functions["OpenVINO, original files"] = lambda: original(w)[0].transpose(0, 2, 3, 1)

@@ -8,7 +8,7 @@ are [batch, layers, w_dim] between all models: `mapping` gives one layer (W), ed
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax.numpy as jnp
 
@@ -20,8 +20,10 @@ from jaxedit.export.contents import (
     describe_attributes,
 )
 from jaxedit.export.extras import require
-from jaxedit.export.onnx_graphs import latents, synthesis
-from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder
+from jaxedit.export.onnx_graphs import latents
+from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder, WeightsType
+from jaxedit.export.onnx_graphs.mobile_stylegan import mobile_stylegan
+from jaxedit.export.onnx_graphs.stylegan2 import stylegan2
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.storage.atomic import check_free, check_nothing_there, whole_folder
@@ -31,8 +33,6 @@ FORMAT_VERSION = 1
 """Raised whenever what reads older exports could not read newer ones."""
 
 MODELS_FILE = "models.json"
-
-WeightsType = Literal["float32", "float16"]
 
 _MODELS = ("mapping", "synthesis", "edit", "edit_w_plus")
 
@@ -55,8 +55,9 @@ def export_onnx(
         generator: a StyleGAN2 or MobileStyleGAN of `load_generator` in float32, with all its classes.
         folder: where to: a free name or an empty folder.
         axes: of the generator's latents. Whether they are of this generator, `load_axes` has checked.
-        weights: "float16" halves the files of the synthesis network; arithmetic stays in float32. Mapping and edits,
-            which are small, keep float32.
+        weights: "float16" and "int16" (whole numbers of 16 bits with a scale for each row, nearer to float32) halve
+            the file of the synthesis network; arithmetic stays in float32. Mapping and edits, which are small, keep
+            float32.
         license_note: the licence of the weights, in words.
 
     Returns:
@@ -79,7 +80,7 @@ def export_onnx(
             "dtype='float32'"
         )
     if weights not in get_args(WeightsType):
-        raise InputError(f"weights: expected float32 or float16, got {weights!r}")
+        raise InputError(f"weights: expected float32, float16 or int16, got {weights!r}")
     if axes is not None:
         axes.check_shape(generator)
     require("onnx", extra="onnx", use="export of ONNX")
@@ -115,9 +116,7 @@ def build(
     num_ws, w_dim = generator.num_ws, generator.w_dim
     if name == "synthesis":
         given = graph.input("latents", ["batch", "layers", w_dim])
-        network: Callable[..., str] = (
-            synthesis.stylegan2 if isinstance(generator, StyleGAN2) else synthesis.mobile_stylegan
-        )
+        network: Callable[..., str] = stylegan2 if isinstance(generator, StyleGAN2) else mobile_stylegan
         result, value = "image", network(graph, generator, given)
         shape: list[int | str] = ["batch", *_image_shape(generator)]
     elif name == "mapping":

@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from jaxedit.errors import InputError, OutputError
-from jaxedit.export.onnx_graphs.builder import GraphBuilder, as_half
+from jaxedit.export.onnx_graphs.builder import GraphBuilder, as_half, as_int16
 from jaxedit.export.onnx_models import build, export_onnx
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan2 import StyleGAN2
@@ -81,19 +81,26 @@ def test_edits_agree_with_the_library_along_both_paths(num_ws, linear):
         np.testing.assert_array_equal(evaluate(serialized, **{argument: given}, **none), unedited)
 
 
-def test_half_precision_weights_halve_the_file():
+def test_weights_of_16_bits_halve_the_file_and_whole_numbers_are_nearer():
     generator = stylegan2(channels=(64, 64))
-    whole, half = (build("synthesis", generator, weights=kind)[0] for kind in ("float32", "float16"))
-    assert len(half) < 0.6 * len(whole)
-    w = normal(1, 1, W_DIM)
-    images = [evaluate(one, latents=w) for one in (whole, half)]
-    assert 0 < np.abs(images[0] - images[1]).max() < 0.01 * np.abs(images[0]).max()
+    w, errors = normal(1, 1, W_DIM), {}
+    whole = build("synthesis", generator)[0]
+    image = evaluate(whole, latents=w)
+    for kind in ("float16", "int16"):
+        half = build("synthesis", generator, weights=kind)[0]
+        assert len(half) < 0.6 * len(whole)
+        errors[kind] = np.abs(evaluate(half, latents=w) - image).max() / np.abs(image).max()
+    assert 0 < errors["int16"] < 0.5 * errors["float16"] < 0.005
 
 
 def test_small_arrays_are_not_rounded():
-    models = [build("synthesis", mobile_stylegan(), weights=kind)[0] for kind in ("float32", "float16")]
+    models = [
+        build("synthesis", mobile_stylegan(), weights=kind)[0] for kind in ("float32", "float16", "int16")
+    ]
     w = normal(1, 1, W_DIM)
-    np.testing.assert_array_equal(*(evaluate(one, latents=w) for one in models))
+    whole, *others = (evaluate(one, latents=w) for one in models)
+    for other in others:
+        np.testing.assert_array_equal(whole, other)
 
 
 def test_the_folder_says_what_is_in_it(tmp_path):
@@ -129,17 +136,27 @@ def test_what_cannot_be_exported_is_refused_before_the_work(tmp_path):
 def test_half_precision_keeps_digits_of_any_size():
     for scale in (1e-6, 1.0, 1e6):
         array = (scale * normal(100, 100)).astype(np.float32)
-        half, unit = as_half(array)
-        assert np.isfinite(half).all()
+        half = as_half(array)
+        assert np.isfinite(half.numbers).all()
         large = np.abs(array) > 1e-3 * scale
-        error = np.abs(half.astype(np.float32) * unit - array)[large] / np.abs(array)[large]
+        error = np.abs(half.restored() - array)[large] / np.abs(array)[large]
         assert error.max() < 2.0**-11
-    assert as_half(np.zeros(3, np.float32))[1] == 1
+    assert as_half(np.zeros(3, np.float32)).unit == 1
 
 
-def test_the_bias_takes_in_the_rounding_at_the_mean():
+def test_whole_numbers_keep_digits_of_rows_of_any_size():
+    array = normal(1, 100, 90) * np.logspace(-6, 6, 100, dtype=np.float32)[None, :, None]
+    array[0, 5] = 0
+    kept = as_int16(array)
+    assert (kept.numbers.dtype, kept.unit.shape) == (np.int16, (1, 100, 1))
+    step = np.abs(array).max(2, keepdims=True) / 32767
+    assert (np.abs(kept.restored() - array) <= 0.51 * step + 1e-12).all()
+
+
+@pytest.mark.parametrize("weights", ["float16", "int16"])
+def test_the_bias_takes_in_the_rounding_at_the_mean(weights):
     mean, weight = normal(100) + 3, normal(100, 90, seed=1)
-    graph = GraphBuilder("affine", weights="float16")
+    graph = GraphBuilder("affine", weights=weights)
     value = graph.affine(graph.input("x", ["batch", 100]), weight, np.zeros(90, np.float32), around=mean)
     found = evaluate(graph.model({"y": (value, ["batch", 90])}, {}), x=mean[None])
     assert np.abs(found - mean @ weight).max() < 1e-4

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -10,9 +10,12 @@ OPSET = 17
 """Of the operators; ONNX Runtime reads it since 1.12, OpenVINO since 2022."""
 
 _IR_VERSION = 8  # that belongs to the operators; newer ones are refused by older runtimes
-_SMALLEST_HALF = 8192
+_SMALLEST_ROUNDED = 8192
 """Arrays with fewer numbers stay in single precision. Depthwise kernels are among them: they are a three-hundredth of
 the numbers, and their rounding would do as much harm as that of all others."""
+
+WeightsType = Literal["float32", "float16", "int16"]
+"""In which large constants are kept: "int16" is whole numbers of 16 bits, with a scale for each row."""
 
 
 class GraphBuilder:
@@ -20,11 +23,11 @@ class GraphBuilder:
 
     Args:
         name: of the graph.
-        weights: in which large constants are kept. "float16" halves the file; the numbers become float32 when the
-            model is loaded, and all arithmetic is in float32.
+        weights: in which large constants are kept. "float16" and "int16" halve the file; the numbers become float32
+            when the model is loaded, and all arithmetic is in float32.
     """
 
-    def __init__(self, name: str, *, weights: Literal["float32", "float16"] = "float32") -> None:
+    def __init__(self, name: str, *, weights: WeightsType = "float32") -> None:
         self.name = name
         self.weights = weights
         self._nodes: list[Any] = []
@@ -60,18 +63,25 @@ class GraphBuilder:
             return self._constants[key]
         name = self._name("constant")
         if array.dtype == np.float32 and self.is_rounded(array):
-            half, unit = as_half(array)
-            self._initializers.append(numpy_helper.from_array(half, f"{name}_half"))
-            whole = self.add("Cast", f"{name}_half", to=TensorProto.FLOAT)
-            self.add("Mul", whole, self.constant(unit), result=name)
+            kept = self._rounded(array)
+            self._initializers.append(numpy_helper.from_array(kept.numbers, f"{name}_rounded"))
+            whole = self.add("Cast", f"{name}_rounded", to=TensorProto.FLOAT)
+            self.add("Mul", whole, self.constant(kept.unit), result=name)
         else:
             self._initializers.append(numpy_helper.from_array(array, name))
         self._constants[key] = name
         return name
 
     def is_rounded(self, array: np.ndarray) -> bool:
-        """Whether an array of floats is kept in half precision."""
-        return self.weights == "float16" and array.size >= _SMALLEST_HALF
+        """Whether an array of floats is kept in half of its bits."""
+        return self.weights != "float32" and array.size >= _SMALLEST_ROUNDED
+
+    def lost_by_rounding(self, array: np.ndarray) -> np.ndarray:
+        """What a constant lacks in the file."""
+        return array - self._rounded(array).restored() if self.is_rounded(array) else np.zeros_like(array)
+
+    def _rounded(self, array: np.ndarray) -> "Rounded":
+        return as_half(array) if self.weights == "float16" else as_int16(array)
 
     def add(self, operator: str, *inputs: str, result: str | None = None, **attributes: Any) -> str:
         """A node with one result."""
@@ -100,9 +110,8 @@ class GraphBuilder:
             around: the mean of x. The bias takes in what the rounding of the weights would change there.
         """
         weight = np.asarray(weight, np.float32)
-        if around is not None and self.is_rounded(weight):
-            half, unit = as_half(weight)
-            bias = bias + np.asarray(around) @ (weight - half.astype(np.float32) * unit)
+        if around is not None:
+            bias = bias + np.asarray(around) @ self.lost_by_rounding(weight)
         return self.add("Gemm", x, self.constant(weight), self.constant(bias))
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:
@@ -173,11 +182,37 @@ class GraphBuilder:
         return f"{stem}_{self._count}"
 
 
-def as_half(array: np.ndarray) -> tuple[np.ndarray, np.float32]:
+class Rounded(NamedTuple):
+    """An array in half of its bits."""
+
+    numbers: np.ndarray
+    """In the type of the file."""
+    unit: np.ndarray
+    """Float32, by which the numbers are to be multiplied; it broadcasts."""
+
+    def restored(self) -> np.ndarray:
+        """The array as the file holds it, float32."""
+        return self.numbers.astype(np.float32) * self.unit
+
+
+def as_half(array: np.ndarray) -> Rounded:
     """Numbers in float16, and the power of two that they are to be multiplied by.
 
     It brings the largest near the upper end of float16: the small ones then keep their digits.
     """
     largest = float(np.abs(array).max())
     unit = np.float32(2.0 ** (np.ceil(np.log2(largest)) - 15)) if largest > 0 else np.float32(1)
-    return (array / unit).astype(np.float16), unit
+    return Rounded((array / unit).astype(np.float16), np.asarray(unit))
+
+
+def as_int16(array: np.ndarray) -> Rounded:
+    """Numbers as whole ones of 16 bits, and a unit for each row of the first axis that is longer than one.
+
+    The step is the same for small and large numbers of a row. Weights of a row are of about one size, so this loses a
+    quarter of what float16 loses.
+    """
+    row = next((axis for axis, length in enumerate(array.shape) if length > 1), 0)
+    others = tuple(axis for axis in range(array.ndim) if axis != row)
+    largest = np.abs(array).max(others, keepdims=True)
+    unit = np.where(largest > 0, largest / 32767, 1).astype(np.float32)
+    return Rounded(np.rint(array / unit).astype(np.int16), unit)

@@ -1,0 +1,145 @@
+"""MobileStyleGAN as ONNX graphs: latents [batch, layers, w_dim] ↦ images [batch, 3, height, width]."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxedit.export.onnx_graphs.builder import GraphBuilder
+from jaxedit.export.onnx_graphs.layers import Latent, activated, by_layer, style_of
+from jaxedit.generators.mobile_stylegan.blocks import Block, InputConv, ModulatedSeparableConv
+from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.stylegan2.modulated_conv import conv_same
+
+
+def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str) -> str:
+    """The whole network. A depthwise convolution is one grouped one; styles scale the weights, or what is small."""
+    first = coarse_features(graph, generator, latents, num_blocks=0)
+    return image_of_features(graph, generator, first, latents, num_blocks=0)
+
+
+def coarse_features(graph: GraphBuilder, generator: MobileStyleGAN, latents: str, *, num_blocks: int) -> str:
+    """The features before the block `num_blocks`, [batch, channels, side, side]; `features_shape` is their shape."""
+    w = by_layer(graph, latents, generator)
+    x = _first_convolution(graph, generator.input_conv, w[0])
+    for i in range(num_blocks):
+        x = _block(graph, generator.blocks[i], x, w[1 + 2 * i : 3 + 2 * i], 4 * 2**i)
+    return x
+
+
+def features_shape(generator: MobileStyleGAN, num_blocks: int) -> tuple[int, int, int]:
+    """Channels, height and width of the features before a block."""
+    side = 4 * 2**num_blocks
+    return generator.config.channels[num_blocks], side, side
+
+
+def image_of_features(
+    graph: GraphBuilder, generator: MobileStyleGAN, features: str, latents: str, *, num_blocks: int
+) -> str:
+    """The image that the remaining blocks make of the features before the block `num_blocks`."""
+    w, x = by_layer(graph, latents, generator), features
+    for i in range(num_blocks, len(generator.blocks)):
+        x = _block(graph, generator.blocks[i], x, w[1 + 2 * i : 4 + 2 * i], 4 * 2**i)
+    return x
+
+
+def linear_image(
+    graph: GraphBuilder, features: str, shape: tuple[int, int, int], weight: np.ndarray, bias: np.ndarray
+) -> str:
+    """An image that is a linear map of features: each of their pixels becomes a square.
+
+    Args:
+        graph: the graph.
+        features: of `coarse_features`.
+        shape: of one of them.
+        weight: [channels, 3 · factor²], of the library's order of channels; colors change fastest.
+        bias: [3 · factor²].
+    """
+    channels, side, _ = shape
+    ordered = np.asarray(weight, np.float32)[_haar_order(channels)]
+    pixels = graph.pointwise(features, ordered, None, (side, side))
+    pixels = graph.calculate("Add", pixels, np.asarray(bias, np.float32)[None, :, None, None])
+    factor = int(np.sqrt(len(bias) // 3))
+    return pixels if factor == 1 else graph.add("DepthToSpace", pixels, blocksize=factor, mode="DCR")
+
+
+def _first_convolution(graph: GraphBuilder, first: InputConv, w: Latent) -> str:
+    weight = np.asarray(first.weight[...])
+    style = style_of(graph, first.modulation, w, fan_in=9 * weight.shape[2])
+    constant = np.asarray(first.constant[...]).transpose(2, 0, 1)[None]
+    x = graph.add("Mul", graph.constant(constant), graph.of_channels(style))
+    order = _haar_order(weight.shape[3])
+    ordered = np.ascontiguousarray(weight.transpose(3, 2, 0, 1)[order])
+    x = graph.convolution(x, ordered, np.asarray(first.bias[...])[order])
+    noise = np.asarray(first.noise[...])[None, None]
+    if graph.is_rounded(ordered):
+        noise = noise + _lost_by_rounding(first, graph.lost_by_rounding(ordered), w.mean)
+    return activated(graph, graph.calculate("Add", x, noise))
+
+
+def _lost_by_rounding(layer: InputConv, lost: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """What lost parts of weights take from the first feature map at the mean of W, [1, channels, 4, 4]."""
+    affine = layer.modulation
+    style = mean @ np.asarray(affine.weight[...]) + np.asarray(affine.bias[...])
+    x = np.asarray(layer.constant[...]) * style / np.sqrt(9 * lost.shape[1])
+    change = conv_same(jnp.asarray(x[None], jnp.float32), jnp.asarray(lost.transpose(2, 3, 1, 0)))
+    return np.asarray(change).transpose(0, 3, 1, 2)
+
+
+def _haar_order(channels: int) -> np.ndarray:
+    """The order in which a Haar step wants its bands: all low ones, all lh, all hl, all hh."""
+    quarter = channels // 4
+    details = quarter + np.arange(3 * quarter).reshape(quarter, 3).T
+    return np.concatenate([np.arange(quarter), details.ravel()])
+
+
+_BUTTERFLY = 0.5 * np.asarray([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], np.float32)
+"""From the bands (low, lh, hl, hh) to the pixels of a square, row by row."""
+
+
+def _inverse_haar(graph: GraphBuilder, x: str, channels: int, size: int) -> str:
+    """One product of all squares with a 4×4 matrix, and one reordering. Bands come in `_haar_order`."""
+    quarter = channels // 4
+    flat = graph.reshape(x, [0, 4, quarter * size * size])
+    pixels = graph.reshape(graph.add("MatMul", graph.constant(_BUTTERFLY), flat), [0, channels, size, size])
+    return graph.add("DepthToSpace", pixels, blocksize=2, mode="DCR")
+
+
+def _block(graph: GraphBuilder, block: Block, x: str, w: list[Latent], size: int) -> str:
+    channels = block.up.bias[...].shape[0]
+    order = _haar_order(channels)
+    up = style_of(graph, block.up, w[0], order=order)
+    # A Haar step and a depthwise convolution keep channels apart, so the style of the first one goes before both.
+    first = style_of(graph, block.conv1.modulation, w[0], fan_in=9 * (channels // 4))
+    up = graph.add("Mul", up, graph.add("Tile", first, graph.constant(np.asarray([1, 4]))))
+    x = graph.add("Mul", x, graph.of_channels(up))
+    x = _inverse_haar(graph, x, channels, size)
+    size *= 2
+    x = graph.pointwise(_depthwise(graph, block.conv1, x), block.conv1.pointwise[...], None, (size, size))
+    x = graph.calculate("Add", x, _noise(block.conv1))
+    bias = np.asarray(block.conv1.bias[...])
+    x = activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
+
+    outer = block.conv2.bias[...].shape[0]
+    order = np.arange(outer) if block.head is not None else _haar_order(outer)
+    inner = block.conv2.depthwise[...].shape[2]
+    style = style_of(graph, block.conv2.modulation, w[1], fan_in=9 * inner)
+    weight, bias = np.asarray(block.conv2.pointwise[...])[:, order], np.asarray(block.conv2.bias[...])[order]
+    x = graph.pointwise(_depthwise(graph, block.conv2, x), weight, style, (size, size))
+    x = graph.calculate("Add", x, _noise(block.conv2))
+    x = activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
+    if block.head is None:
+        return x
+    weight, bias = np.asarray(block.head.weight[...]), np.asarray(block.head.bias[...])
+    order = _haar_order(weight.shape[1])
+    style = style_of(graph, block.head.modulation, w[2], fan_in=weight.shape[0])
+    bands = graph.pointwise(x, weight[:, order], style, (size, size))
+    bands = graph.calculate("Add", bands, bias[order][None, :, None, None])
+    return _inverse_haar(graph, bands, weight.shape[1], size)
+
+
+def _depthwise(graph: GraphBuilder, layer: ModulatedSeparableConv, x: str) -> str:
+    kernel = np.asarray(layer.depthwise[...])
+    return graph.convolution(x, kernel.transpose(2, 0, 1)[:, None], group=kernel.shape[2])
+
+
+def _noise(layer: ModulatedSeparableConv) -> np.ndarray:
+    return np.asarray(layer.noise[...])[None, None]
