@@ -163,7 +163,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         _check_arguments(sys.argv[1:])
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="jaxedit")
     except JaxeditError as error:
         print(f"jaxedit: error: {' '.join(str(error).split())}", file=sys.stderr)
         code = 2 if isinstance(error, InputError | CheckpointError) else 1

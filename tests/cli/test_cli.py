@@ -370,3 +370,11 @@ def test_amounts_are_read():
         "yaw": 0.2,
         "mouth_width": -3.0,
     }
+
+
+def test_the_command_is_a_module_too():
+    said = subprocess.run(
+        [sys.executable, "-m", "jaxedit", "info", "--nonsense"], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert said.stderr.startswith("Usage: jaxedit info")
