@@ -4,6 +4,7 @@ import ctypes
 import gc
 import math
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,8 @@ from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.pretrained.registry import load_generator
 
 FIXTURES = Path(__file__).parent / "fixtures"
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 IS_QUICK = os.environ.get("JAXEDIT_TESTS_QUICK_COMPILATION") == "1"
 """Whether small programs compile with few optimizations, as in `make test`; all other targets compile as users do."""
@@ -120,6 +123,19 @@ def images(generator: MobileStyleGAN, reference: dict[str, np.ndarray]) -> np.nd
     images = np.asarray(generator.synthesis(jax.numpy.asarray(reference["w"])))
     jax.config.update("jax_disable_most_optimizations", is_quick)
     return images
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The Chromium of this machine, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        if CHROMIUM is None and not Path(playwright.chromium.executable_path).exists():
+            pytest.fail("no Chromium here: apt-get install chromium, or playwright install chromium")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from jaxedit.cli import (
     studio,
     teach,
     train_encoder,
+    web,
 )
 from jaxedit.errors import CheckpointError, InputError, JaxeditError, LeftOutWarning
 from jaxedit.storage.compilation_cache import keep_compiled_programs
@@ -86,6 +87,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "fetch": generators.fetch,
     "convert": generators.convert,
     "export": export.export,
+    "web": web.web,
     "info": info.info,
     "demo": demos.demo,
     "demo-photo": demos.demo_photo,

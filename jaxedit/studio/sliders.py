@@ -5,7 +5,7 @@ feeling for the log-odds of glasses.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,64 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxedit.attributes.slider_groups import KNOWN_UNITS, SIDES, group_of, in_order
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.labels.quantile_transform import QuantileTransform
 
-KNOWN_UNITS = ("years", "degrees")
-"""Units in which people think."""
-
 UNMEASURED = (-3.0, 3.0)
 """Range of a slider whose usable range was not measured, in standard deviations."""
-
-OWN_GROUP = "My own"
 
 _BEYOND = 0.25
 """Length of a slider on each side of its usable range, relative to the range: one may go there, knowing it."""
 
 _SATURATED = 0.6
 """Slope of an axis beyond an end, from which up the end is none."""
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    "Face": ("age", "gender", "face_width", "jaw_width", "face_length", "nose_width", "facial_hair"),
-    "Expression": (
-        "smile",
-        "teeth",
-        "mouth_opening",
-        "mouth_width",
-        "eye_opening",
-        "eyes_closed",
-        "brow_height",
-    ),
-    "Pose": ("yaw", "pitch", "roll"),
-    "Hair": (
-        "hair_length",
-        "fringe",
-        "curl",
-        "hair_lightness",
-        "hair_warmth",
-        "black_hair",
-        "blond_hair",
-        "red_hair",
-        "gray_hair",
-    ),
-    "Accessories": ("eyeglasses", "sunglasses", "headwear", "earrings", "makeup"),
-    "Skin and light": (
-        "skin_lightness",
-        "skin_redness",
-        "skin_yellowness",
-        "lip_redness",
-        "light_from_right",
-    ),
-    "Background": ("background_lightness", "background_warmth"),
-}
-"""Groups of the page, and their attributes."""
-
-_SIDES = {
-    "gender": "masculine – feminine",
-    "yaw": "turned left – right",
-    "pitch": "looks down – up",
-    "light_from_right": "light from the left – right",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +76,8 @@ class Slider:
         unit = f" {self.unit}" if self.unit else ""
         low, high = (f"{x:+.3g}".replace("-", "−") for x in (self.low, self.high))
         text = f"usable {low} … {high}{unit}" if self.is_measured else "usable range not measured"
-        if self.name in _SIDES:
-            text = f"{_SIDES[self.name]}; {text}"
+        if self.name in SIDES:
+            text = f"{SIDES[self.name]}; {text}"
         if self.end is not None:
             text += f"; at the {self.end} end: {'less' if self.end == 'lower' else 'more'} shows little on this face"
         return text
@@ -139,19 +93,6 @@ class Slider:
     def marked(self) -> tuple[float | int, float | int]:
         """The amounts that the page marks as usable on this face: not those beyond the end at which it is."""
         return (0 if self.end == "lower" else self.low), (0 if self.end == "upper" else self.high)
-
-
-def group_of(name: str) -> str:
-    """The group of an attribute; attributes that this library does not name are a visitor's own."""
-    return next((group for group, names in GROUPS.items() if name in names), OWN_GROUP)
-
-
-def in_order(names: Sequence[str]) -> list[str]:
-    """Attributes as the page shows them: by groups, one's own at the end."""
-    known = [name for names_ in GROUPS.values() for name in names_]
-    return sorted(
-        names, key=lambda name: (known.index(name) if name in known else len(known), names.index(name))
-    )
 
 
 @dataclasses.dataclass(frozen=True)

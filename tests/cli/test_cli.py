@@ -28,6 +28,7 @@ COMMANDS = [
     "fetch",
     "convert",
     "export",
+    "web",
     "info",
     "demo",
     "demo-photo",

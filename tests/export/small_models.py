@@ -35,8 +35,11 @@ def stylegan2(architecture="skip", *, channels=(8, 8), c_dim=0, conv_clamp=None)
 
 
 @functools.cache
-def mobile_stylegan() -> MobileStyleGAN:
-    config = MobileStyleGANConfig(z_dim=W_DIM, w_dim=W_DIM, mapping_layers=2, resolution=16, channels=(16, 8))
+def mobile_stylegan(channels=(16, 8)) -> MobileStyleGAN:
+    blocks = len(channels) - 1
+    config = MobileStyleGANConfig(
+        z_dim=W_DIM, w_dim=W_DIM, mapping_layers=2, resolution=8 * 2**blocks, channels=channels
+    )
     random = np.random.RandomState(0)
 
     def draw(*shape, gain=1.0):
@@ -49,29 +52,35 @@ def mobile_stylegan() -> MobileStyleGAN:
         return {
             "modulation": affine(inner),
             "depthwise": draw(3, 3, inner),
-            "pointwise": draw(inner, outer),
+            "pointwise": draw(inner, outer, gain=2 * inner**-0.5),
             "noise": draw(size, size, gain=0.1),
             "bias": draw(outer, gain=0.1),
+        }
+
+    def block(i):
+        inner, outer, size = channels[i], channels[i + 1], 8 * 2**i
+        parts = {
+            "up": affine(inner),
+            "conv1": separable(inner // 4, outer, size),
+            "conv2": separable(outer, outer, size),
+        }
+        if i < blocks - 1:
+            return parts
+        return parts | {
+            "head": {"modulation": affine(outer), "weight": draw(outer, 12), "bias": draw(12, gain=0.1)}
         }
 
     params = {
         "mapping_network": {"layers": {str(i): affine(W_DIM) for i in range(2)}},
         "w_avg": draw(W_DIM, gain=0.1),
         "input_conv": {
-            "constant": draw(4, 4, 16),
-            "modulation": affine(16),
-            "weight": draw(3, 3, 16, 16),
+            "constant": draw(4, 4, channels[0]),
+            "modulation": affine(channels[0]),
+            "weight": draw(3, 3, channels[0], channels[0]),
             "noise": draw(4, 4, gain=0.1),
-            "bias": draw(16, gain=0.1),
+            "bias": draw(channels[0], gain=0.1),
         },
-        "blocks": {
-            "0": {
-                "up": affine(16),
-                "conv1": separable(4, 8, 8),
-                "conv2": separable(8, 8, 8),
-                "head": {"modulation": affine(8), "weight": draw(8, 12), "bias": draw(12, gain=0.1)},
-            }
-        },
+        "blocks": {str(i): block(i) for i in range(blocks)},
     }
     return MobileStyleGAN(config, params)
 

@@ -1,7 +1,6 @@
 """A person with a browser: every tab, with the real generator, by mouse, by keyboard and on a telephone."""
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -13,22 +12,9 @@ from PIL import Image
 from jaxedit.studio.page.app import Address, serve
 from jaxedit.studio.studio import Studio, StudioConfig
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 600_000  # in thousandths
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        if CHROMIUM is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.fail("no Chromium here: apt-get install chromium, or playwright install chromium")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

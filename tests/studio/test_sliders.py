@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from jaxedit.attributes.slider_groups import GROUPS, OWN_GROUP, group_of, in_order
 from jaxedit.studio.drawing import change_notes
-from jaxedit.studio.sliders import GROUPS, OWN_GROUP, FaceScale, group_of, in_order
+from jaxedit.studio.sliders import FaceScale
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """An ONNX graph that grows node by node. Images are NCHW in it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -152,7 +152,7 @@ class GraphBuilder:
         flat = self.reshape(x, [0, inner, height * width])
         return self.reshape(self.add("MatMul", scaled, flat), [0, outer, height, width])
 
-    def model(self, outputs: dict[str, tuple[str, Sequence[int | str]]], about: dict[str, str]) -> bytes:
+    def model(self, outputs: Mapping[str, tuple[str, Sequence[int | str]]], about: dict[str, str]) -> bytes:
         """The serialized model.
 
         Args:

@@ -18,11 +18,9 @@ def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str
 
 def coarse_features(graph: GraphBuilder, generator: MobileStyleGAN, latents: str, *, num_blocks: int) -> str:
     """The features before the block `num_blocks`, [batch, channels, side, side]; `features_shape` is their shape."""
-    w = by_layer(graph, latents, generator)
-    x = _first_convolution(graph, generator.input_conv, w[0])
-    for i in range(num_blocks):
-        x = _block(graph, generator.blocks[i], x, w[1 + 2 * i : 3 + 2 * i], 4 * 2**i)
-    return x
+    first = by_layer(graph, latents, generator)[0]
+    x = _first_convolution(graph, generator.input_conv, first)
+    return _blocks(graph, generator, x, latents, range(num_blocks))
 
 
 def features_shape(generator: MobileStyleGAN, num_blocks: int) -> tuple[int, int, int]:
@@ -31,12 +29,23 @@ def features_shape(generator: MobileStyleGAN, num_blocks: int) -> tuple[int, int
     return generator.config.channels[num_blocks], side, side
 
 
+def next_features(
+    graph: GraphBuilder, generator: MobileStyleGAN, features: str, latents: str, *, start: int, end: int
+) -> str:
+    """The features before the block `end`, from those before the block `start`."""
+    return _blocks(graph, generator, features, latents, range(start, end))
+
+
 def image_of_features(
     graph: GraphBuilder, generator: MobileStyleGAN, features: str, latents: str, *, num_blocks: int
 ) -> str:
     """The image that the remaining blocks make of the features before the block `num_blocks`."""
-    w, x = by_layer(graph, latents, generator), features
-    for i in range(num_blocks, len(generator.blocks)):
+    return _blocks(graph, generator, features, latents, range(num_blocks, len(generator.blocks)))
+
+
+def _blocks(graph: GraphBuilder, generator: MobileStyleGAN, x: str, latents: str, numbers: range) -> str:
+    w = by_layer(graph, latents, generator)
+    for i in numbers:
         x = _block(graph, generator.blocks[i], x, w[1 + 2 * i : 4 + 2 * i], 4 * 2**i)
     return x
 

@@ -65,7 +65,7 @@ class Preview:
             InputError: if w has another shape than latents of W or W+.
         """
         check_latents("w", w, width=self.generator.w_dim, num_ws=self.generator.num_ws)
-        features = _features(self.generator, broadcast_w(w, self.generator.num_ws))
+        features = _before_last(self.generator, broadcast_w(w, self.generator.num_ws))
         return features @ self.weight + self.bias
 
 
@@ -97,7 +97,7 @@ def _moments(generator: MobileStyleGAN, w: Float[Array, "batch w_dim"]) -> Float
     """Second moments of (features, 1, colors) over the pixels."""
     images = jnp.clip(generator.synthesis(w), -1, 1)
     wanted = average_pool(images, FACTOR).reshape(-1, 3)
-    features = _features(generator, broadcast_w(w, generator.num_ws)).reshape(len(wanted), -1)
+    features = _before_last(generator, broadcast_w(w, generator.num_ws)).reshape(len(wanted), -1)
     columns = jnp.concatenate([features, jnp.ones((len(wanted), 1)), wanted], axis=1)
     return jnp.matmul(columns.T, columns, precision=jax.lax.Precision.HIGHEST)
 
@@ -115,7 +115,7 @@ def half_size(
     """
     check_latents("w", w, width=generator.w_dim, num_ws=generator.num_ws)
     w_plus = broadcast_w(w, generator.num_ws)
-    features, block = _features(generator, w_plus), generator.blocks[-1]
+    features, block = _before_last(generator, w_plus), generator.blocks[-1]
     head = block.head
     assert head is not None  # the last block's
 
@@ -129,12 +129,18 @@ def half_size(
     return jnp.stack([one(x, own) for x, own in zip(features, w_plus[:, -3:], strict=True)])
 
 
-def _features(
+def _before_last(
     generator: MobileStyleGAN, w_plus: Float[Array, "batch num_ws w_dim"]
 ) -> Float[Array, "batch height width channels"]:
-    """What comes before the last block. The batch is unrolled: a loop would copy all that the derivatives need."""
+    return features_before(generator, w_plus, len(generator.blocks) - 1)
+
+
+def features_before(
+    generator: MobileStyleGAN, w_plus: Float[Array, "batch num_ws w_dim"], num_blocks: int
+) -> Float[Array, "batch height width channels"]:
+    """What the first blocks give. The batch is unrolled: a loop would copy all that the derivatives need."""
     first = generator.input_conv(w_plus[:, 0], jnp.float32)
-    blocks = list(generator.blocks)[:-1]
+    blocks = list(generator.blocks)[:num_blocks]
 
     def one(x: Array, w_plus: Array) -> Array:
         for i, block in enumerate(blocks):

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from jaxedit.attributes.slider_groups import GROUPS, OWN_GROUP, group_of, in_order
 from jaxedit.errors import InputError
 from jaxedit.studio.downloads import save_face, save_photograph, save_settings
 from jaxedit.studio.edits import as_text, from_text
 from jaxedit.studio.faces import face_of_number, find_faces, random_number
 from jaxedit.studio.page.html import notes, slider_marks, view, widened
 from jaxedit.studio.page.requests import Desk
-from jaxedit.studio.sliders import GROUPS, OWN_GROUP, Slider, group_of, in_order
+from jaxedit.studio.sliders import Slider
 from jaxedit.studio.studio import Session
 
 OWN_SLOTS = 12

@@ -1,0 +1,250 @@
+// The page: what people do, and what they see. Images come from the worker.
+
+import { fromText, toArguments, toText } from "./edit_text.js";
+import { History, keyOf } from "./history.js";
+import { keepForOffline } from "./offline.js";
+import { Sliders, valueInWords } from "./sliders.js";
+
+const MOST_RANDOM = 100000;
+const FIRST_FACE = 7;
+
+const at = (id) => document.getElementById(id);
+const canvas = at("canvas");
+const context = canvas.getContext("2d");
+
+let worker = null;
+let sliders = null; // the elements
+let about = []; // of each slider, for this face
+let history = new History({ seed: FIRST_FACE, amounts: {} });
+let amounts = {}; // on the sliders now, held ones too
+let asked = 0;
+let whole = null; // the last image at rest, with its face and amounts
+let original = null; // the unedited image of this face
+let isBefore = false;
+
+start().catch((error) => fail(error.message));
+
+async function start() {
+  if (typeof WebAssembly !== "object" || typeof Worker !== "function") {
+    fail("This browser has no WebAssembly, which this page draws with: please use a newer one.");
+    return;
+  }
+  if (await keepForOffline()) return; // the page loads once more
+  worker = new Worker("worker.js", { type: "module" });
+  worker.addEventListener("message", ({ data }) => answer[data.kind](data));
+  worker.addEventListener("error", (event) => fail(`The page could not start: ${event.message ?? "its worker could not be loaded"}.`));
+  worker.postMessage({ kind: "load", base: new URL("./", location.href).href });
+  wish(false);
+}
+
+const answer = {
+  progress({ loaded, total }) {
+    at("loading-bar").value = loaded / total;
+    const [done, all] = [loaded, total].map((bytes) => (bytes / 1e6).toFixed(0));
+    at("loading-text").textContent = loaded < total ? `Loading ${done} of ${all} MB …` : "Starting …";
+  },
+  ready({ manifest, threads }) {
+    const { width, height } = manifest.image;
+    Object.assign(canvas, { width, height });
+    at("license").textContent = manifest.license ?? "";
+    at("speed").textContent =
+      threads > 1 ? `Draws with ${threads} threads.` : self.crossOriginIsolated
+        ? "Draws with one thread: this device offers no more."
+        : "Draws with one thread, so it is slower: this server does not send the headers that threads need, or the browser has none.";
+  },
+  face({ seed, sliders: described }) {
+    if (seed !== history.state.seed) return;
+    about = described;
+    sliders ??= new Sliders(at("sliders"), about, moved);
+    sliders.settle(about);
+    const limited = Object.fromEntries(
+      about.filter(({ name }) => amounts[name]).map(({ name, least, most }) => [name, Math.min(Math.max(amounts[name], least), most)]),
+    );
+    if (keyOf(limited) !== keyOf(amounts)) {
+      amounts = limited; // of another face, whose sliders reach further
+      history.replace({ seed, amounts });
+      wish(false);
+    }
+    showAmounts();
+  },
+  image({ seed, key, pixels, width, height, isWhole, milliseconds, deviations }) {
+    if (seed !== history.state.seed) return;
+    const image = new ImageData(pixels, width, height);
+    const isUnedited = key === keyOf({});
+    if (isWhole) {
+      whole = { seed, key, image, deviations };
+      if (isUnedited) original = { seed, image };
+    }
+    at("loading").hidden = true;
+    canvas.dataset.milliseconds = Math.round(milliseconds);
+    canvas.dataset.kind = isWhole ? "whole" : "small";
+    canvas.dataset.shown = `${seed} ${key}`;
+    if (!isBefore || isUnedited) paint(image);
+    if (isWhole) rested();
+  },
+  problem({ text }) {
+    fail(text);
+  },
+};
+
+function paint(image) {
+  if (image.width === canvas.width && image.height === canvas.height) {
+    context.putImageData(image, 0, 0);
+    return;
+  }
+  const small = new OffscreenCanvas(image.width, image.height);
+  small.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
+}
+
+// Ask for the image of what the sliders say.
+function wish(isHeld, wanted = amounts) {
+  const { seed } = history.state;
+  asked = performance.timeOrigin + performance.now();
+  worker.postMessage({ kind: "draw", seed, key: keyOf(wanted), amounts: wanted, isHeld, asked });
+}
+
+function moved(name, amount, isHeld) {
+  amounts = { ...amounts, [name]: amount };
+  if (amount === 0) delete amounts[name];
+  if (!isHeld) history.push({ seed: history.state.seed, amounts });
+  showAmounts();
+  wish(isHeld);
+}
+
+function goTo(state) {
+  const isOther = state.seed !== whole?.seed;
+  amounts = state.amounts;
+  at("seed").value = state.seed;
+  if (isOther) original = null;
+  showAmounts();
+  if (!isOther && whole.key === keyOf(amounts)) {
+    paint(whole.image);
+    rested();
+  } else {
+    say(isOther ? `Drawing face ${state.seed} …` : "");
+  }
+  wish(false);
+}
+
+function showAmounts() {
+  sliders?.show(amounts);
+  const text = toText(amounts, about);
+  if (document.activeElement !== at("edit-text")) at("edit-text").value = text;
+  at("undo").disabled = !history.canUndo;
+  at("redo").disabled = !history.canRedo;
+  at("reset-all").disabled = !text;
+}
+
+function rested() {
+  const { seed } = history.state;
+  const isShown = whole?.seed === seed && whole.key === keyOf(amounts);
+  at("download").disabled = !isShown;
+  if (!isShown || isBefore) return;
+  const edited = about.filter(({ name }) => amounts[name]);
+  const words = edited.map((slider) => `${slider.title} ${valueInWords(slider, amounts[slider.name])}`).join(", ");
+  canvas.setAttribute("aria-label", `Face ${seed}${words ? `, edited: ${words}` : ", unedited"}`);
+  say(words ? `Face ${seed}: ${words}` : `Face ${seed}, unedited`);
+  at("command").value = `jaxedit edit --seed ${seed} --where everywhere ${toArguments(whole.deviations)}`;
+}
+
+function say(text) {
+  if (at("said").textContent !== text) at("said").textContent = text;
+}
+
+function fail(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = false;
+  at("page").hidden = true;
+}
+
+function showBefore(isShown) {
+  if (isShown === isBefore) return;
+  isBefore = isShown;
+  at("badge").hidden = !isShown;
+  at("before").setAttribute("aria-pressed", isShown);
+  if (isShown) {
+    if (original?.seed === history.state.seed) paint(original.image);
+    else wish(false, {});
+    say(`Face ${history.state.seed} before the edits`);
+  } else if (whole?.seed === history.state.seed && whole.key === keyOf(amounts)) {
+    paint(whole.image);
+    rested();
+  } else wish(false);
+}
+
+function isTyping(target) {
+  return target.matches?.("input[type=text], input[type=number]");
+}
+
+function undo() {
+  goTo(history.undo());
+}
+
+function redo() {
+  goTo(history.redo());
+}
+
+function showFace(seed) {
+  history.push({ seed, amounts });
+  goTo(history.state);
+}
+
+at("undo").addEventListener("click", undo);
+at("redo").addEventListener("click", redo);
+at("reset-all").addEventListener("click", () => {
+  history.push({ seed: history.state.seed, amounts: {} });
+  goTo(history.state);
+});
+at("face-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (at("seed").reportValidity()) showFace(Number(at("seed").value));
+});
+at("random").addEventListener("click", () => showFace(Math.floor(Math.random() * MOST_RANDOM)));
+at("download").addEventListener("click", () => {
+  const { seed, image, key } = whole;
+  const own = new OffscreenCanvas(image.width, image.height);
+  own.getContext("2d").putImageData(image, 0, 0);
+  own.convertToBlob({ type: "image/png" }).then((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `face_${seed}${key === keyOf({}) ? "" : "_edited"}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  });
+});
+at("text-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const problem = at("text-problem");
+  try {
+    amounts = fromText(at("edit-text").value, about);
+    problem.hidden = true;
+    history.push({ seed: history.state.seed, amounts });
+    at("edit-text").blur();
+    goTo(history.state);
+  } catch (error) {
+    problem.textContent = error.message;
+    problem.hidden = false;
+  }
+});
+for (const [name, isShown] of [["pointerdown", true], ["pointerup", false], ["pointerleave", false], ["pointercancel", false]]) {
+  at("before").addEventListener(name, () => showBefore(isShown));
+}
+at("before").addEventListener("contextmenu", (event) => event.preventDefault());
+addEventListener("keydown", (event) => {
+  const key = event.key.toLowerCase();
+  const isOnBefore = event.target === at("before") && (key === " " || key === "enter");
+  if ((event.ctrlKey || event.metaKey) && (key === "z" || key === "y") && !event.target.matches?.("input[type=text]")) {
+    event.preventDefault();
+    if (key === "y" || event.shiftKey) redo();
+    else undo();
+  } else if ((key === "b" && !event.ctrlKey && !event.metaKey && !isTyping(event.target)) || isOnBefore) {
+    if (isOnBefore) event.preventDefault();
+    showBefore(true);
+  }
+});
+addEventListener("keyup", (event) => {
+  if (["b", " ", "enter"].includes(event.key.toLowerCase())) showBefore(false);
+});
+addEventListener("blur", () => showBefore(false));

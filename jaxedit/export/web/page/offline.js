@@ -1,0 +1,32 @@
+// Keeps the page for use without a network, and asks for isolation, which threads need.
+
+const PATIENCE = 10000; // milliseconds
+const TRIED = "jaxedit-reloaded";
+
+// Starts the service worker, and waits until it is in charge. It adds the headers of isolation where a server does not
+// send them; then the page must load once more, and the result is true.
+export async function keepForOffline() {
+  if (!("serviceWorker" in navigator) || !isSecureContext) return false;
+  try {
+    await navigator.serviceWorker.register("service_worker.js");
+    await inCharge();
+  } catch {
+    return false; // private windows may forbid it
+  }
+  if (self.crossOriginIsolated) {
+    sessionStorage.removeItem(TRIED);
+    return false;
+  }
+  if (!navigator.serviceWorker.controller || sessionStorage.getItem(TRIED)) return false;
+  sessionStorage.setItem(TRIED, "yes");
+  location.reload();
+  return true;
+}
+
+function inCharge() {
+  if (navigator.serviceWorker.controller) return Promise.resolve();
+  return new Promise((resolve) => {
+    navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true });
+    setTimeout(resolve, PATIENCE);
+  });
+}

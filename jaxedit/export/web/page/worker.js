@@ -1,0 +1,70 @@
+// The thread that draws. It keeps the newest wish alone: a slider moves faster than images are drawn.
+
+const PAUSE = 350; // milliseconds of rest of a slider that is still held, after which the whole image is drawn
+
+let engine = null;
+let face = null;
+let seed = null;
+let wish = null;
+let isBusy = false;
+
+addEventListener("message", ({ data }) => {
+  if (data.kind === "load") load(data.base);
+  else {
+    const isSame = wish && wish.seed === data.seed && wish.key === data.key;
+    if (isSame) Object.assign(wish, data); // let go of: the image in work goes on
+    else wish = data;
+    if (!isBusy) work();
+  }
+});
+
+async function load(base) {
+  try {
+    const { Engine } = await import("./engine.js");
+    engine = await Engine.load(base, (loaded, total) => postMessage({ kind: "progress", loaded, total }));
+    const { manifest, threads, axes } = engine;
+    postMessage({ kind: "ready", manifest, threads, names: axes.names });
+    if (wish) work();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function work() {
+  if (!engine || isBusy) return;
+  isBusy = true;
+  try {
+    while (wish && !wish.isDone) await draw(wish);
+  } catch (error) {
+    fail(error);
+  }
+  isBusy = false;
+}
+
+async function draw(own) {
+  if (seed !== own.seed) {
+    face = await engine.face(own.seed);
+    seed = own.seed;
+    postMessage({ kind: "face", seed, sliders: engine.axes.sliders(face) });
+  }
+  const isOld = async () => {
+    await messages();
+    for (let waited = 0; own === wish && own.isHeld && waited < PAUSE; waited += 25) await messages(25);
+    return own !== wish;
+  };
+  const deviations = engine.axes.deviations(face, own.amounts);
+  const isWhole = await engine.draw(face, deviations, isOld, (image) => {
+    const milliseconds = performance.timeOrigin + performance.now() - own.asked;
+    postMessage({ kind: "image", seed, key: own.key, milliseconds, deviations, ...image }, [image.pixels.buffer]);
+  });
+  if (isWhole) own.isDone = true;
+}
+
+// Let messages in that have come meanwhile.
+function messages(milliseconds = 0) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+function fail(error) {
+  postMessage({ kind: "problem", text: String(error?.message ?? error) });
+}
