@@ -67,7 +67,11 @@ def mobile_stylegan(channels=(16, 8)) -> MobileStyleGAN:
         if i < blocks - 1:
             return parts
         return parts | {
-            "head": {"modulation": affine(outer), "weight": draw(outer, 12), "bias": draw(12, gain=0.1)}
+            "head": {
+                "modulation": affine(outer),
+                "weight": draw(outer, 12, gain=0.02),
+                "bias": draw(12, gain=0.1),
+            }
         }
 
     params = {

@@ -128,6 +128,24 @@ def test_any_server_of_static_files_will_do(browser, plain_server):
     visit.close()
 
 
+def test_another_export_at_the_same_address_takes_over(browser, folders):
+    served = serve_page(folders / "decoder")
+    visit = Visit(browser, served.url)
+    visit.wait_for(7)
+    assert visit.pixels().shape == (8, 8, 3)
+    served.close()
+    served = serve_page(folders / "curves", port=served.server.server_port)
+    visit.page.reload()
+    visit.page.wait_for_function("() => document.querySelector('#canvas').width === 64")
+    visit.wait_for(7)
+    generator = GENERATORS["curves"]()
+    expected = np.asarray(to_uint8(generator.synthesis(w_of_seed(generator, 7, truncation_psi=0.7))))[0]
+    assert np.abs(visit.pixels() - expected).max() <= 1
+    assert len(np.unique(expected)) > 100
+    visit.close()
+    served.close()
+
+
 def replace(folder, name, content, *, is_listed):
     """Another file in an export; if it is listed, the manifest names its size and hash."""
     (folder / name).write_bytes(content)

@@ -43,9 +43,9 @@ def served(folder):
     served.close()
 
 
-def get(served, path):
+def get(served, path, **headers):
     connection = http.client.HTTPConnection(*served.server.server_address[:2])
-    connection.request("GET", path)
+    connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
     return answer.status, answer.headers, answer.read()
 
@@ -73,6 +73,11 @@ def test_files_come_with_the_headers_of_isolation(served):
 )
 def test_nothing_else_is_served(served, path):
     assert get(served, path)[0] == 404
+
+
+def test_a_folder_that_was_replaced_by_an_older_one_is_sent_again(served):
+    status, _, content = get(served, "/", **{"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"})
+    assert (status, content) == (200, CONTENT["index.html"])
 
 
 def test_this_machine_alone_is_served_by_default(served):

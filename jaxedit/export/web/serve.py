@@ -137,6 +137,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
         self.path = f"/{name or 'index.html'}"
+        del self.headers["If-Modified-Since"]  # a folder may be replaced by an older one
         return super().send_head()
 
     def end_headers(self) -> None:

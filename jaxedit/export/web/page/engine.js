@@ -63,11 +63,14 @@ export class Engine {
     for (const [number, stage] of this.stages.entries()) {
       const out = await stage.run(features ? { latents, features } : { latents });
       features = out.next_features ?? null;
-      if (out.small) smalls.set(number, out.small.data);
-      if (out.small && number >= first) {
+      if (out.small) {
         const side = out.small.dims[2];
         this.small ??= new SmallImages(side);
-        const pixels = toPixels(this.small.corrected(number, out.small.data), side * side);
+        smalls.set(number, this.small.softened(out.small.data, side / features.dims[2]));
+      }
+      if (out.small && number >= first) {
+        const { side } = this.small;
+        const pixels = toPixels(this.small.corrected(number, smalls.get(number)), side * side);
         show({ pixels, width: side, height: side, isWhole: false });
       }
       if (out.image) {

@@ -108,7 +108,8 @@ function wish(isHeld, wanted = amounts) {
 function moved(name, amount, isHeld) {
   amounts = { ...amounts, [name]: amount };
   if (amount === 0) delete amounts[name];
-  if (!isHeld) history.push({ seed: history.state.seed, amounts });
+  if (isHeld) say("");
+  else history.push({ seed: history.state.seed, amounts });
   showAmounts();
   wish(isHeld);
 }

@@ -7,8 +7,13 @@ const TRIED = "jaxedit-reloaded";
 // send them; then the page must load once more, and the result is true.
 export async function keepForOffline() {
   if (!("serviceWorker" in navigator) || !isSecureContext) return false;
+  if (navigator.serviceWorker.controller) {
+    // Another export has taken the place of this one: its page must not go on with the files of the other.
+    navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+  }
   try {
-    await navigator.serviceWorker.register("service_worker.js");
+    const registration = await navigator.serviceWorker.register("service_worker.js");
+    registration.update().catch(() => {}); // there may be no network
     await inCharge();
   } catch {
     return false; // private windows may forbid it

@@ -15,6 +15,11 @@ export class SmallImages {
     this.rest = null;
   }
 
+  // A small image without the grid that squares of 4 × 4 pixels and more, each of one feature, leave.
+  softened(small, square) {
+    return square >= 4 ? blurred(small, this.side, Math.floor(square / 4)) : small;
+  }
+
   // The image at rest: whole, planar in −1…1, and the small images of its stages by their number.
   settle(whole, height, smalls) {
     const small = shrunk(whole, height, this.side);
