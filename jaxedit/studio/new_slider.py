@@ -20,17 +20,19 @@ from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.curve_learning.config import RefinementConfig
 from jaxedit.axes.curve_learning.image_reader import RefinementNetworks
+from jaxedit.axes.curve_learning.refine import RUN_KIND as REFINEMENT_KIND
 from jaxedit.axes.curve_learning.refine import refine_axes
 from jaxedit.axes.layer_curves import LayerCurves, pseudo_huber
 from jaxedit.axes.learning.learn import learn_axes
-from jaxedit.errors import InputError
+from jaxedit.errors import InputError, OutputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.labels.dataset import LabelledLatents
 from jaxedit.latents.renders import cheap_render
 from jaxedit.storage.arrays import ArrayOf, read_arrays, write_arrays
+from jaxedit.storage.runs import RunFolder
 
 AXES_FOLDER = "axes"
-THINGS_FOLDER, CLASSIFIERS_FOLDER = "things", "classifiers"
+THINGS_FOLDER, CLASSIFIERS_FOLDER, REFINEMENTS_FOLDER = "things", "classifiers", "refinements"
 _KIND = "taught labels"
 _ARRAYS = {"rows": ArrayOf("iu", ("num_rows",)), "values": ArrayOf("f", ("num_rows",), is_finite=True)}
 UNIT = "log-odds"
@@ -189,15 +191,17 @@ def refine_with(
 ) -> AttributeAxes:
     """Refine one axis through images, so that its edits change less of everything else (`jaxedit.refine_axes`).
 
+    A run that was interrupted goes on: its state is in `folder` until `forget_refinement`.
+
     Args:
         generator: of the axes.
         axes: with the attribute.
         name: of the attribute.
         classifier: of all attributes of the axes.
-        folder: the studio's, from which classifiers of what was taught before are read.
+        folder: the studio's, from which classifiers of what was taught are read.
 
     Raises:
-        InputError: if the classifier of an attribute is missing.
+        InputError: if the classifier of an attribute is missing, or the state is that of other axes or classifiers.
         OutputError: if the state of the run cannot be written.
     """
     found = [classifier]
@@ -210,5 +214,59 @@ def refine_with(
         join_classifiers(found),
         dataclasses.replace(REFINEMENT, attributes=(name,)),
         networks=RefinementNetworks(render=cheap_render(generator)),
+        out=Path(folder) / REFINEMENTS_FOLDER / name,
     )
     return dataclasses.replace(refined, ranges=axes.ranges)
+
+
+def with_curve_of(axes: AttributeAxes, refined: AttributeAxes, name: str) -> AttributeAxes:
+    """The axes with the refined curve of one attribute: other sliders may have been added meanwhile.
+
+    Raises:
+        InputError: if the attribute is gone, or the axes have other curves.
+    """
+    ours, theirs = axes.curves, refined.curves
+    if name not in axes.attribute_names or ours is None or theirs is None:
+        raise InputError(f"{name}: expected axes with its curve, they were changed meanwhile")
+    if not np.array_equal(ours.group_of_layer, theirs.group_of_layer):
+        raise InputError(
+            f"{name}: expected curves for the same groups of layers, they were changed meanwhile"
+        )
+    row, other = axes.attribute_names.index(name), refined.attribute_names.index(name)
+    changed = {
+        field: getattr(ours, field).at[row].set(getattr(theirs, field)[other])
+        for field in ("tangents", "curvatures", "ends", "slopes")
+    }
+    return dataclasses.replace(axes, curves=dataclasses.replace(ours, **changed))
+
+
+def unfinished_refinements(folder: str | Path) -> list[str]:
+    """Names of the attributes whose refinement was interrupted."""
+    return sorted(path.name for path in (Path(folder) / REFINEMENTS_FOLDER).glob("*") if path.is_dir())
+
+
+def ask_for_refinement(folder: str | Path, name: str) -> None:
+    """Make the folder of a refinement, so that it is done even if the studio ends before.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    forget_refinement(folder, name)
+    path = Path(folder) / REFINEMENTS_FOLDER / name
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}") from error
+
+
+def forget_refinement(folder: str | Path, name: str) -> None:
+    """Remove the state of a refinement.
+
+    Raises:
+        OutputError: if it cannot be removed.
+    """
+    path = Path(folder) / REFINEMENTS_FOLDER / name
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+    elif path.exists():
+        RunFolder.load(path, kind=REFINEMENT_KIND).remove()

@@ -3,6 +3,7 @@
 import dataclasses
 import secrets
 import shutil
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,9 +35,13 @@ from jaxedit.studio.new_slider import (
     AXES_FOLDER,
     CLASSIFIERS_FOLDER,
     TaughtLabels,
+    ask_for_refinement,
+    forget_refinement,
     learn_with,
     load_taught,
     refine_with,
+    unfinished_refinements,
+    with_curve_of,
     with_taught,
 )
 from jaxedit.studio.private import private_folder
@@ -102,10 +107,12 @@ class Studio:
         places = FacePlaces.from_pretrained() if is_known else None
         self.drawer = Drawer(generator, classifier, places)
         self.regions = config.regions or ("face" if is_known else "image")
-        self._lock, self._making = threading.RLock(), threading.Lock()
+        self._lock, self._making, self._refining = threading.RLock(), threading.Lock(), threading.Lock()
         self._dataset: LabelledLatents | None = None
         self._pool: FeaturePool | None = None
         self._encoder: Encoder | None = None
+        self.refinements: dict[str, str] = {}
+        """Sliders that are refined, by name: "waits", "runs", "done", or "failed: …"."""
 
     def warm_up(self) -> None:
         """Compile what visitors wait for, in the background."""
@@ -187,13 +194,15 @@ class Studio:
 
         Args:
             teaching: what was taught.
-            refines: whether the new axis is refined through images.
+            refines: whether the new axis is refined through images, afterwards and in the background.
 
         Raises:
             InputError: if nothing was learned, the name is taken, too few faces are labeled, or an axis cannot be
                 refined.
             OutputError: if the folder cannot be written.
         """
+        if refines and not self.can_refine:
+            raise InputError("refine: expected a generator whose attributes can be read off images")
         scores = teaching.scores()
         taught = TaughtLabels(teaching.name, np.arange(len(scores)), scores)
         pool = self.pool()
@@ -202,16 +211,53 @@ class Studio:
             if teaching.fitted is not None and pool.network is not None:
                 learned = assembled_classifier(pool.network, [teaching.fitted], pool.sizes())
                 learned.save(self.config.folder / CLASSIFIERS_FOLDER / teaching.name)
-            if refines:
-                if self.drawer.classifier is None:
-                    raise InputError("refine: expected a generator whose attributes can be read off images")
-                axes = refine_with(
-                    self.generator, axes, teaching.name, self.drawer.classifier, self.config.folder
-                )
             taught.save(self.config.folder)
-            axes.save(self.config.folder / AXES_FOLDER)
-            self.axes, self.axes_name = axes, str(self.config.folder / AXES_FOLDER)
+            self._take(axes)
+        if refines:
+            ask_for_refinement(self.config.folder, teaching.name)
+            self.refine()
         return axes
+
+    def refine(self) -> threading.Thread:
+        """Refine what was asked for, and go on with what was interrupted, in the background."""
+        for name in unfinished_refinements(self.config.folder):
+            self.refinements.setdefault(name, "waits")
+
+        def work() -> None:
+            with self._refining:  # one after the other; a new slider need not wait for it
+                for name in unfinished_refinements(self.config.folder):
+                    self.refinements[name] = "runs"
+                    try:
+                        self._refine(name)
+                        self.refinements[name] = "done"
+                    except Exception as error:  # the studio goes on; the page and the terminal say why
+                        self.refinements[name] = f"failed: {error}"
+                        print(f"jaxedit: {name} is not refined: {error}", file=sys.stderr)
+
+        thread = threading.Thread(target=work, name="studio-refinement", daemon=True)
+        thread.start()
+        return thread
+
+    def _refine(self, name: str) -> None:
+        folder, classifier = self.config.folder, self.drawer.classifier
+        if name not in self.axes.attribute_names or classifier is None:
+            raise InputError(
+                f"{name}: expected a slider of these axes, whose attributes can be read off images"
+            )
+        axes = self.axes
+        try:
+            refined = refine_with(self.generator, axes, name, classifier, folder)
+        except InputError:  # what was begun is of axes that have changed since
+            ask_for_refinement(folder, name)
+            refined = refine_with(self.generator, axes, name, classifier, folder)
+        with self._making:
+            self._take(refined if self.axes is axes else with_curve_of(self.axes, refined, name))
+        forget_refinement(folder, name)
+
+    def _take(self, axes: AttributeAxes) -> None:
+        """Keep axes, and show them from now on."""
+        axes.save(self.config.folder / AXES_FOLDER)
+        self.axes, self.axes_name = axes, str(self.config.folder / AXES_FOLDER)
 
 
 class Session:

@@ -9,22 +9,36 @@ import threading
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 import jaxedit
+from jaxedit.axes.curve_learning.refine import RUN_KIND
 from jaxedit.errors import InputError
 from jaxedit.generators.render import render
 from jaxedit.latents.seed_stream import w_of_seed
+from jaxedit.storage.runs import RunFolder
 from jaxedit.studio.downloads import save_face, save_photograph, save_settings
 from jaxedit.studio.drawing import FairLock
 from jaxedit.studio.edits import Settings
 from jaxedit.studio.faces import face_of_number, find_faces
 from jaxedit.studio.many import Jobs
+from jaxedit.studio.new_slider import ask_for_refinement
 from jaxedit.studio.private import private_folder, sweep_private_folders
 from jaxedit.studio.studio import Session, Studio, StudioConfig
 from jaxedit.studio.visits import KEPT_SECONDS, MOST_VISITS, Sweeper, Visits
+
+
+class Sides:
+    """Reads both attributes off images: how light they are, and on which side."""
+
+    names, units = ("age", "smile"), ("years", "logit")
+
+    def __call__(self, images):
+        light = images.mean((2, 3))
+        return jnp.stack([40 + 10 * light.mean(1), light[:, :16].mean(1) - light[:, 16:].mean(1)], axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +263,17 @@ def test_a_thing_is_taught_to_a_new_slider(studio, session, monkeypatch):
     brighter = [session.preview({"bright": amount}).mean() for amount in (-2.0, 0.0, 2.0)]
     assert brighter == sorted(brighter)
     assert jaxedit.load_axes(studio.axes_name).attribute_names == axes.attribute_names
+
+    # Refined in the background; what was begun with other axes is begun again.
+    with pytest.raises(InputError, match="read off images"):
+        studio.add_slider(teaching, refines=True)
+    folder = studio.config.folder / "refinements" / "bright"
+    ask_for_refinement(studio.config.folder, "bright")
+    RunFolder.open(folder, kind=RUN_KIND, request={"of": "other axes"})
+    monkeypatch.setattr(studio.drawer, "classifier", Sides())
+    studio.refine().join()
+    assert studio.refinements == {"bright": "done"} and not folder.exists()
+    assert studio.axes.curves is not None
+    assert jaxedit.load_axes(studio.axes_name).curves is not None
+    brighter = [session.preview({"bright": amount}).mean() for amount in (-2.0, 0.0, 2.0)]
+    assert brighter == sorted(brighter)

@@ -8,7 +8,14 @@ import pytest
 import jaxedit
 from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.errors import InputError
-from jaxedit.studio.new_slider import TaughtLabels, _alike, learn_with, load_taught, with_taught
+from jaxedit.studio.new_slider import (
+    TaughtLabels,
+    _alike,
+    learn_with,
+    load_taught,
+    with_curve_of,
+    with_taught,
+)
 from jaxedit.studio.teaching import Teaching, checked_name
 
 
@@ -150,6 +157,17 @@ def test_curves_and_ranges_of_the_others_stay(
     whole = np.asarray(axes.edit(w, {"height": 1.0}))
     assert whole.shape == (10, num_ws, 8)
     assert (whole - w[:, None]).mean((0, 1))[2] > 0.1
+
+    # A refinement that ends now replaces one curve, though "height" came meanwhile.
+    other = dataclasses.replace(curves, tangents=curves.tangents + 1, slopes=curves.slopes * 0.5)
+    merged = with_curve_of(axes, dataclasses.replace(small_axes, curves=other), "smile")
+    np.testing.assert_array_equal(merged.curves.tangents[1], other.tangents[1])
+    np.testing.assert_array_equal(merged.curves.slopes[:2], [curves.slopes[0], other.slopes[1]])
+    np.testing.assert_array_equal(
+        np.asarray(merged.curves.tangents)[[0, 2]], np.asarray(axes.curves.tangents)[[0, 2]]
+    )
+    with pytest.raises(InputError, match="hat: expected axes with its curve"):
+        with_curve_of(axes, small_axes, "hat")
 
 
 def test_taught_labels_come_back_from_their_folder(tmp_path, taught, small_dataset):

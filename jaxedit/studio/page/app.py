@@ -89,8 +89,8 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
         with gr.Tabs():
             with gr.Tab("Edit", id="edit") as first:
                 edit_tab = build_edit_tab(desk)
-            with gr.Tab("Teach a slider", id="teach"):
-                made = build_teach_tab(desk)
+            with gr.Tab("Teach a slider", id="teach") as second:
+                made, state, show_state = build_teach_tab(desk)
             with gr.Tab("Many photographs", id="many") as last:
                 shown, show = build_many_tab(desk, jobs, token, last)
         gr.Markdown(f"<small>{_NOTE}{' ' + known.license_note if known else ''}</small>", elem_id="note")
@@ -99,6 +99,7 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
         drawing: dict[str, Any] = {**private, "concurrency_id": "drawing", "concurrency_limit": 1}
         blocks.load(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         blocks.load(show, [token], shown, **private)
+        gr.on([blocks.load, second.select, made.success], show_state, [], [state], **private)
         made.success(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         first.select(edit_tab.refresh_if_new, [], edit_tab.outputs, **drawing)
         blocks.unload(desk.leave)
@@ -155,6 +156,7 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
             "NO_PROXY; where the machine is busy, start again"
         ) from error
     studio.warm_up()  # now: compiling keeps the server from answering
+    studio.refine()
     return Served(url, blocks, desk, uploads, Sweeper(desk.visits.sweep, jobs.sweep))
 
 

@@ -1,6 +1,7 @@
 """The second tab: name a thing, mark faces page by page, and make a slider of it."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -16,10 +17,19 @@ _ASKED = (
     "A click on a face says yes, another says no, a third takes it back; by keyboard, Y and N. A face without a mark "
     "is left out. About 200 marks make a good slider; a rare thing needs some thirty faces that show it."
 )
+_REFINED = {
+    "waits": "is refined through images soon",
+    "runs": "is being refined through images; until then the slider moves all layers alike",
+    "done": "has been refined through images",
+}
 
 
-def build_teach_tab(desk: Desk) -> Any:
-    """Make the tab; gives the event after which a new slider may be there."""
+def build_teach_tab(desk: Desk) -> tuple[Any, gr.HTML, Callable[..., str]]:
+    """Make the tab.
+
+    Returns:
+        The event after which a new slider may be there, where the state of refinements is shown, and what shows it.
+    """
     gr.Markdown("Name something that faces have or do not have, mark faces, and get a slider for it.")
     with gr.Row():
         name = gr.Textbox(
@@ -33,12 +43,13 @@ def build_teach_tab(desk: Desk) -> Any:
         make = gr.Button("Make a slider", variant="primary", elem_id="make-slider", visible=False)
     refines = gr.Checkbox(
         False,
-        label="Refine the slider through images: it changes less of everything else, and takes about half an hour",
+        label="Refine the slider through images: afterwards, in about half an hour, it changes less of everything else",
         elem_id="refine",
         visible=False,
     )
     doubted = gr.HTML(elem_id="teach-doubted")
     marks = gr.Textbox(visible="hidden", elem_id="marks")
+    state = gr.HTML(elem_id="refinements")
 
     def teaching_of(session: Session) -> Teaching:
         if session.teaching is None:
@@ -109,6 +120,11 @@ def build_teach_tab(desk: Desk) -> Any:
             gr.update(visible=False),
         ]
 
+    @desk.answers
+    def refinements(session: Session) -> str:
+        found = session.studio.refinements.items()
+        return notes([f"“{name.replace('_', ' ')}”: {_REFINED.get(how, how)}" for name, how in found])
+
     options: dict[str, Any] = {
         "api_visibility": "private",
         "concurrency_id": "teaching",
@@ -121,7 +137,7 @@ def build_teach_tab(desk: Desk) -> Any:
     gr.on([begin.click, name.submit], start, [name], everything, **options)
     further.click(learn, [marks], [said, page, doubted], js=collected, **options)
     done = make.click(finish, [marks, refines], everything, js=made, **options)
-    return done
+    return done, state, refinements
 
 
 def _parsed(written: str) -> dict[int, bool | None]:
