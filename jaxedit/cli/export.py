@@ -52,6 +52,13 @@ def export(
             "with the generator."
         ),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Of onnx: encoder of photographs to export, too: a known generator, whose encoder ships, or a folder "
+            "of `jaxedit train-encoder`. Default: none."
+        ),
+    ] = None,
     force: ForceOption = False,
     weights: Annotated[
         Weights | None,
@@ -79,6 +86,8 @@ def export(
 
     if weights is not None and format_ != ExportFormat.ONNX:
         raise InputError(f"--weights: expected with --format onnx, got it with --format {format_}")
+    if encoder is not None and format_ != ExportFormat.ONNX:
+        raise InputError(f"--encoder: expected with --format onnx, got it with --format {format_}")
     if format_ == ExportFormat.SAFETENSORS:
         if axes is not None or force:
             option = "--axes" if axes is not None else "--force"
@@ -89,6 +98,7 @@ def export(
     from jaxedit.export.contents import check_generator
     from jaxedit.export.onnx_models import export_onnx
     from jaxedit.export.stablehlo import export_stablehlo
+    from jaxedit.pretrained.encoders import load_encoder
     from jaxedit.pretrained.hub_folder import save_pretrained
     from jaxedit.pretrained.model_card import CardDetails
     from jaxedit.storage.atomic import check_free
@@ -112,7 +122,9 @@ def export(
         return
     if format_ == ExportFormat.ONNX:
         kept = Weights.FLOAT32 if weights is None else weights
-        parts = export_onnx(model, out, axes=chosen, weights=kept.value, license_note=note)["models"]
+        found = None if encoder is None else load_encoder(encoder, model)
+        described = export_onnx(model, out, axes=chosen, encoder=found, weights=kept.value, license_note=note)
+        parts = described["models"]
     else:
         parts = export_stablehlo(model, out, axes=chosen, license_note=note)["programs"]
     for name, about in parts.items():

@@ -8,7 +8,7 @@ are [batch, layers, w_dim] between all models: `mapping` gives one layer (W), ed
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -22,10 +22,12 @@ from jaxedit.export.contents import (
 from jaxedit.export.extras import require
 from jaxedit.export.onnx_graphs import latents
 from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder, WeightsType
+from jaxedit.export.onnx_graphs.encoder import encoder as encoder_graph
 from jaxedit.export.onnx_graphs.mobile_stylegan import mobile_stylegan
 from jaxedit.export.onnx_graphs.stylegan2 import stylegan2
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.stylegan2.generator import StyleGAN2
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.storage.atomic import check_free, check_nothing_there, whole_folder
 
 FORMAT = "jaxedit-onnx"
@@ -34,7 +36,7 @@ FORMAT_VERSION = 1
 
 MODELS_FILE = "models.json"
 
-_MODELS = ("mapping", "synthesis", "edit", "edit_w_plus")
+_WEIGHTS = ("float32", "float16", "int16")
 
 
 def export_onnx(
@@ -42,22 +44,25 @@ def export_onnx(
     folder: str | Path,
     *,
     axes: AttributeAxes | None = None,
+    encoder: Encoder | None = None,
     weights: WeightsType = "float32",
     license_note: str | None = None,
 ) -> dict[str, Any]:
-    """Write a generator, and edits along axes, as ONNX models.
+    """Write a generator, edits along axes and an encoder as ONNX models.
 
     The models are `mapping`, `synthesis`, and with axes `edit` and `edit_w_plus`: latents, amounts in standard
     deviations and which attributes ↦ edited latents, along the axes' own path (`AttributeAxes.path`). Images are
-    [batch, colors, height, width], nominally in [-1, 1]. StyleGAN2 adds its own noise.
+    [batch, colors, height, width], nominally in [-1, 1]. StyleGAN2 adds its own noise. With an encoder there is
+    `encoder`: aligned images of the encoder's size ↦ latents of W+, in one pass.
 
     Args:
         generator: a StyleGAN2 or MobileStyleGAN of `load_generator` in float32, with all its classes.
         folder: where to: a free name or an empty folder.
         axes: of the generator's latents. Whether they are of this generator, `load_axes` has checked.
+        encoder: of the generator's images. Whether it is of this generator, `load_encoder` has checked.
         weights: "float16" and "int16" (whole numbers of 16 bits with a scale for each row, nearer to float32) halve
-            the file of the synthesis network; arithmetic stays in float32. Mapping and edits, which are small, keep
-            float32.
+            the files of the synthesis network and of the encoder; arithmetic stays in float32. Mapping and edits, which
+            are small, keep float32.
         license_note: the licence of the weights, in words.
 
     Returns:
@@ -65,7 +70,8 @@ def export_onnx(
 
     Raises:
         InputError: if the generator has its class chosen, is of another family or computes in bfloat16, the axes have
-            another width or another number of layers, or the package onnx is missing.
+            another width or another number of layers, the encoder gives latents of another shape, or the package onnx
+            is missing.
         OutputError: if the folder is not empty or cannot be written.
     """
     generator = check_generator(generator)
@@ -79,10 +85,12 @@ def export_onnx(
             f"generator: expected one that computes in float32 for ONNX, got {generator.dtype}: load it with "
             "dtype='float32'"
         )
-    if weights not in get_args(WeightsType):
+    if weights not in _WEIGHTS:
         raise InputError(f"weights: expected float32, float16 or int16, got {weights!r}")
     if axes is not None:
         axes.check_shape(generator)
+    if encoder is not None:
+        _check_shape(encoder, generator)
     require("onnx", extra="onnx", use="export of ONNX")
     check_free(folder)
     described: dict[str, Any] = {
@@ -96,8 +104,11 @@ def export_onnx(
         "models": {},
     }
     with whole_folder(folder, check=check_nothing_there) as temporary:
-        for name in _MODELS if axes is not None else _MODELS[:2]:
-            serialized, about = build(name, generator, axes, weights=weights)
+        names = ["mapping", "synthesis"] + ([] if axes is None else ["edit", "edit_w_plus"])
+        models = {name: build(name, generator, axes, weights=weights) for name in names}
+        if encoder is not None:
+            models["encoder"] = build_encoder(encoder, weights=weights)
+        for name, (serialized, about) in models.items():
             (temporary / f"{name}.onnx").write_bytes(serialized)
             described["models"][name] = about
         (temporary / MODELS_FILE).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
@@ -125,6 +136,19 @@ def build(
         assert axes is not None
         value = latents.edit(graph, axes, num_ws=num_ws, in_w_plus=name == "edit_w_plus")
         result, shape = "edited", ["batch", num_ws, w_dim]
+    return _serialized(graph, name, result, value, shape)
+
+
+def build_encoder(encoder: Encoder, *, weights: WeightsType = "float32") -> tuple[bytes, dict[str, Any]]:
+    """An encoder, serialized, and what it takes and returns."""
+    graph = GraphBuilder("encoder", weights=weights)
+    shape: list[int | str] = ["batch", encoder.config.num_ws, encoder.config.w_dim]
+    return _serialized(graph, "encoder", "w_plus", encoder_graph(graph, encoder), shape)
+
+
+def _serialized(
+    graph: GraphBuilder, name: str, result: str, value: str, shape: list[int | str]
+) -> tuple[bytes, dict[str, Any]]:
     serialized = graph.model({result: (value, shape)}, {"jaxedit": __version__})
     about = {
         "file": f"{name}.onnx",
@@ -132,6 +156,14 @@ def build(
         "result": {"name": result, "shape": shape},
     }
     return serialized, about
+
+
+def _check_shape(encoder: Encoder, generator: StyleGAN2 | MobileStyleGAN) -> None:
+    own, expected = (encoder.config.num_ws, encoder.config.w_dim), (generator.num_ws, generator.w_dim)
+    if own != expected:
+        raise InputError(
+            f"encoder: expected one of latents {list(expected)}, as the generator's W+, got one of {list(own)}"
+        )
 
 
 def _image_shape(generator: StyleGAN2 | MobileStyleGAN) -> tuple[int, int, int]:

@@ -31,9 +31,15 @@ from jaxedit.nn.resize import average_pool, shrink
 from jaxedit.storage.array_trees import read_array_tree, write_array_tree
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
-_LAYERS = (1, 2, 4)  # of AlexNet: the second, third and fifth convolution
-_COLOR_SIDE = 8
-_TINY = 1e-6
+LAYERS = (1, 2, 4)
+"""Of AlexNet's convolutions, those whose features are seen: the second, third and fifth."""
+
+COLOR_SIDE = 8
+"""Pixels a side of the image whose colors are seen."""
+
+TINY = 1e-6
+"""Added to the square of the length of features."""
+
 _WITHOUT_BIAS = ("colors", "place")  # matrices of the head whose products are added to one with a bias
 
 KIND = "encoder"
@@ -77,7 +83,7 @@ class Encoder(nnx.Module):
             images = jax.image.resize(images, (batch, side, side, 3), "linear")
         features = alexnet_features(self.trunk, images, self.config.grid)
         features = (features - self.fixed["channel_means"][...]) @ self.fixed["channel_components"][...]
-        return features, shrink(images, _COLOR_SIDE).reshape(batch, -1)
+        return features, shrink(images, COLOR_SIDE).reshape(batch, -1)
 
     def step(
         self, wanted: Seen, present: Seen, w_plus: Float[Array, "batch num_ws w_dim"]
@@ -206,8 +212,8 @@ def alexnet_features(
     """Features of three convolutions on one grid; those of each place and convolution have unit length."""
     found = trunk.activations(images)
     features = []
-    for index in _LAYERS:
-        x = unit_length(found[index], tiny=_TINY)
+    for index in LAYERS:
+        x = unit_length(found[index], tiny=TINY)
         features.append(x if x.shape[1] == grid else average_pool(x, x.shape[1] // grid)[:, :grid, :grid])
     return jnp.concatenate(features, axis=3)
 
@@ -289,7 +295,7 @@ def initial_params(
         "channel_means": channels.mean,
         "channel_components": kept,
         "mean_features": np.zeros((1, config.grid, config.grid, config.num_features)),
-        "mean_colors": np.zeros((1, 3 * _COLOR_SIDE**2)),
+        "mean_colors": np.zeros((1, 3 * COLOR_SIDE**2)),
     }
     random = np.random.RandomState(seed)
     head = {}
@@ -313,7 +319,7 @@ def _array_shapes(config: EncoderConfig) -> dict[str, dict[str, tuple[int, ...]]
         head[name] = (rows, columns)
         if name not in _WITHOUT_BIAS:
             head[f"{name}_bias"] = (columns,)
-    width, grid, colors = config.w_dim, config.grid, 3 * _COLOR_SIDE**2
+    width, grid, colors = config.w_dim, config.grid, 3 * COLOR_SIDE**2
     fixed = {
         "mean": (width,),
         "scales": (width,),
@@ -332,7 +338,7 @@ def _head_shapes(config: EncoderConfig) -> dict[str, tuple[int, int, float]]:
     return {
         "reduce": (2 * config.num_features, c, 8.0),
         "hidden": (config.grid**2 * c, h, 1.0),
-        "colors": (2 * 3 * _COLOR_SIDE**2, h, 1.0),
+        "colors": (2 * 3 * COLOR_SIDE**2, h, 1.0),
         "place": (config.w_dim, h, 0.5),
         "mixed": (h, h, 1.0),
         "shared": (h, config.w_dim, 0.0),

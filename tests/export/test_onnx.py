@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from jaxedit.errors import InputError, OutputError
-from jaxedit.export.onnx_graphs.builder import GraphBuilder, as_half, as_int16
+from jaxedit.export.onnx_graphs.builder import GraphBuilder, as_half, as_whole_numbers
 from jaxedit.export.onnx_models import build, export_onnx
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan2 import StyleGAN2
@@ -147,7 +147,7 @@ def test_half_precision_keeps_digits_of_any_size():
 def test_whole_numbers_keep_digits_of_rows_of_any_size():
     array = normal(1, 100, 90) * np.logspace(-6, 6, 100, dtype=np.float32)[None, :, None]
     array[0, 5] = 0
-    kept = as_int16(array)
+    kept = as_whole_numbers(array, "int16")
     assert (kept.numbers.dtype, kept.unit.shape) == (np.int16, (1, 100, 1))
     step = np.abs(array).max(2, keepdims=True) / 32767
     assert (np.abs(kept.restored() - array) <= 0.51 * step + 1e-12).all()

@@ -14,8 +14,8 @@ _SMALLEST_ROUNDED = 8192
 """Arrays with fewer numbers stay in single precision. Depthwise kernels are among them: they are a three-hundredth of
 the numbers, and their rounding would do as much harm as that of all others."""
 
-WeightsType = Literal["float32", "float16", "int16"]
-"""In which large constants are kept: "int16" is whole numbers of 16 bits, with a scale for each row."""
+WeightsType = Literal["float32", "float16", "int16", "int8"]
+"""In which large constants are kept: "int16" and "int8" are whole numbers with a scale for each row."""
 
 
 class GraphBuilder:
@@ -23,8 +23,8 @@ class GraphBuilder:
 
     Args:
         name: of the graph.
-        weights: in which large constants are kept. "float16" and "int16" halve the file; the numbers become float32
-            when the model is loaded, and all arithmetic is in float32.
+        weights: in which large constants are kept. "float16" and "int16" halve the file, "int8" quarters it; the
+            numbers become float32 when the model is loaded, and all arithmetic is in float32.
     """
 
     def __init__(self, name: str, *, weights: WeightsType = "float32") -> None:
@@ -73,7 +73,7 @@ class GraphBuilder:
         return name
 
     def is_rounded(self, array: np.ndarray) -> bool:
-        """Whether an array of floats is kept in half of its bits."""
+        """Whether an array of floats is kept in fewer bits."""
         return self.weights != "float32" and array.size >= _SMALLEST_ROUNDED
 
     def lost_by_rounding(self, array: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ class GraphBuilder:
         return array - self._rounded(array).restored() if self.is_rounded(array) else np.zeros_like(array)
 
     def _rounded(self, array: np.ndarray) -> "Rounded":
-        return as_half(array) if self.weights == "float16" else as_int16(array)
+        return as_half(array) if self.weights == "float16" else as_whole_numbers(array, self.weights)
 
     def add(self, operator: str, *inputs: str, result: str | None = None, **attributes: Any) -> str:
         """A node with one result."""
@@ -183,7 +183,7 @@ class GraphBuilder:
 
 
 class Rounded(NamedTuple):
-    """An array in half of its bits."""
+    """An array in fewer bits."""
 
     numbers: np.ndarray
     """In the type of the file."""
@@ -205,14 +205,14 @@ def as_half(array: np.ndarray) -> Rounded:
     return Rounded((array / unit).astype(np.float16), np.asarray(unit))
 
 
-def as_int16(array: np.ndarray) -> Rounded:
-    """Numbers as whole ones of 16 bits, and a unit for each row of the first axis that is longer than one.
+def as_whole_numbers(array: np.ndarray, kind: str) -> Rounded:
+    """Numbers as whole ones ("int16" or "int8"), and a unit for each row of the first axis that is longer than one.
 
-    The step is the same for small and large numbers of a row. Weights of a row are of about one size, so this loses a
+    The step is the same for small and large numbers of a row. Weights of a row are of about one size, so 16 bits lose a
     quarter of what float16 loses.
     """
     row = next((axis for axis, length in enumerate(array.shape) if length > 1), 0)
     others = tuple(axis for axis in range(array.ndim) if axis != row)
     largest = np.abs(array).max(others, keepdims=True)
-    unit = np.where(largest > 0, largest / 32767, 1).astype(np.float32)
-    return Rounded(np.rint(array / unit).astype(np.int16), unit)
+    unit = np.where(largest > 0, largest / np.iinfo(kind).max, 1).astype(np.float32)
+    return Rounded(np.rint(array / unit).astype(kind), unit)
