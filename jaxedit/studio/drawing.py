@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -102,14 +102,22 @@ class Drawer:
         """When a visitor's image was last asked for, of `time.monotonic`."""
 
     def preview(
-        self, face: StudioFace, axes: AttributeAxes, amounts: Mapping[str, float | int]
-    ) -> UInt8[np.ndarray, "side side 3"]:
+        self,
+        face: StudioFace,
+        axes: AttributeAxes,
+        amounts: Mapping[str, float | int],
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> UInt8[np.ndarray, "side side 3"] | None:
         """A small image of an edit.
 
         Args:
             face: the face.
             axes: of this generator.
             amounts: in standard deviations.
+            is_wanted: asked when it is this image's turn.
+
+        Returns:
+            None if it was not wanted any more.
 
         Raises:
             InputError: if an attribute is unknown or an amount is beyond all sense.
@@ -117,6 +125,8 @@ class Drawer:
         edit = _edit(face, axes, amounts)
         self.last_used = time.monotonic()
         with self._lock:
+            if not is_wanted():
+                return None
             pixels = _small_pixels(self.small, _path(axes, face), axes.quantile_transform, edit, face.w)
             self.last_used = time.monotonic()
             return np.asarray(pixels)[0]

@@ -6,6 +6,7 @@ FOLDER/classifiers/NAME its classifier, as `jaxedit.LearnedClassifier.load` read
 """
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
 import jax
@@ -142,7 +143,7 @@ def learn_with(
         ranges = np.concatenate([np.asarray(axes.ranges), np.full((1, 2), np.nan, np.float32)])
     curves = None
     if axes.curves is not None:
-        alike = _alike(both)
+        alike = alike_of(both, taught.name)
         others = [name for name in axes.attribute_names if name not in alike]
         apart = learned
         if alike:
@@ -151,15 +152,15 @@ def learn_with(
     return dataclasses.replace(learned, curves=curves, ranges=ranges)
 
 
-def _alike(both: LabelledLatents) -> set[str]:
-    """The attributes whose labels go with those of the last one, or against them."""
-    values = np.asarray(both.values, np.float64)
+def alike_of(dataset: LabelledLatents, name: str) -> set[str]:
+    """The attributes whose labels go with those of one of them, or against them: they say the same."""
+    values, own = np.asarray(dataset.values, np.float64), dataset.attribute_names.index(name)
     found = set()
-    for name, column in zip(both.attribute_names[:-1], values.T[:-1], strict=True):
-        known = np.isfinite(column) & np.isfinite(values[:, -1])
-        if known.sum() >= _FEWEST and column[known].std() > 0 and values[known, -1].std() > 0:
-            r = np.corrcoef(column[known], values[known, -1])[0, 1]
-            found |= {name} if abs(r) >= _ALIKE else set()
+    for other, column in zip(dataset.attribute_names, values.T, strict=True):
+        known = np.isfinite(column) & np.isfinite(values[:, own])
+        both = values[known, own], column[known]
+        if other != name and known.sum() >= _FEWEST and all(x.std() > 0 for x in both):
+            found |= {other} if abs(np.corrcoef(*both)[0, 1]) >= _ALIKE else set()
     return found
 
 
@@ -187,7 +188,12 @@ def _with_path(curves: LayerCurves, axes: AttributeAxes, w: np.ndarray) -> Layer
 
 
 def refine_with(
-    generator: Generator, axes: AttributeAxes, name: str, classifier: AttributeClassifier, folder: str | Path
+    generator: Generator,
+    axes: AttributeAxes,
+    name: str,
+    classifier: AttributeClassifier,
+    folder: str | Path,
+    alike: Collection[str] = (),
 ) -> AttributeAxes:
     """Refine one axis through images, so that its edits change less of everything else (`jaxedit.refine_axes`).
 
@@ -199,6 +205,7 @@ def refine_with(
         name: of the attribute.
         classifier: of all attributes of the axes.
         folder: the studio's, from which classifiers of what was taught are read.
+        alike: attributes that say the same, which may change with it (`alike_of`).
 
     Raises:
         InputError: if the classifier of an attribute is missing, or the state is that of other axes or classifiers.
@@ -212,7 +219,12 @@ def refine_with(
         generator,
         axes,
         join_classifiers(found),
-        dataclasses.replace(REFINEMENT, attributes=(name,)),
+        dataclasses.replace(
+            REFINEMENT,
+            attributes=(name,),
+            held=tuple(other for other in axes.attribute_names if other not in alike),
+            weights=dict.fromkeys(sorted(alike), 0.0),
+        ),
         networks=RefinementNetworks(render=cheap_render(generator)),
         out=Path(folder) / REFINEMENTS_FOLDER / name,
     )

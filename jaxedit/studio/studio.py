@@ -35,6 +35,7 @@ from jaxedit.studio.new_slider import (
     AXES_FOLDER,
     CLASSIFIERS_FOLDER,
     TaughtLabels,
+    alike_of,
     ask_for_refinement,
     forget_refinement,
     learn_with,
@@ -244,12 +245,12 @@ class Studio:
             raise InputError(
                 f"{name}: expected a slider of these axes, whose attributes can be read off images"
             )
-        axes = self.axes
+        axes, alike = self.axes, alike_of(self.dataset(), name)
         try:
-            refined = refine_with(self.generator, axes, name, classifier, folder)
+            refined = refine_with(self.generator, axes, name, classifier, folder, alike)
         except InputError:  # what was begun is of axes that have changed since
             ask_for_refinement(folder, name)
-            refined = refine_with(self.generator, axes, name, classifier, folder)
+            refined = refine_with(self.generator, axes, name, classifier, folder, alike)
         with self._making:
             self._take(refined if self.axes is axes else with_curve_of(self.axes, refined, name))
         forget_refinement(folder, name)
@@ -275,6 +276,7 @@ class Session:
         self.found: FoundFaces | None = None
         self.teaching: Teaching | None = None
         self.axes = studio.axes
+        self._asking, self._asked = threading.Lock(), 0
         self.face = face_of_number(studio.generator, FIRST_FACE)
         self.set_face(self.face)
 
@@ -330,9 +332,14 @@ class Session:
         Edit.of(self.in_deviations(amounts), self.axes.attribute_names)
         self.history = history
 
-    def preview(self, amounts: Mapping[str, float | int]) -> np.ndarray:
-        """A small image, for amounts of sliders."""
-        return self.studio.drawer.preview(self.face, self.axes, self.in_deviations(amounts))
+    def preview(self, amounts: Mapping[str, float | int]) -> np.ndarray | None:
+        """A small image, for amounts of sliders; None if this visitor has asked for another one meanwhile."""
+        with self._asking:
+            self._asked += 1
+            mine = self._asked
+        return self.studio.drawer.preview(
+            self.face, self.axes, self.in_deviations(amounts), lambda: mine == self._asked
+        )
 
     def draw(self) -> Drawn:
         """The whole images, for the present edits; the last ones are kept."""

@@ -70,6 +70,28 @@ def test_a_preview_and_the_whole_image_are_those_of_the_library(session, studio)
     ]  # nor kept longer than it is looked at
 
 
+def test_of_images_that_wait_a_visitor_gets_the_last(session, studio):
+    expected = session.preview({"smile": 1.0})
+    got = {}
+    other = Session(studio)
+    with studio.drawer._lock:
+        threads = []
+        for key, visitor, amount in ((0, session, 2.0), (1, other, -1.0), (2, session, 1.0)):
+            asked = studio.drawer._lock._asked
+            work = threading.Thread(
+                target=lambda k=key, v=visitor, a=amount: got.update({k: v.preview({"smile": a})})
+            )
+            work.start()
+            threads.append(work)
+            while studio.drawer._lock._asked == asked:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    other.close()
+    assert got[0] is None and got[1] is not None
+    np.testing.assert_array_equal(got[2], expected)
+
+
 def test_an_amount_beyond_all_sense_is_no_step(session):
     before = session.history
     with pytest.raises(InputError, match="standard deviations"):

@@ -10,7 +10,7 @@ from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.errors import InputError
 from jaxedit.studio.new_slider import (
     TaughtLabels,
-    _alike,
+    alike_of,
     learn_with,
     load_taught,
     with_curve_of,
@@ -136,7 +136,7 @@ def test_a_taught_copy_of_a_slider_moves_as_that_does(
     w = np.asarray(small_dataset.w)
     noise = 0.5 * np.random.default_rng(0).normal(size=250)
     older = TaughtLabels("older", np.arange(250), 2 * w[:250, 0] + noise)
-    assert "age" in _alike(with_taught(small_dataset, older))
+    assert "age" in alike_of(with_taught(small_dataset, older), older.name)
     axes = dataclasses.replace(small_axes, curves=some_curves(small_generator.num_ws))
     both = learn_with(axes, small_dataset, older, small_config)
     moved = (np.asarray(both.edit(w[250:], {"older": 1.0})) - w[250:, None]).mean((0, 1))

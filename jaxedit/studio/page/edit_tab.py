@@ -200,8 +200,10 @@ def build_edit_tab(desk: Desk) -> EditTab:
         return whole(session) if session.axes is not session.studio.axes else [gr.skip()] * len(everything)
 
     @desk.answers
-    def show_preview(session: Session, *values: float | int | None) -> str:
+    def show_preview(session: Session, *values: float | int | None) -> Any:
         pixels = session.preview(amounts_of(session, slots, values))
+        if pixels is None:  # the slider has moved on
+            return gr.skip()
         return view(pixels, f"{session.face.name}, edited", quality=_PREVIEW_QUALITY)
 
     @desk.answers
