@@ -11,6 +11,7 @@ from jaxedit.errors import InputError
 
 if TYPE_CHECKING:
     from jaxedit.axes.attribute_axes import AttributeAxes
+    from jaxedit.inversion.encoder import Encoder
     from jaxedit.pretrained.registry import AnyGenerator
 
 
@@ -55,8 +56,8 @@ def export(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Of onnx: encoder of photographs to export, too: a known generator, whose encoder ships, or a folder "
-            "of `jaxedit train-encoder`. Default: none."
+            help="Of onnx and web: encoder of photographs to export, too: a known generator, whose encoder ships, or "
+            "a folder of `jaxedit train-encoder`. Default: none."
         ),
     ] = None,
     force: ForceOption = False,
@@ -86,8 +87,8 @@ def export(
 
     if weights is not None and format_ != ExportFormat.ONNX:
         raise InputError(f"--weights: expected with --format onnx, got it with --format {format_}")
-    if encoder is not None and format_ != ExportFormat.ONNX:
-        raise InputError(f"--encoder: expected with --format onnx, got it with --format {format_}")
+    if encoder is not None and format_ not in (ExportFormat.ONNX, ExportFormat.WEB):
+        raise InputError(f"--encoder: expected with --format onnx or web, got it with --format {format_}")
     if format_ == ExportFormat.SAFETENSORS:
         if axes is not None or force:
             option = "--axes" if axes is not None else "--force"
@@ -117,12 +118,12 @@ def export(
         details = CardDetails(license_note=note, labeled=labeled, generator=generator)
         print(save_pretrained(chosen, out, details))
         return
+    found = None if encoder is None else load_encoder(encoder, model)
     if format_ == ExportFormat.WEB:
-        _page(model, chosen, out, note)
+        _page(model, chosen, found, out, note)
         return
     if format_ == ExportFormat.ONNX:
         kept = Weights.FLOAT32 if weights is None else weights
-        found = None if encoder is None else load_encoder(encoder, model)
         described = export_onnx(model, out, axes=chosen, encoder=found, weights=kept.value, license_note=note)
         parts = described["models"]
     else:
@@ -134,12 +135,18 @@ def export(
     print(out)
 
 
-def _page(model: "AnyGenerator", axes: "AttributeAxes | None", out: Path, license_note: str | None) -> None:
+def _page(
+    model: "AnyGenerator",
+    axes: "AttributeAxes | None",
+    encoder: "Encoder | None",
+    out: Path,
+    license_note: str | None,
+) -> None:
     from jaxedit.export.web.page import export_web
 
     if axes is None:
         raise InputError("--axes: expected axes for the sliders of the page, got none")
-    files = export_web(model, out, axes=axes, license_note=license_note)["files"]
+    files = export_web(model, out, axes=axes, encoder=encoder, license_note=license_note)["files"]
     for part in ("models", "runtime"):
         size = sum(about["bytes"] for name, about in files.items() if name.startswith(f"{part}/"))
         print(f"{part}: {size / 1e6:.1f} MB")

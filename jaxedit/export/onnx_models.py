@@ -90,7 +90,7 @@ def export_onnx(
     if axes is not None:
         axes.check_shape(generator)
     if encoder is not None:
-        _check_shape(encoder, generator)
+        check_encoder(encoder, generator)
     require("onnx", extra="onnx", use="export of ONNX")
     check_free(folder)
     described: dict[str, Any] = {
@@ -158,7 +158,12 @@ def _serialized(
     return serialized, about
 
 
-def _check_shape(encoder: Encoder, generator: StyleGAN2 | MobileStyleGAN) -> None:
+def check_encoder(encoder: Encoder, generator: StyleGAN2 | MobileStyleGAN) -> None:
+    """Refuse an encoder that gives latents of another shape.
+
+    Raises:
+        InputError: if it does.
+    """
     own, expected = (encoder.config.num_ws, encoder.config.w_dim), (generator.num_ws, generator.w_dim)
     if own != expected:
         raise InputError(

@@ -12,7 +12,10 @@ from jaxedit.axes.layer_curves import LayerCurves
 from jaxedit.axes.report import AxesReport
 from jaxedit.generators.mobile_stylegan import MobileStyleGAN, MobileStyleGANConfig
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
+from jaxedit.inversion.encoder import Encoder, _array_shapes
+from jaxedit.inversion.encoder_config import EncoderConfig
 from jaxedit.labels.quantile_transform import fit_quantile_transform
+from jaxedit.nn.lpips import LPIPS
 from tests.generators.random_weights import stylegan2_params
 
 W_DIM, K = 8, 4
@@ -129,3 +132,33 @@ def small_axes(num_ws: int | None = 4, *, linear: bool = True) -> AttributeAxes:
 
 def weights_of(model) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(model)]
+
+
+ENCODER_CONFIG = EncoderConfig(
+    4, W_DIM, side=64, num_features=6, num_channels=3, num_hidden=10, num_components=5
+)
+_ALEXNET = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))
+
+
+@functools.cache
+def tiny_encoder() -> Encoder:
+    """An encoder of random numbers, for generators with four layers."""
+    convs = {
+        str(i): {
+            "weight": normal(window, window, inner, outer, seed=i)
+            * np.float32(1.4 / np.sqrt(inner * window**2)),
+            "bias": 0.1 * normal(outer, seed=10 + i),
+        }
+        for i, (window, inner, outer) in enumerate(_ALEXNET)
+    }
+    heads = {str(i): np.ones(outer, np.float32) for i, (_, _, outer) in enumerate(_ALEXNET)}
+    trunk = LPIPS({"network": "alex"}, {"convs": convs, "heads": heads})
+    params = {
+        part: {
+            name: jnp.asarray(0.3 * normal(*shape, seed=sum(map(ord, name))))
+            for name, shape in shapes.items()
+        }
+        for part, shapes in _array_shapes(ENCODER_CONFIG).items()
+    }
+    params["fixed"]["scales"] = jnp.abs(params["fixed"]["scales"]) + 0.1
+    return Encoder(ENCODER_CONFIG, trunk, params)

@@ -18,7 +18,7 @@ from jaxedit.generators.protocol import broadcast_w
 from jaxedit.generators.stylegan2 import StyleGAN2
 from jaxedit.nn.parameters import module_params
 from jaxedit.pretrained.registry import save_generator
-from tests.export.small_models import W_DIM, K, mobile_stylegan, normal, small_axes, stylegan2
+from tests.export.small_models import W_DIM, K, mobile_stylegan, normal, small_axes, stylegan2, tiny_encoder
 
 DEEP = (16, 16, 8, 8)
 """Channels of a generator whose synthesis has three stages."""
@@ -203,6 +203,10 @@ def test_what_cannot_be_exported_is_refused_before_the_work(tmp_path):
         page.export_web(quick, out, axes=axes)
     with pytest.raises(InputError, match="curves of 4 layers, as the generator's, got 6"):
         page.export_web(stylegan2(), out, axes=small_axes(6))
+    with pytest.raises(
+        InputError, match=r"a generator of 128 pixels a side or a multiple for photographs .* got 8"
+    ):
+        page.export_web(stylegan2(), out, axes=axes, encoder=tiny_encoder())
     with pytest.raises(InputError, match="generator: expected one of `load_generator`, got object"):
         page.export_web(object(), out, axes=axes)
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 SECONDS = 1000  # in thousandths
-PATIENCE = 180 * SECONDS
+PATIENCE = 60 * SECONDS
 
 _PIXELS = """() => {
   const canvas = document.querySelector("#canvas");

@@ -15,10 +15,13 @@ from jaxedit.errors import InputError
 from jaxedit.export.contents import check_generator
 from jaxedit.export.extras import require
 from jaxedit.export.onnx_graphs.builder import OPSET
+from jaxedit.export.onnx_models import build_encoder, check_encoder
 from jaxedit.export.web.axes_file import axes_file
 from jaxedit.export.web.models import Model, mapping_model, synthesis_models
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.protocol import check_square_rgb
 from jaxedit.generators.stylegan2.generator import StyleGAN2
+from jaxedit.inversion.encoder import Encoder
 from jaxedit.latents.seed_stream import sample_w
 from jaxedit.storage.atomic import check_free, check_nothing_there, whole_folder
 from jaxedit.storage.download import ONNX_RUNTIME_WEB, fetch
@@ -36,6 +39,9 @@ _FITTED = 48
 _EDITED = 0.4
 """Standard deviation of the edits of the latents that small images are fitted to."""
 
+_MOTION_GRID = 128
+"""Cells a side on which the page tells what an edit moved, as in `motion.js`."""
+
 _RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 _DIGEST = "DIGEST"
 """What the service worker has in place of the manifest's hash."""
@@ -46,6 +52,7 @@ def export_web(
     folder: str | Path,
     *,
     axes: AttributeAxes,
+    encoder: Encoder | None = None,
     license_note: str | None = None,
 ) -> dict[str, Any]:
     """Write a page that draws and edits faces in the browser alone.
@@ -57,6 +64,9 @@ def export_web(
         generator: a StyleGAN2 or MobileStyleGAN of `load_generator` in float32, with colors and without classes.
         folder: where to: a free name or an empty folder.
         axes: of the generator's latents. Whether they are of this generator, `load_axes` has checked.
+        encoder: of the generator's images: the page then takes photographs. Whether it is of this generator,
+            `load_encoder` has checked. Its weights are whole numbers of 8 bits, which the page loads for the first
+            photograph.
         license_note: the licence of the weights, in words; the page shows it.
 
     Returns:
@@ -64,16 +74,29 @@ def export_web(
 
     Raises:
         InputError: if the generator is of another family, has classes, is gray or computes in bfloat16, the axes have
-            another width or another number of layers, or the package onnx is missing.
+            another width or another number of layers, the encoder gives latents of another shape, or the package onnx
+            is missing.
         DownloadError: if the runtime cannot be fetched.
         OutputError: if the folder is not empty or cannot be written.
     """
     model = _checked(generator)
     axes.check_shape(model)
+    if encoder is not None:
+        check_encoder(encoder, model)
+        check_square_rgb(model, use="photographs in the page")
+        if model.resolution % _MOTION_GRID:
+            raise InputError(
+                f"encoder: expected a generator of {_MOTION_GRID} pixels a side or a multiple for photographs in the "
+                f"page, got {model.resolution}"
+            )
     require("onnx", extra="onnx", use="export of the page")
     check_free(folder)
     files = page_files() | runtime_files()
     models = [mapping_model(model), *synthesis_models(model, _latents_to_fit(model, axes))]
+    if encoder is not None:
+        serialized, _ = build_encoder(encoder, weights="int8")
+        about = {"inputs": ["images"], "outputs": ["w_plus"], "side": encoder.config.side}
+        models.append(Model("encoder", serialized, about))
     files |= {f"models/{one.name}.onnx": one.serialized for one in models}
     files["axes.bin"], about_axes = axes_file(axes)
     files["axes.json"] = _json(about_axes)

@@ -18,11 +18,19 @@ export class Axes {
     this.width = this.arrays.mean.values.length;
   }
 
-  // A face: its latent, its code, and its place on the attribute axes in standard deviations and in their units.
-  face(w) {
+  // A face: its latents of all layers, its code, and its place on the attribute axes in standard deviations and in
+  // their units. `latents` are one of W, or those of W+ of a photograph, whose layers' differences are its own.
+  face(latents) {
+    const count = latents.length / this.width;
+    const w = Float32Array.from({ length: this.width }, (_, i) => {
+      let sum = 0;
+      for (let layer = 0; layer < count; layer++) sum += latents[layer * this.width + i];
+      return sum / count;
+    });
+    const layers = Float32Array.from({ length: this.numWs * this.width }, (_, i) => latents[i % latents.length]);
     const code = this.code(w);
     const positions = code.slice(0, this.names.length);
-    return { w, code, positions, values: positions.map((position, i) => this.toValue(i, position)) };
+    return { layers, code, positions, values: positions.map((position, i) => this.toValue(i, position)) };
   }
 
   code(w) {
@@ -45,7 +53,7 @@ export class Axes {
       const group = this.about.path === "curves" ? this.about.group_of_layer[layer] : 0;
       for (let i = 0; i < this.width; i++) {
         const change = changes ? changes[group * this.width + i] : 0;
-        layers[layer * this.width + i] = face.w[i] + change;
+        layers[layer * this.width + i] = face.layers[layer * this.width + i] + change;
       }
     }
     return layers;

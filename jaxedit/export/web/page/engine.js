@@ -2,6 +2,7 @@
 
 import { Axes } from "./axes.js";
 import { Problem, loadFile, loadManifest, parseJson } from "./files.js";
+import { composed, shrink } from "./photographs.js";
 import { latentOfSeed } from "./seeds.js";
 import { SmallImages, toPixels } from "./small_images.js";
 import * as ort from "./runtime/ort.wasm.min.mjs";
@@ -16,7 +17,8 @@ export class Engine {
     const engine = new Engine();
     const manifest = (engine.manifest = await loadManifest(base));
     const names = ["axes.json", "axes.bin", "runtime/ort-wasm-simd-threaded.wasm"];
-    names.push(...Object.values(manifest.models).map((model) => model.file));
+    const models = Object.entries(manifest.models).filter(([name]) => name !== "encoder"); // that waits for a photograph
+    names.push(...models.map(([, model]) => model.file));
     const total = names.reduce((sum, name) => sum + (manifest.files[name]?.bytes ?? 0), 0);
     let loaded = 0;
     const files = {};
@@ -30,14 +32,13 @@ export class Engine {
     ort.env.wasm.wasmBinary = files["runtime/ort-wasm-simd-threaded.wasm"];
     ort.env.logLevel = "error";
     const stages = [];
-    for (const [name, model] of Object.entries(manifest.models)) {
+    for (const [name, model] of models) {
       const stage = await Stage.create(model, files[model.file]);
       delete files[model.file];
       if (name === "mapping") engine.mapping = stage;
       else stages.push(stage);
     }
-    engine.stages = stages;
-    engine.small = null;
+    Object.assign(engine, { stages, base, small: null });
     return engine;
   }
 
@@ -51,10 +52,26 @@ export class Engine {
     return this.axes.face(Float32Array.from(w.data));
   }
 
+  // The face of a photograph: its crop, and what the encoder sees of it, planar in −1…1.
+  async photograph({ crop, seen }) {
+    const { image, models: { encoder } } = this.manifest;
+    if (!encoder) throw new Problem("This page was exported without an encoder: it takes no photographs.");
+    this.encoder ??= await Stage.create(encoder, await loadFile(this.manifest, encoder.file, this.base));
+    const images = new ort.Tensor("float32", seen, [1, 3, encoder.side, encoder.side]);
+    const { w_plus } = await this.encoder.run({ images });
+    const face = this.axes.face(Float32Array.from(w_plus.data));
+    face.photograph = { crop, small: null, drawn: null, drawnSmall: null, side: image.height };
+    this.small?.forget();
+    return face;
+  }
+
   // Draws an edit by amounts in standard deviations. `show` gets each image that is worth showing: a small one first, the whole one at the end. Between
   // two stages `isOld` is asked; if it says yes, nothing more is drawn, and the result is false.
   async draw(face, deviations, isOld, show) {
     const { num_ws, w_dim, image } = this.manifest;
+    const isEdited = Object.keys(deviations).length > 0;
+    const { photograph } = face;
+    if (photograph && isEdited && !photograph.drawn) await this.draw(face, {}, () => false, () => {});
     const layers = this.axes.edit(face, deviations);
     const latents = new ort.Tensor("float32", layers, [1, num_ws, w_dim]);
     const smalls = new Map();
@@ -70,11 +87,14 @@ export class Engine {
       }
       if (out.small && number >= first) {
         const { side } = this.small;
-        const pixels = toPixels(this.small.corrected(number, smalls.get(number)), side * side);
-        show({ pixels, width: side, height: side, isWhole: false });
+        const small = this.small.corrected(number, smalls.get(number));
+        const shown = photograph ? inPhotograph(photograph, small, side, isEdited) : small;
+        show({ pixels: toPixels(shown, side * side), width: side, height: side, isWhole: false });
       }
       if (out.image) {
-        show({ pixels: toPixels(out.image.data, image.width * image.height), ...image, isWhole: true });
+        if (photograph && !isEdited) photograph.drawn = out.image.data;
+        const shown = photograph ? inPhotograph(photograph, out.image.data, image.height, isEdited) : out.image.data;
+        show({ pixels: toPixels(shown, image.width * image.height), ...image, isWhole: true });
         if (smalls.size) this.small.settle(out.image.data, image.height, smalls);
       } else if (number >= first && (await isOld())) return false;
     }
@@ -90,6 +110,16 @@ export class Engine {
     }
     return chosen;
   }
+}
+
+// An image of the generator in the crop of a photograph, at the size of either.
+function inPhotograph(photograph, image, side, isEdited) {
+  const factor = photograph.side / side;
+  if (factor > 1) photograph.small ??= shrink(photograph.crop, photograph.side, factor);
+  const crop = factor > 1 ? photograph.small : photograph.crop;
+  if (!isEdited) return crop;
+  if (factor > 1) photograph.drawnSmall ??= shrink(photograph.drawn, photograph.side, factor);
+  return composed(crop, factor > 1 ? photograph.drawnSmall : photograph.drawn, image, side);
 }
 
 class Stage {

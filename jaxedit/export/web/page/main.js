@@ -2,7 +2,9 @@
 
 import { fromText, toArguments, toText } from "./edit_text.js";
 import { History, keyOf } from "./history.js";
+import { askForSquare } from "./marks.js";
 import { keepForOffline } from "./offline.js";
+import { cut, pasted, shrink } from "./photographs.js";
 import { Sliders, valueInWords } from "./sliders.js";
 
 const MOST_RANDOM = 100000;
@@ -21,6 +23,9 @@ let asked = 0;
 let whole = null; // the last image at rest, with its face and amounts
 let original = null; // the unedited image of this face
 let isBefore = false;
+let manifest = null;
+let isKept = false;
+const photographs = new Map(); // by what stands for them in place of a seed
 
 start().catch((error) => fail(error.message));
 
@@ -43,7 +48,9 @@ const answer = {
     const [done, all] = [loaded, total].map((bytes) => (bytes / 1e6).toFixed(0));
     at("loading-text").textContent = loaded < total ? `Loading ${done} of ${all} MB …` : "Starting …";
   },
-  ready({ manifest, threads }) {
+  ready({ manifest: own, threads }) {
+    manifest = own;
+    at("open-photo").hidden = !manifest.models.encoder;
     const { width, height } = manifest.image;
     Object.assign(canvas, { width, height });
     at("license").textContent = manifest.license ?? "";
@@ -74,6 +81,7 @@ const answer = {
     if (isWhole) {
       whole = { seed, key, image, deviations };
       if (isUnedited) original = { seed, image };
+      loadForLater();
     }
     at("loading").hidden = true;
     canvas.dataset.milliseconds = Math.round(milliseconds);
@@ -117,14 +125,14 @@ function moved(name, amount, isHeld) {
 function goTo(state) {
   const isOther = state.seed !== whole?.seed;
   amounts = state.amounts;
-  at("seed").value = state.seed;
+  at("seed").value = photographs.has(state.seed) ? "" : state.seed;
   if (isOther) original = null;
   showAmounts();
   if (!isOther && whole.key === keyOf(amounts)) {
     paint(whole.image);
     rested();
   } else {
-    say(isOther ? `Drawing face ${state.seed} …` : "");
+    say(isOther ? `Drawing ${nameOf(state.seed)} …` : "");
   }
   wish(false);
 }
@@ -142,12 +150,20 @@ function rested() {
   const { seed } = history.state;
   const isShown = whole?.seed === seed && whole.key === keyOf(amounts);
   at("download").disabled = !isShown;
+  at("download-photo").hidden = !photographs.has(seed);
   if (!isShown || isBefore) return;
   const edited = about.filter(({ name }) => amounts[name]);
   const words = edited.map((slider) => `${slider.title} ${valueInWords(slider, amounts[slider.name])}`).join(", ");
-  canvas.setAttribute("aria-label", `Face ${seed}${words ? `, edited: ${words}` : ", unedited"}`);
-  say(words ? `Face ${seed}: ${words}` : `Face ${seed}, unedited`);
-  at("command").value = `jaxedit edit --seed ${seed} --where everywhere ${toArguments(whole.deviations)}`;
+  canvas.setAttribute("aria-label", `${nameOf(seed)}${words ? `, edited: ${words}` : ", unedited"}`);
+  say(words ? `${nameOf(seed)}: ${words}` : `${nameOf(seed)}, unedited`);
+  const photograph = photographs.get(seed);
+  const source = photograph ? `--photo "${photograph.name}" --preset instant` : `--seed ${seed} --where everywhere`;
+  at("command").value = `jaxedit edit ${source} ${toArguments(whole.deviations)}`;
+  at("download-photo").disabled = !words;
+}
+
+function nameOf(seed) {
+  return photographs.get(seed)?.name ?? `Face ${seed}`;
 }
 
 function say(text) {
@@ -168,11 +184,50 @@ function showBefore(isShown) {
   if (isShown) {
     if (original?.seed === history.state.seed) paint(original.image);
     else wish(false, {});
-    say(`Face ${history.state.seed} before the edits`);
+    say(`${nameOf(history.state.seed)} before the edits`);
   } else if (whole?.seed === history.state.seed && whole.key === keyOf(amounts)) {
     paint(whole.image);
     rested();
   } else wish(false);
+}
+
+// The encoder is needed for photographs alone; once the first face is there, it is kept for offline use.
+function loadForLater() {
+  const { encoder } = manifest.models;
+  if (encoder && !isKept && navigator.serviceWorker?.controller) fetch(encoder.file).catch(() => {});
+  isKept = true;
+}
+
+async function openPhotograph(file) {
+  let bitmap = null;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    say(`${file.name}: expected a photograph, found a file that this browser cannot read as an image`);
+    return;
+  }
+  const square = await askForSquare(bitmap);
+  if (!square) return;
+  const { side } = manifest.models.encoder;
+  const crop = cut(bitmap, square, manifest.image.height);
+  const seen = shrink(cut(bitmap, square, 4 * side), 4 * side, 4);
+  const seed = `photograph ${photographs.size + 1}`;
+  photographs.set(seed, { name: file.name, bitmap, square, type: file.type });
+  worker.postMessage({ kind: "photograph", seed, crop, seen }, [crop.buffer, seen.buffer]);
+  history.push({ seed, amounts: {} });
+  goTo(history.state);
+}
+
+function fileNameOf(seed) {
+  return photographs.has(seed) ? nameOf(seed).replace(/\.[^.]*$/, "") : `face_${seed}`;
+}
+
+async function save(canvas, name, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await canvas.convertToBlob({ type, quality: 0.95 }));
+  link.download = `${name}.${type === "image/jpeg" ? "jpg" : "png"}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 function isTyping(target) {
@@ -207,13 +262,20 @@ at("download").addEventListener("click", () => {
   const { seed, image, key } = whole;
   const own = new OffscreenCanvas(image.width, image.height);
   own.getContext("2d").putImageData(image, 0, 0);
-  own.convertToBlob({ type: "image/png" }).then((blob) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = `face_${seed}${key === keyOf({}) ? "" : "_edited"}.png`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  });
+  save(own, `${fileNameOf(seed)}${key === keyOf({}) ? "" : "_edited"}`, "image/png");
+});
+at("download-photo").addEventListener("click", () => {
+  const { seed, image } = whole;
+  const { bitmap, square, type } = photographs.get(seed);
+  if (original?.seed !== seed) return;
+  const canvas = pasted(bitmap, square, original.image.data, image.data, image.width);
+  save(canvas, `${fileNameOf(seed)}_photograph_edited`, type === "image/jpeg" ? type : "image/png");
+});
+at("open-photo").addEventListener("click", () => at("photo-file").click());
+at("photo-file").addEventListener("change", () => {
+  const [file] = at("photo-file").files;
+  at("photo-file").value = "";
+  if (file) openPhotograph(file).catch((error) => say(error.message));
 });
 at("text-form").addEventListener("submit", (event) => {
   event.preventDefault();

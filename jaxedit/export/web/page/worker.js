@@ -7,9 +7,12 @@ let face = null;
 let seed = null;
 let wish = null;
 let isBusy = false;
+const photographs = new Map(); // what the page cut out of each, by its name as a seed
+const faces = new Map(); // of photographs
 
 addEventListener("message", ({ data }) => {
   if (data.kind === "load") load(data.base);
+  else if (data.kind === "photograph") photographs.set(data.seed, data);
   else {
     const isSame = wish && wish.seed === data.seed && wish.key === data.key;
     if (isSame) Object.assign(wish, data); // let go of: the image in work goes on
@@ -43,7 +46,7 @@ async function work() {
 
 async function draw(own) {
   if (seed !== own.seed) {
-    face = await engine.face(own.seed);
+    face = await faceOf(own.seed);
     seed = own.seed;
     postMessage({ kind: "face", seed, sliders: engine.axes.sliders(face) });
   }
@@ -58,6 +61,13 @@ async function draw(own) {
     postMessage({ kind: "image", seed, key: own.key, milliseconds, deviations, ...image }, [image.pixels.buffer]);
   });
   if (isWhole) own.isDone = true;
+}
+
+async function faceOf(wanted) {
+  if (!photographs.has(wanted)) return engine.face(wanted);
+  if (!faces.has(wanted)) faces.set(wanted, await engine.photograph(photographs.get(wanted)));
+  engine.small?.forget();
+  return faces.get(wanted);
 }
 
 // Let messages in that have come meanwhile.

@@ -1,0 +1,140 @@
+"""A photograph in the exported page, in Chromium: cut out, encoded, edited, pasted back."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from jaxedit.inversion.ffhq_crop import cut_quad, ffhq_quad
+from jaxedit.inversion.paste import motion
+from tests.export.small_models import normal
+from tests.export.web_visits import Visit
+
+pytestmark = pytest.mark.slow
+
+MARKS = [(203.8, 102.0), (246.4, 103.6), (223.7, 142.0)]
+"""Eyes and mouth of the astronaut."""
+
+
+@pytest.fixture
+def visit(browser, served):
+    visit = Visit(browser, served.url)
+    visit.wait_for(7)
+    yield visit
+    visit.close()
+    assert visit.errors == []
+    assert visit.hosts == {served.url.split("/")[2]}  # the photograph stays where it is
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photographs") / "astronaut.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    return path
+
+
+def open_photograph(visit, path):
+    page = visit.page
+    page.set_input_files("#photo-file", path)
+    page.wait_for_selector("#photo-dialog[open]")
+    box = page.locator("#photo-canvas").bounding_box()
+    for i, (x, y) in enumerate(MARKS):
+        mark = page.locator(f"#mark-{i}").bounding_box()
+        page.mouse.move(mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + x / 512 * box["width"], box["y"] + y / 512 * box["height"])
+        page.mouse.up()
+    page.locator("#photo-use").click()
+    visit.wait_for("photograph 1")
+
+
+def landmarks_of(left_eye, right_eye, mouth):
+    landmarks = np.zeros((68, 2))
+    landmarks[36:42], landmarks[42:48], landmarks[[48, 54]] = left_eye, right_eye, mouth
+    return landmarks
+
+
+def test_a_photograph_is_edited_and_taken_home_whole(visit, photograph, tmp_path):
+    open_photograph(visit, photograph)
+    before = skimage.data.astronaut().astype(int)
+    crop = cut_quad(before.astype(np.uint8), ffhq_quad(landmarks_of(*MARKS)), 1024).astype(int)
+    inside = np.s_[200:-200, 200:-200]
+    assert np.abs(visit.pixels()[inside] - crop[inside]).mean() < 4
+    assert visit.page.locator("#said").inner_text() == "astronaut.png, unedited"
+    visit.amount("smile", -1.5)
+    visit.wait_for("photograph 1", {"smile": -1.5})
+    edited = visit.pixels()
+    corner = np.s_[:100, :100]
+    assert np.abs(edited[corner] - crop[corner]).mean() < 4 < np.abs(edited[inside] - crop[inside]).mean()
+    with visit.page.expect_download() as download:
+        visit.page.locator("#download-photo").click()
+    assert download.value.suggested_filename == "astronaut_photograph_edited.png"
+    download.value.save_as(tmp_path / "whole.png")
+    after = np.asarray(Image.open(tmp_path / "whole.png").convert("RGB")).astype(int)
+    assert after.shape == before.shape
+    changed = np.abs(after - before).max(2) > 0
+    quad = ffhq_quad(landmarks_of(*MARKS))
+    (left, top), (right, bottom) = np.floor(quad.min(0)).astype(int) - 2, np.ceil(quad.max(0)).astype(int) + 2
+    assert changed[100:160, 190:260].mean() > 0.5
+    changed[max(top, 0) : bottom, left:right] = False
+    assert not changed.any()
+    visit.page.locator("#seed").fill("7")
+    visit.page.locator("#seed").press("Enter")
+    visit.wait_for(7, {"smile": -1.5})
+    visit.page.keyboard.press("Control+z")
+    visit.wait_for("photograph 1", {"smile": -1.5})
+    np.testing.assert_array_equal(visit.pixels(), edited)
+
+
+def test_marks_are_set_by_keyboard_and_other_files_are_named(visit, tmp_path):
+    (tmp_path / "notes.txt").write_text("no photograph")
+    visit.page.set_input_files("#photo-file", tmp_path / "notes.txt")
+    visit.page.wait_for_function(
+        "() => document.querySelector('#said').innerText.includes('cannot read as an image')"
+    )
+    Image.new("RGB", (300, 200)).save(tmp_path / "gray.png")
+    visit.page.set_input_files("#photo-file", tmp_path / "gray.png")
+    visit.page.wait_for_selector("#photo-dialog[open]")
+    assert visit.page.evaluate("document.activeElement.id") == "mark-0"
+    before = visit.page.locator("#mark-0").bounding_box()
+    for _ in range(10):
+        visit.page.keyboard.press("ArrowLeft")
+    after = visit.page.locator("#mark-0").bounding_box()
+    assert after["x"] < before["x"] - 5 and after["y"] == before["y"]
+    assert "Arrow keys move it" in visit.page.locator("#mark-0").get_attribute("aria-label")
+    visit.page.locator("#photo-cancel").click()
+    assert visit.page.locator("#canvas").get_attribute("data-shown") == "7 []"
+
+
+def test_its_mathematics_is_that_of_the_library(visit, encoder):
+    images = np.asarray(jax.image.resize(normal(2, 20, 20, 3), (2, 256, 256, 3), "cubic"))
+    images = np.clip(images / 3, -1, 1)
+    images[1, :128] = 0.9 * images[0, :128] + 0.05
+    seen = np.clip(np.asarray(jax.image.resize(normal(1, 9, 9, 3), (1, 160, 160, 3), "cubic")), -1, 1)
+    planar = [image.transpose(2, 0, 1).ravel().tolist() for image in (*images, seen[0])]
+    found = visit.page.evaluate(
+        """async ([before, after, seen, marks]) => {
+          const { motion } = await import("/motion.js");
+          const { squareOf } = await import("/photographs.js");
+          const { Engine } = await import("/engine.js");
+          const engine = await Engine.load(new URL("./", location.href).href, () => {});
+          const face = await engine.photograph({ crop: null, seen: Float32Array.from(seen) });
+          const square = squareOf(...marks);
+          return {
+            motion: [...motion(Float32Array.from(before), Float32Array.from(after), 256)],
+            square: [square.corner, square.across, square.down],
+            layers: [...face.layers],
+          };
+        }""",
+        [*planar, MARKS],
+    )
+    expected = np.asarray(motion(jnp.asarray(images[:1]), jnp.asarray(images[1:])))[0]
+    assert 0.2 < expected.mean() < 0.8
+    np.testing.assert_allclose(np.reshape(found["motion"], (128, 128)), expected, atol=2e-3)
+    quad = ffhq_quad(landmarks_of(*MARKS))
+    np.testing.assert_allclose(found["square"], [quad[0], quad[3] - quad[0], quad[1] - quad[0]], atol=1e-6)
+    latents = np.asarray(encoder(jnp.asarray(seen)))
+    near = np.abs(np.reshape(found["layers"], latents.shape) - latents)
+    assert near.max() < 0.05 * np.abs(latents).max()
