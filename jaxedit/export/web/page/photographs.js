@@ -4,7 +4,7 @@
 import { GRID, between, motion } from "./motion.js";
 
 const BORDER = 0.08; // width of the fade at the edges of a crop, in fractions of its side
-const OVAL = [0.8, 1.05]; // distances from the middle of a crop, in halves of its side, between which edits fade
+const OVAL = [0.95, 1.2]; // distances from the middle of a crop, in halves of its side, between which edits fade
 
 // The square around a face, from the middles of its eyes and of its mouth: its upper left corner, and its upper and left
 // sides. The recipe is that of the FFHQ dataset (Karras, Laine, Aila, CVPR 2019, appendix A).
