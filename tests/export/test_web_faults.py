@@ -146,6 +146,17 @@ def test_another_export_at_the_same_address_takes_over(browser, folders):
     served.close()
 
 
+def test_a_forced_reload_goes_past_the_service_worker(browser, served):
+    visit = Visit(browser, served["decoder"].url)
+    visit.wait_for(7)
+    assert visit.page.evaluate("navigator.serviceWorker.controller !== null")
+    with visit.page.expect_navigation():
+        visit.context.new_cdp_session(visit.page).send("Page.reload", {"ignoreCache": True})
+    visit.wait_for(7)
+    assert visit.page.evaluate("navigator.serviceWorker.controller === null && crossOriginIsolated")
+    visit.close()
+
+
 def replace(folder, name, content, *, is_listed):
     """Another file in an export; if it is listed, the manifest names its size and hash."""
     (folder / name).write_bytes(content)

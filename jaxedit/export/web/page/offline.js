@@ -14,16 +14,21 @@ export async function keepForOffline() {
   try {
     const registration = await navigator.serviceWorker.register("service_worker.js");
     registration.update().catch(() => {}); // there may be no network
-    await inCharge();
+    if (!registration.active) await inCharge(); // a forced reload goes past one that is active
   } catch {
     return false; // private windows may forbid it
   }
-  if (self.crossOriginIsolated) {
-    sessionStorage.removeItem(TRIED);
-    return false;
+  return !self.crossOriginIsolated && navigator.serviceWorker.controller !== null && loadOnceMore();
+}
+
+// Once for each visit: a browser that does not isolate even then shall not load for ever.
+function loadOnceMore() {
+  try {
+    if (sessionStorage.getItem(TRIED)) return false;
+    sessionStorage.setItem(TRIED, "yes");
+  } catch {
+    return false; // forbidden, too
   }
-  if (!navigator.serviceWorker.controller || sessionStorage.getItem(TRIED)) return false;
-  sessionStorage.setItem(TRIED, "yes");
   location.reload();
   return true;
 }
