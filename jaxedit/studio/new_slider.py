@@ -44,8 +44,9 @@ _FEWEST = 100
 _MEASURED_ON = 256
 """Latents over which the path of the new axis is averaged."""
 
-_ALIKE = 0.5
-"""Correlation with a taught attribute from which on another one says the same, so that it must not be held."""
+_ALIKE, _RELATED = 0.6, 0.45
+"""Correlation with a taught attribute from which on another one says the same, so that it must not be held; and with
+both the taught one and such a one."""
 
 REFINEMENT = RefinementConfig(
     num_latents=96, num_derivatives=12, num_images=64, num_calibration_latents=16, num_calibrations=1
@@ -153,15 +154,28 @@ def learn_with(
 
 
 def alike_of(dataset: LabelledLatents, name: str) -> set[str]:
-    """The attributes whose labels go with those of one of them, or against them: they say the same."""
-    values, own = np.asarray(dataset.values, np.float64), dataset.attribute_names.index(name)
-    found = set()
-    for other, column in zip(dataset.attribute_names, values.T, strict=True):
-        known = np.isfinite(column) & np.isfinite(values[:, own])
-        both = values[known, own], column[known]
-        if other != name and known.sum() >= _FEWEST and all(x.std() > 0 for x in both):
-            found |= {other} if abs(np.corrcoef(*both)[0, 1]) >= _ALIKE else set()
-    return found
+    """The attributes that say the same as one of them, or the opposite: their labels go together.
+
+    Those count, too, that go with it less, if they go with one of these as well: who is taught "light hair" moves the
+    lightness of the hair, and blond, black and gray hair with it, but not the background, which hair follows a little.
+    """
+    values = np.asarray(dataset.values, np.float64)
+
+    def together(one: int, other: int) -> float:
+        known = np.isfinite(values[:, one]) & np.isfinite(values[:, other])
+        both = values[known, one], values[known, other]
+        if known.sum() < _FEWEST or not all(x.std() > 0 for x in both):
+            return 0.0
+        return float(abs(np.corrcoef(*both)[0, 1]))
+
+    own = dataset.attribute_names.index(name)
+    others = [i for i in range(len(dataset.attribute_names)) if i != own]
+    near = {i: together(own, i) for i in others}
+    same = {i for i in others if near[i] >= _ALIKE}
+    further = {
+        i for i in others if near[i] >= _RELATED and any(together(i, j) >= _RELATED for j in same if j != i)
+    }
+    return {dataset.attribute_names[i] for i in same | further}
 
 
 def _with_path(curves: LayerCurves, axes: AttributeAxes, w: np.ndarray) -> LayerCurves:

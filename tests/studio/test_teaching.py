@@ -143,6 +143,19 @@ def test_a_taught_copy_of_a_slider_moves_as_that_does(
     assert moved[0] > 0.5 and moved[0] > 1.5 * np.abs(moved[1:]).max()
 
 
+def test_what_goes_with_what_says_the_same_is_alike_too():
+    rng = np.random.default_rng(0)
+    hair, other = rng.normal(size=(2, 2000))
+    background = 0.4 * hair + rng.normal(size=2000)
+    black = -0.6 * hair + rng.normal(size=2000) * 0.8
+    taught = 0.9 * hair + 0.35 * background + 0.25 * rng.normal(size=2000)
+    values = np.stack([hair, black, background, other, taught], axis=1).astype(np.float32)
+    names = ("lightness", "black", "background", "age", "light_hair")
+    dataset = jaxedit.LabelledLatents(rng.normal(size=(2000, 4)).astype(np.float32), values, names, ("",) * 5)
+    assert abs(np.corrcoef(taught, background)[0, 1]) > 0.5 > abs(np.corrcoef(hair, background)[0, 1])
+    assert alike_of(dataset, "light_hair") == {"lightness", "black"}
+
+
 def test_curves_and_ranges_of_the_others_stay(
     small_generator, small_axes, small_dataset, small_config, taught
 ):
