@@ -148,7 +148,7 @@ def test_what_goes_with_what_says_the_same_is_alike_too():
     hair, other = rng.normal(size=(2, 2000))
     background = 0.4 * hair + rng.normal(size=2000)
     black = -0.6 * hair + rng.normal(size=2000) * 0.8
-    taught = 0.9 * hair + 0.35 * background + 0.25 * rng.normal(size=2000)
+    taught = 0.9 * hair + 0.2 * background + 0.25 * rng.normal(size=2000)
     values = np.stack([hair, black, background, other, taught], axis=1).astype(np.float32)
     names = ("lightness", "black", "background", "age", "light_hair")
     dataset = jaxedit.LabelledLatents(rng.normal(size=(2000, 4)).astype(np.float32), values, names, ("",) * 5)
