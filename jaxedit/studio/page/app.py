@@ -99,7 +99,8 @@ def build_page(studio: Studio) -> tuple[gr.Blocks, Desk, Jobs]:
         drawing: dict[str, Any] = {**private, "concurrency_id": "drawing", "concurrency_limit": 1}
         blocks.load(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         blocks.load(show, [token], shown, **private)
-        gr.on([blocks.load, second.select, made.success], show_state, [], [state], **private)
+        for event in (blocks.load, second.select, made.success):
+            event(show_state, [], [state], **private)
         made.success(edit_tab.refresh, [], edit_tab.outputs, **drawing)
         first.select(edit_tab.refresh_if_new, [], edit_tab.outputs, **drawing)
         blocks.unload(desk.leave)
