@@ -18,6 +18,10 @@ ForceOption = Annotated[
         help="Take axes of another generator: for a distilled or fine-tuned one, which shares its W with theirs.",
     ),
 ]
+HostOption = Annotated[
+    str, typer.Option(help="Interface to serve. Default: this machine alone. 0.0.0.0: the whole network.")
+]
+NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
 SeedOption = Annotated[
     int, typer.Option("--seed", "-s", help="Seed, 0 … 4294967295. The same seed gives the same result.")
 ]

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from jaxedit.cli.options import DEFAULT_GENERATOR, GeneratorOption, NumStepsOption
+from jaxedit.cli.options import (
+    DEFAULT_GENERATOR,
+    GeneratorOption,
+    HostOption,
+    NoBrowserOption,
+    NumStepsOption,
+)
 from jaxedit.errors import InputError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -25,13 +31,11 @@ def studio(
         Path | None,
         typer.Option(help="Folder that keeps taught sliders and jobs. Default: in the user's data."),
     ] = None,
-    host: Annotated[
-        str, typer.Option(help="Interface to serve. Default: this machine alone. 0.0.0.0: the whole network.")
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one from 7860 on.")
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+    no_browser: NoBrowserOption = False,
     password_file: Annotated[
         Path | None,
         typer.Option(

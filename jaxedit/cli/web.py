@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
+from jaxedit.cli.options import HostOption, NoBrowserOption
+
 
 def web(
     folder: Annotated[Path, typer.Argument(help="Folder of `jaxedit export --format web`.")],
-    host: Annotated[
-        str, typer.Option(help="Interface to serve. Default: this machine alone. 0.0.0.0: the whole network.")
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port. Default: the first free one from 7870 on.")
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
+    no_browser: NoBrowserOption = False,
 ) -> None:
     """Serve an exported page.
 

@@ -23,6 +23,7 @@ from jaxedit.export.extras import require
 from jaxedit.export.onnx_graphs import latents
 from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder, WeightsType
 from jaxedit.export.onnx_graphs.encoder import encoder as encoder_graph
+from jaxedit.export.onnx_graphs.layers import image_shape
 from jaxedit.export.onnx_graphs.mobile_stylegan import mobile_stylegan
 from jaxedit.export.onnx_graphs.stylegan2 import stylegan2
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
@@ -74,17 +75,7 @@ def export_onnx(
             is missing.
         OutputError: if the folder is not empty or cannot be written.
     """
-    generator = check_generator(generator)
-    if not isinstance(generator, StyleGAN2 | MobileStyleGAN):
-        raise InputError(
-            f"generator: expected a StyleGAN2 or MobileStyleGAN for ONNX, got {generator.family}; --format stablehlo "
-            "takes every family"
-        )
-    if generator.dtype != jnp.float32:
-        raise InputError(
-            f"generator: expected one that computes in float32 for ONNX, got {generator.dtype}: load it with "
-            "dtype='float32'"
-        )
+    generator = check_network(generator, use="ONNX")
     if weights not in _WEIGHTS:
         raise InputError(f"weights: expected float32, float16 or int16, got {weights!r}")
     if axes is not None:
@@ -129,7 +120,7 @@ def build(
         given = graph.input("latents", ["batch", "layers", w_dim])
         network: Callable[..., str] = stylegan2 if isinstance(generator, StyleGAN2) else mobile_stylegan
         result, value = "image", network(graph, generator, given)
-        shape: list[int | str] = ["batch", *_image_shape(generator)]
+        shape: list[int | str] = ["batch", *image_shape(generator)]
     elif name == "mapping":
         result, value, shape = "w", latents.mapping(graph, generator), ["batch", 1, w_dim]
     else:
@@ -158,6 +149,30 @@ def _serialized(
     return serialized, about
 
 
+def check_network(generator: Any, *, use: str) -> StyleGAN2 | MobileStyleGAN:
+    """The generator, if there are graphs of it.
+
+    Args:
+        generator: to export.
+        use: what for, in words.
+
+    Raises:
+        InputError: if its class is chosen, it is of another family, or it computes in bfloat16.
+    """
+    model = check_generator(generator)
+    if not isinstance(model, StyleGAN2 | MobileStyleGAN):
+        raise InputError(
+            f"generator: expected a StyleGAN2 or MobileStyleGAN for {use}, got {model.family}; --format stablehlo "
+            "takes every family"
+        )
+    if model.dtype != jnp.float32:
+        raise InputError(
+            f"generator: expected one that computes in float32 for {use}, got {model.dtype}: load it with "
+            "dtype='float32'"
+        )
+    return model
+
+
 def check_encoder(encoder: Encoder, generator: StyleGAN2 | MobileStyleGAN) -> None:
     """Refuse an encoder that gives latents of another shape.
 
@@ -169,10 +184,3 @@ def check_encoder(encoder: Encoder, generator: StyleGAN2 | MobileStyleGAN) -> No
         raise InputError(
             f"encoder: expected one of latents {list(expected)}, as the generator's W+, got one of {list(own)}"
         )
-
-
-def _image_shape(generator: StyleGAN2 | MobileStyleGAN) -> tuple[int, int, int]:
-    config = generator.config
-    if isinstance(generator, StyleGAN2):
-        return generator.config.image_channels, *generator.config.image_size
-    return 3, config.resolution, config.resolution

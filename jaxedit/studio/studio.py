@@ -242,6 +242,7 @@ class Studio:
     def _refine(self, name: str) -> None:
         folder, classifier = self.config.folder, self.drawer.classifier
         if name not in self.axes.attribute_names or classifier is None:
+            forget_refinement(folder, name)  # not asked again at each start
             raise InputError(
                 f"{name}: expected a slider of these axes, whose attributes can be read off images"
             )

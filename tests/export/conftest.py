@@ -9,6 +9,7 @@ from jaxedit.export.web.page import export_web
 from jaxedit.export.web.serve import serve_page
 from jaxedit.pretrained.encoders import load_encoder
 from jaxedit.pretrained.registry import load_axes
+from tests.export.web_visits import Visit
 
 
 class RealPage(NamedTuple):
@@ -33,3 +34,14 @@ def served(generator, axes, encoder, tmp_path_factory):
     served = serve_page(folder)
     yield RealPage(served.url, folder)
     served.close()
+
+
+@pytest.fixture
+def visit(browser, served):
+    """A person who opens the page; nothing goes wrong on it, and it asks nobody else for anything."""
+    visit = Visit(browser, served.url)
+    visit.wait_for(7)
+    yield visit
+    visit.close()
+    assert visit.errors == []
+    assert visit.hosts == {served.url.split("/")[2]}

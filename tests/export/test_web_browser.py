@@ -14,16 +14,6 @@ from tests.export.web_visits import Visit, resident_bytes
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def visit(browser, served):
-    visit = Visit(browser, served.url)
-    visit.wait_for(7)
-    yield visit
-    visit.close()
-    assert visit.errors == []
-    assert visit.hosts == {served.url.split("/")[2]}  # nothing is asked of anybody else
-
-
 def drawn(generator, axes, seed, edits):
     """This library's image of edits in the units of the sliders: years, degrees, standard deviations."""
     w = w_of_seed(generator, seed, truncation_psi=0.7)

@@ -10,22 +10,11 @@ from PIL import Image
 from jaxedit.inversion.ffhq_crop import cut_quad, ffhq_quad
 from jaxedit.inversion.paste import motion
 from tests.export.small_models import normal
-from tests.export.web_visits import Visit
 
 pytestmark = pytest.mark.slow
 
 MARKS = [(203.8, 102.0), (246.4, 103.6), (223.7, 142.0)]
 """Eyes and mouth of the astronaut."""
-
-
-@pytest.fixture
-def visit(browser, served):
-    visit = Visit(browser, served.url)
-    visit.wait_for(7)
-    yield visit
-    visit.close()
-    assert visit.errors == []
-    assert visit.hosts == {served.url.split("/")[2]}  # the photograph stays where it is
 
 
 @pytest.fixture(scope="module")

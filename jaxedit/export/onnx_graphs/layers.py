@@ -40,3 +40,10 @@ def by_layer(graph: GraphBuilder, latents: str, generator: MobileStyleGAN | Styl
 def activated(graph: GraphBuilder, x: str) -> str:
     """Leaky ReLU 0.2."""
     return graph.add("LeakyRelu", x, alpha=0.2)
+
+
+def image_shape(generator: MobileStyleGAN | StyleGAN2) -> tuple[int, int, int]:
+    """Colors, height and width of its images."""
+    if isinstance(generator, StyleGAN2):
+        return generator.config.image_channels, *generator.config.image_size
+    return 3, generator.resolution, generator.resolution

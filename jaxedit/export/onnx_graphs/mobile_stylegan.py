@@ -12,15 +12,13 @@ from jaxedit.generators.stylegan2.modulated_conv import conv_same
 
 def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str) -> str:
     """The whole network. A depthwise convolution is one grouped one; styles scale the weights, or what is small."""
-    first = coarse_features(graph, generator, latents, num_blocks=0)
-    return image_of_features(graph, generator, first, latents, num_blocks=0)
+    x = first_features(graph, generator, latents)
+    return through_blocks(graph, generator, x, latents, range(len(generator.blocks)))
 
 
-def coarse_features(graph: GraphBuilder, generator: MobileStyleGAN, latents: str, *, num_blocks: int) -> str:
-    """The features before the block `num_blocks`, [batch, channels, side, side]; `features_shape` is their shape."""
-    first = by_layer(graph, latents, generator)[0]
-    x = _first_convolution(graph, generator.input_conv, first)
-    return _blocks(graph, generator, x, latents, range(num_blocks))
+def first_features(graph: GraphBuilder, generator: MobileStyleGAN, latents: str) -> str:
+    """The features before the first block."""
+    return _first_convolution(graph, generator.input_conv, by_layer(graph, latents, generator)[0])
 
 
 def features_shape(generator: MobileStyleGAN, num_blocks: int) -> tuple[int, int, int]:
@@ -29,21 +27,10 @@ def features_shape(generator: MobileStyleGAN, num_blocks: int) -> tuple[int, int
     return generator.config.channels[num_blocks], side, side
 
 
-def next_features(
-    graph: GraphBuilder, generator: MobileStyleGAN, features: str, latents: str, *, start: int, end: int
+def through_blocks(
+    graph: GraphBuilder, generator: MobileStyleGAN, x: str, latents: str, numbers: range
 ) -> str:
-    """The features before the block `end`, from those before the block `start`."""
-    return _blocks(graph, generator, features, latents, range(start, end))
-
-
-def image_of_features(
-    graph: GraphBuilder, generator: MobileStyleGAN, features: str, latents: str, *, num_blocks: int
-) -> str:
-    """The image that the remaining blocks make of the features before the block `num_blocks`."""
-    return _blocks(graph, generator, features, latents, range(num_blocks, len(generator.blocks)))
-
-
-def _blocks(graph: GraphBuilder, generator: MobileStyleGAN, x: str, latents: str, numbers: range) -> str:
+    """What some blocks make of the features before the first of them: features again, or the image behind the last."""
     w = by_layer(graph, latents, generator)
     for i in numbers:
         x = _block(graph, generator.blocks[i], x, w[1 + 2 * i : 4 + 2 * i], 4 * 2**i)
@@ -57,7 +44,7 @@ def linear_image(
 
     Args:
         graph: the graph.
-        features: of `coarse_features`.
+        features: before a block.
         shape: of one of them.
         weight: [channels, 3 · factor²], of the library's order of channels; colors change fastest.
         bias: [3 · factor²].

@@ -5,32 +5,24 @@ two give small images as well, by a linear map of their features. So a page that
 any stage, and one at rest goes on from there: nothing is computed twice.
 """
 
-import functools
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxedit.export.onnx_graphs import latents
 from jaxedit.export.onnx_graphs.builder import GraphBuilder
+from jaxedit.export.onnx_graphs.layers import image_shape
 from jaxedit.export.onnx_graphs.mobile_stylegan import (
-    coarse_features,
     features_shape,
-    image_of_features,
+    first_features,
     linear_image,
-    next_features,
+    through_blocks,
 )
 from jaxedit.export.onnx_graphs.stylegan2 import stylegan2
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
-from jaxedit.generators.mobile_stylegan.preview import features_before
-from jaxedit.generators.protocol import broadcast_w
+from jaxedit.generators.mobile_stylegan.preview import FACTOR, LinearImage, fit_linear_images
 from jaxedit.generators.stylegan2.generator import StyleGAN2
-from jaxedit.nn.resize import average_pool
-
-SHRINK = 4
-"""By which small images are smaller than whole ones."""
 
 _STAGES = 4
 _SMALL_IMAGES = 2
@@ -43,13 +35,6 @@ class Model(NamedTuple):
     name: str
     serialized: bytes
     about: dict[str, Any]
-
-
-class LinearImage(NamedTuple):
-    """A linear map from features to the pixels that each of theirs becomes."""
-
-    weight: Float[np.ndarray, "channels pixels"]
-    bias: Float[np.ndarray, " pixels"]
 
 
 def mapping_model(generator: MobileStyleGAN | StyleGAN2) -> Model:
@@ -72,11 +57,10 @@ def synthesis_models(
     if isinstance(generator, StyleGAN2):
         graph = GraphBuilder("synthesis", weights="int16")
         image = stylegan2(graph, generator, _latents(graph, generator))
-        colors, (height, width) = generator.config.image_channels, generator.config.image_size
-        serialized = graph.model({"image": (image, ["batch", colors, height, width])}, {})
+        serialized = graph.model({"image": (image, ["batch", *image_shape(generator)])}, {})
         return [Model("synthesis_1", serialized, {"inputs": ["latents"], "outputs": ["image"]})]
     cuts = [cut for cut in range(len(generator.blocks) - _STAGES + 1, len(generator.blocks)) if cut > 0]
-    small = fit_linear_images(generator, cuts[:_SMALL_IMAGES], w)
+    small = fit_linear_images(generator, cuts[:_SMALL_IMAGES], w, ridge=_RIDGE)
     ends = [*cuts, len(generator.blocks)]
     return [
         _stage(generator, number, (start, end), small.get(end))
@@ -88,29 +72,22 @@ def _stage(
     generator: MobileStyleGAN, number: int, blocks: tuple[int, int], small: LinearImage | None
 ) -> Model:
     start, end = blocks
-    is_last = end == len(generator.blocks)
     graph = GraphBuilder(f"synthesis_{number}", weights="int16")
     given = _latents(graph, generator)
     inputs = ["latents"]
     results: dict[str, tuple[str, list[int | str]]] = {}
     if start:
-        features = graph.input("features", ["batch", *features_shape(generator, start)])
+        x = graph.input("features", ["batch", *features_shape(generator, start)])
         inputs.append("features")
-    if is_last:
-        if not start:
-            features = coarse_features(graph, generator, given, num_blocks=0)
-        image = image_of_features(graph, generator, features, given, num_blocks=start)
-        side = generator.resolution
-        results["image"] = (image, ["batch", 3, side, side])
+    else:
+        x = first_features(graph, generator, given)
+    x = through_blocks(graph, generator, x, given, range(start, end))
+    if end == len(generator.blocks):
+        results["image"] = (x, ["batch", *image_shape(generator)])
     else:
         shape = features_shape(generator, end)
-        x = (
-            next_features(graph, generator, features, given, start=start, end=end)
-            if start
-            else coarse_features(graph, generator, given, num_blocks=end)
-        )
         if small is not None:
-            side = generator.resolution // SHRINK
+            side = generator.resolution // FACTOR
             results["small"] = (linear_image(graph, x, shape, *small), ["batch", 3, side, side])
         results["next_features"] = (x, ["batch", *shape])
     serialized = graph.model(results, {})
@@ -119,49 +96,3 @@ def _stage(
 
 def _latents(graph: GraphBuilder, generator: MobileStyleGAN | StyleGAN2) -> str:
     return graph.input("latents", ["batch", "layers", generator.w_dim])
-
-
-def fit_linear_images(
-    generator: MobileStyleGAN, cuts: list[int], w: Float[np.ndarray, "num_latents *num_ws w_dim"]
-) -> dict[int, LinearImage]:
-    """Linear maps from the features before some blocks to small images, by least squares.
-
-    Args:
-        generator: makes features and images.
-        cuts: numbers of the blocks.
-        w: latents.
-    """
-    if not cuts:
-        return {}
-    totals: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for row in w:
-        for cut, (gram, products) in _moments(generator, jnp.asarray(row[None]), tuple(cuts)).items():
-            before = totals.get(cut, (0.0, 0.0))
-            totals[cut] = (
-                before[0] + np.asarray(gram, np.float64),
-                before[1] + np.asarray(products, np.float64),
-            )
-    return {cut: _solved(*moments) for cut, moments in totals.items()}
-
-
-def _solved(gram: np.ndarray, products: np.ndarray) -> LinearImage:
-    count = len(gram)
-    solution = np.linalg.solve(gram + _RIDGE * np.trace(gram) / count * np.eye(count), products)
-    solution = solution.astype(np.float32)
-    return LinearImage(solution[:-1], solution[-1])
-
-
-@functools.partial(jax.jit, static_argnames="cuts")
-def _moments(generator: MobileStyleGAN, w: Array, cuts: tuple[int, ...]) -> dict[int, tuple[Array, Array]]:
-    """Second moments of (features, 1), and their products with the pixels of the small image."""
-    wanted = average_pool(jnp.clip(generator.synthesis(w), -1, 1), SHRINK)[0]
-    moments = {}
-    with jax.default_matmul_precision("highest"):
-        for cut in cuts:
-            x = features_before(generator, broadcast_w(w, generator.num_ws), cut)[0]
-            side, factor = len(x), len(wanted) // len(x)
-            pixels = wanted.reshape(side, factor, side, factor, 3).transpose(0, 2, 1, 3, 4)
-            columns = x.reshape(side * side, -1)
-            columns = jnp.concatenate([columns, jnp.ones((side * side, 1))], axis=1)
-            moments[cut] = columns.T @ columns, columns.T @ pixels.reshape(side * side, -1)
-    return moments

@@ -6,16 +6,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxedit._version import __version__
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
-from jaxedit.export.contents import check_generator
 from jaxedit.export.extras import require
 from jaxedit.export.onnx_graphs.builder import OPSET
-from jaxedit.export.onnx_models import build_encoder, check_encoder
+from jaxedit.export.onnx_graphs.layers import image_shape
+from jaxedit.export.onnx_models import build_encoder, check_encoder, check_network
 from jaxedit.export.web.axes_file import axes_file
 from jaxedit.export.web.models import Model, mapping_model, synthesis_models
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
@@ -131,21 +130,12 @@ def runtime_files() -> dict[str, bytes]:
 
 
 def _checked(generator: Any) -> MobileStyleGAN | StyleGAN2:
-    model = check_generator(generator)
-    if not isinstance(model, StyleGAN2 | MobileStyleGAN):
-        raise InputError(
-            f"generator: expected a StyleGAN2 or MobileStyleGAN for the page, got {model.family}"
-        )
+    model = check_network(generator, use="the page")
     if model.c_dim:
         raise InputError(f"generator: expected one without classes for the page, got {model.c_dim} classes")
     if isinstance(model, StyleGAN2) and model.config.image_channels != 3:
         raise InputError(
             f"generator: expected one of RGB images for the page, got {model.config.image_channels} channels"
-        )
-    if model.dtype != jnp.float32:
-        raise InputError(
-            f"generator: expected one that computes in float32 for the page, got {model.dtype}: load it with "
-            "dtype='float32'"
         )
     return model
 
@@ -163,9 +153,7 @@ def _latents_to_fit(generator: MobileStyleGAN | StyleGAN2, axes: AttributeAxes) 
 def _manifest(
     generator: MobileStyleGAN | StyleGAN2, models: list[Model], files: dict[str, bytes], note: str | None
 ) -> dict[str, Any]:
-    height, width = (
-        generator.config.image_size if isinstance(generator, StyleGAN2) else (generator.resolution,) * 2
-    )
+    _, height, width = image_shape(generator)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -14,7 +14,8 @@ with respect to latents alone.
 
 import dataclasses
 import functools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -69,9 +70,7 @@ class Preview:
         return features @ self.weight + self.bias
 
 
-def fit_preview(
-    generator: MobileStyleGAN, w: Float[Array | np.ndarray, "num_latents w_dim"], *, batch_size: int = 2
-) -> Preview:
+def fit_preview(generator: MobileStyleGAN, w: Float[Array | np.ndarray, "num_latents w_dim"]) -> Preview:
     """Fit the linear map to the images of some latents; fifty do.
 
     Raises:
@@ -80,26 +79,64 @@ def fit_preview(
     check_latents("w", w, width=generator.w_dim)
     if len(w) < 1:
         raise InputError("w: expected one latent or more, got none")
-    moments = [
-        np.asarray(_moments(generator, jnp.asarray(w[start : start + batch_size], jnp.float32)), np.float64)
-        for start in range(0, len(w), batch_size)
-    ]
-    total = np.sum(moments, axis=0)
-    inner = len(total) - 3
-    gram = total[:inner, :inner]
-    gram = gram + 1e-9 * np.trace(gram) / inner * np.eye(inner)
-    solution = np.linalg.solve(gram, total[:inner, inner:]).astype(np.float32)
-    return Preview(generator, jnp.asarray(solution[:-1]), jnp.asarray(solution[-1]))
+    (fitted,) = fit_linear_images(generator, [len(generator.blocks) - 1], np.asarray(w), ridge=1e-9).values()
+    return Preview(generator, jnp.asarray(fitted.weight), jnp.asarray(fitted.bias))
 
 
-@jax.jit
-def _moments(generator: MobileStyleGAN, w: Float[Array, "batch w_dim"]) -> Float[Array, "n n"]:
-    """Second moments of (features, 1, colors) over the pixels."""
-    images = jnp.clip(generator.synthesis(w), -1, 1)
-    wanted = average_pool(images, FACTOR).reshape(-1, 3)
-    features = _before_last(generator, broadcast_w(w, generator.num_ws)).reshape(len(wanted), -1)
-    columns = jnp.concatenate([features, jnp.ones((len(wanted), 1)), wanted], axis=1)
-    return jnp.matmul(columns.T, columns, precision=jax.lax.Precision.HIGHEST)
+class LinearImage(NamedTuple):
+    """A linear map from features to the pixels that each of theirs becomes."""
+
+    weight: Float[np.ndarray, "channels pixels"]
+    bias: Float[np.ndarray, " pixels"]
+
+
+def fit_linear_images(
+    generator: MobileStyleGAN,
+    cuts: Sequence[int],
+    w: Float[np.ndarray, "num_latents *num_ws w_dim"],
+    *,
+    ridge: float,
+) -> dict[int, LinearImage]:
+    """Linear maps from the features before some blocks to images a `FACTOR` smaller, by least squares.
+
+    Args:
+        generator: makes features and images.
+        cuts: numbers of the blocks.
+        w: latents of W or W+.
+        ridge: relative to the mean of the features' squares.
+    """
+    if not cuts:
+        return {}
+    totals: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for row in w:
+        for cut, moments in _moments(generator, jnp.asarray(row[None], jnp.float32), tuple(cuts)).items():
+            gram, products = (np.asarray(part, np.float64) for part in moments)
+            before = totals.get(cut, (0.0, 0.0))
+            totals[cut] = before[0] + gram, before[1] + products
+    return {cut: _solved(*moments, ridge) for cut, moments in totals.items()}
+
+
+def _solved(gram: np.ndarray, products: np.ndarray, ridge: float) -> LinearImage:
+    count = len(gram)
+    solution = np.linalg.solve(gram + ridge * np.trace(gram) / count * np.eye(count), products)
+    solution = solution.astype(np.float32)
+    return LinearImage(solution[:-1], solution[-1])
+
+
+@functools.partial(jax.jit, static_argnames="cuts")
+def _moments(generator: MobileStyleGAN, w: Array, cuts: tuple[int, ...]) -> dict[int, tuple[Array, Array]]:
+    """Second moments of (features, 1), and their products with the pixels of the small image."""
+    wanted = average_pool(jnp.clip(generator.synthesis(w), -1, 1), FACTOR)[0]
+    moments = {}
+    with jax.default_matmul_precision("highest"):
+        for cut in cuts:
+            x = features_before(generator, broadcast_w(w, generator.num_ws), cut)[0]
+            side, factor = len(x), len(wanted) // len(x)
+            pixels = wanted.reshape(side, factor, side, factor, 3).transpose(0, 2, 1, 3, 4)
+            columns = x.reshape(side * side, -1)
+            columns = jnp.concatenate([columns, jnp.ones((side * side, 1))], axis=1)
+            moments[cut] = columns.T @ columns, columns.T @ pixels.reshape(side * side, -1)
+    return moments
 
 
 def half_size(

@@ -2,7 +2,8 @@
 
 import { Axes } from "./axes.js";
 import { Problem, loadFile, loadManifest, parseJson } from "./files.js";
-import { composed, shrink } from "./photographs.js";
+import { shrink } from "./images.js";
+import { composed } from "./photographs.js";
 import { latentOfSeed } from "./seeds.js";
 import { SmallImages, toPixels } from "./small_images.js";
 import * as ort from "./runtime/ort.wasm.min.mjs";

@@ -2,9 +2,10 @@
 
 import { fromText, toArguments, toText } from "./edit_text.js";
 import { History, keyOf } from "./history.js";
+import { shrink } from "./images.js";
 import { askForSquare } from "./marks.js";
 import { keepForOffline } from "./offline.js";
-import { cut, pasted, shrink } from "./photographs.js";
+import { cut, pasted } from "./photographs.js";
 import { Sliders, valueInWords } from "./sliders.js";
 
 const MOST_RANDOM = 100000;

@@ -22,17 +22,6 @@ export function motion(before, after, side) {
   return windowMeans(windowMaxima(moved));
 }
 
-// The value of a grid at a place, between its cells; `column` and `row` in cells from the first one's middle.
-export function between(grid, column, row) {
-  const x = Math.min(Math.max(column, 0), GRID - 1);
-  const y = Math.min(Math.max(row, 0), GRID - 1);
-  const [left, top] = [Math.min(Math.floor(x), GRID - 2), Math.min(Math.floor(y), GRID - 2)];
-  const at = top * GRID + left;
-  const upper = grid[at] + (x - left) * (grid[at + 1] - grid[at]);
-  const lower = grid[at + GRID] + (x - left) * (grid[at + GRID + 1] - grid[at + GRID]);
-  return upper + (y - top) * (lower - upper);
-}
-
 function lightness(image, side) {
   const area = side * side;
   const gray = new Float32Array(area);

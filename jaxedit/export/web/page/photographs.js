@@ -1,7 +1,8 @@
 // Photographs: the crop of a face as the generator knows faces, and the way back. Coordinates are (x, y) in pixels of the
 // photograph, y downward.
 
-import { GRID, between, motion } from "./motion.js";
+import { sampled, shrink } from "./images.js";
+import { GRID, motion } from "./motion.js";
 
 const BORDER = 0.08; // width of the fade at the edges of a crop, in fractions of its side
 const OVAL = [0.95, 1.2]; // distances from the middle of a crop, in halves of its side, between which edits fade
@@ -53,19 +54,6 @@ export function toPlanes(pixels, area) {
   return image;
 }
 
-// Means over squares of pixels, planar.
-export function shrink(image, side, factor) {
-  const small = side / factor;
-  const result = new Float32Array(3 * small * small);
-  for (let row = 0; row < 3 * side; row++) {
-    for (let column = 0; column < side; column++) {
-      const at = Math.floor(row / factor) * small + Math.floor(column / factor);
-      result[at] += image[row * side + column] / (factor * factor);
-    }
-  }
-  return result;
-}
-
 // An edit in the crop of a photograph: the change that the edit makes of what the generator draws is added to the crop,
 // so that all stays that the generator cannot draw. Where something moved, the edited image itself is taken. The corners
 // of the crop, where a head does not reach, stay as they were.
@@ -76,7 +64,7 @@ export function composed(crop, drawn, edited, side) {
   for (let i = 0; i < area; i++) {
     const column = (((i % side) + 0.5) * GRID) / side - 0.5;
     const row = ((Math.floor(i / side) + 0.5) * GRID) / side - 0.5;
-    const part = between(moved, column, row);
+    const part = sampled(moved, 0, GRID, column, row);
     const weight = oval(((i % side) + 0.5) / side, (Math.floor(i / side) + 0.5) / side);
     for (let at = i; at < 3 * area; at += area) {
       const after = Math.min(Math.max(edited[at], -1), 1);
@@ -158,13 +146,4 @@ function fades({ corner, across, down }, width, height) {
     [isInside(1, 0, 1, 1), (u) => 1 - u],
   ].filter(([isShown]) => isShown);
   return (u, v) => sides.reduce((product, [, distance]) => product * smoothStep(distance(u, v) / BORDER), 1);
-}
-
-function sampled(plane, start, size, x, y) {
-  const [cx, cy] = [x, y].map((value) => Math.min(Math.max(value, 0), size - 1));
-  const [left, top] = [cx, cy].map((value) => Math.min(Math.floor(value), size - 2));
-  const at = start + top * size + left;
-  const upper = plane[at] + (cx - left) * (plane[at + 1] - plane[at]);
-  const lower = plane[at + size] + (cx - left) * (plane[at + size + 1] - plane[at + size]);
-  return upper + (cy - top) * (lower - upper);
 }

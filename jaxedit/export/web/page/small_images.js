@@ -2,6 +2,8 @@
 // details lack. The last image at rest tells by how much: its difference from the small image of the same latents is
 // added, smoothed everywhere, and in full detail where nothing has changed since.
 
+import { shrink } from "./images.js";
+
 const SMOOTH = 1 / 32; // radius of the smoothing, relative to the side
 const CHANGED = 0.1; // change of a color, of −1…1, beyond which details of the image at rest are dropped
 
@@ -22,7 +24,8 @@ export class SmallImages {
 
   // The image at rest: whole, planar in −1…1, and the small images of its stages by their number.
   settle(whole, height, smalls) {
-    const small = shrunk(whole, height, this.side);
+    const clipped = whole.map((value) => Math.min(Math.max(value, -1), 1));
+    const small = shrink(clipped, height, height / this.side);
     this.rest = new Map();
     for (const [stage, own] of smalls) {
       const difference = small.map((value, i) => value - own[i]);
@@ -53,20 +56,6 @@ export function toPixels(image, area) {
     pixels[4 * i + 3] = 255;
   }
   return pixels;
-}
-
-// The means of the squares of a square image, planar, colors clipped.
-function shrunk(image, height, side) {
-  const factor = height / side;
-  const result = new Float32Array(3 * side * side);
-  for (let row = 0; row < 3 * height; row++) {
-    const start = Math.floor(row / factor) * side;
-    for (let column = 0; column < height; column++) {
-      const value = image[row * height + column];
-      result[start + Math.floor(column / factor)] += Math.min(Math.max(value, -1), 1) / (factor * factor);
-    }
-  }
-  return result;
 }
 
 // Means over squares, twice, of each plane; beyond an edge its color goes on.
