@@ -31,8 +31,8 @@ from jaxedit.generators.protocol import Generator, broadcast_w
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.align import align
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
+from jaxedit.inversion.presets import PRESETS, tuning_of
 from jaxedit.inversion.presets import preset as preset_of
-from jaxedit.inversion.presets import tuning_preset
 from jaxedit.inversion.project import project
 from jaxedit.inversion.projection_problem import LatentPrior
 from jaxedit.inversion.reconstruction_quality import compare
@@ -157,8 +157,8 @@ def main(
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
     """Measure projections and edits of the projected latents."""
-    if preset not in ("instant", "quick", "fast", "quality"):
-        raise typer.BadParameter(f"--preset: expected instant, quick, fast or quality, got {preset}")
+    if preset not in PRESETS or preset == "official":
+        raise typer.BadParameter(f"--preset: expected instant, quick, fine, fast or quality, got {preset}")
     if faces < 0 or (not faces and not photos):
         raise typer.BadParameter("expected --faces 1 or more, or photographs")
     for photo in photos or []:
@@ -183,9 +183,9 @@ def main(
         name = f"{photo.stem}, W+"
         w_plus = measurement.projected(name, crop, config)
         rows.append(measurement.row(name, crop, w_plus))
-        if tuning:
+        if (settings := tuning_of(preset, is_asked=tuning)) is not None:
             name = f"{photo.stem}, tuned"
-            own = measurement.tuned(name, crop, w_plus, tuning_preset(preset))
+            own = measurement.tuned(name, crop, w_plus, settings)
             rows.append(measurement.row(name, crop, w_plus, own))
         finish("projection quality", {"faces": rows}, json)
 

@@ -280,10 +280,16 @@ def edit(
     else:
         if photo is not None:
             from jaxedit.cli.projection_settings import projection_of
+            from jaxedit.inversion.presets import tuning_of
 
             config, encoder = projection_of(preset, num_steps, generator=model, generator_name=generator)
             photograph = photograph_to_edit(photo, out, is_checked=is_whole and not compare)
-            search = {"face": chosen_face, "thorough": thorough, "encoder": encoder}
+            search = {
+                "face": chosen_face,
+                "thorough": thorough,
+                "encoder": encoder,
+                "tuning": tuning_of(preset),
+            }
             saved, cut = _projected(photograph, model, generator, config, search)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)

@@ -49,6 +49,7 @@ def edit_many(
     from jaxedit.cli.projection_settings import projection_of
     from jaxedit.inversion.face_limits import FaceLimits
     from jaxedit.inversion.photo import list_photos
+    from jaxedit.inversion.presets import tuning_of
     from jaxedit.inversion.project_photos import PhotoProjectionConfig
     from jaxedit.photographs.edit_photos import edit_photos
 
@@ -59,6 +60,7 @@ def edit_many(
     config = PhotoProjectionConfig(
         projection=projection,
         encoder=encoder,
+        tuning=tuning_of(how["preset"]),
         batch_size=how["batch_size"],
         all_faces=all_faces,
         thorough=thorough,

@@ -95,6 +95,7 @@ def project(
       jaxedit project portrait.jpg --out projected                    three minutes on two CPU cores
       jaxedit project portrait.jpg --out projected --preset instant   an encoder alone, a rough likeness
       jaxedit project portrait.jpg --out projected --preset quick     24 steps from the encoder's latent
+      jaxedit project portrait.jpg --out projected --preset fine      and the generator tuned to the face
       jaxedit project holidays --out projected --batch-size 8         a folder of photos, on an accelerator
       jaxedit project holidays --out projected --batch-size 32 --devices 4      on four accelerators
       jaxedit project portrait.jpg --out projected --tune             a better likeness, some minutes more
@@ -102,7 +103,7 @@ def project(
     """
     from jaxedit.cli.projection_settings import projection_of
     from jaxedit.inversion.photo import list_photos
-    from jaxedit.inversion.presets import tuning_preset
+    from jaxedit.inversion.presets import tuning_of
     from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
     from jaxedit.inversion.reconstruction_quality import metrics_text
     from jaxedit.pretrained.registry import load_generator
@@ -114,7 +115,7 @@ def project(
     config = PhotoProjectionConfig(
         projection=projection,
         encoder=chosen,
-        tuning=tuning_preset(preset, seed=seed) if tune else None,
+        tuning=tuning_of(preset, is_asked=tune, seed=seed),
         batch_size=batch_size,
         devices=devices,
         all_faces=all_faces,

@@ -42,7 +42,7 @@ def projection_of(
     if not config.encoder_passes:
         if encoder is not None:
             raise InputError(
-                "--encoder: expected with the presets instant and quick, which start from its latent"
+                "--encoder: expected with the presets instant, quick and fine, which start from its latent"
             )
         return config, None
     return config, load_encoder(encoder or generator_name, generator)

@@ -57,11 +57,17 @@ def read(
     """
     from jaxedit.attributes.user_classifier import face_classifiers, load_classifiers
     from jaxedit.cli.projection_settings import projection_of
+    from jaxedit.errors import InputError
     from jaxedit.inversion.photo import list_photos
     from jaxedit.inversion.project_photos import PhotoProjectionConfig
     from jaxedit.photographs.read_photos import read_photos
     from jaxedit.pretrained.registry import load_axes, load_generator
 
+    if preset == "fine":
+        raise InputError(
+            "--preset: fine tunes the generator, and a reading is of the latent alone; expected instant, quick, fast, "
+            "quality or official"
+        )
     model = load_generator(generator)
     check_class(model, generator)
     projection, encoder = projection_of(preset, num_steps, generator=model, generator_name=generator)

@@ -1,13 +1,15 @@
 """Projections in the user's cache, so that another edit of a photograph is quick."""
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.align import FaceChoice
-from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
@@ -23,6 +25,7 @@ def project_cached(
     *,
     generator_name: str,
     config: ProjectionConfig,
+    tuning: TuningConfig | None = None,
     encoder: Encoder | None = None,
     face: FaceChoice | None = None,
     thorough: bool = False,
@@ -37,6 +40,7 @@ def project_cached(
         generator: makes the images.
         generator_name: its registered name or folder, which the files keep.
         config: the settings.
+        tuning: settings of a tuning after it; None for none.
         encoder: finds the first latent where the settings ask for `encoder_passes`.
         face: another face than the largest, as `jaxedit.align` chooses it.
         thorough: as for `jaxedit.align`.
@@ -48,7 +52,7 @@ def project_cached(
         DownloadError: if a network cannot be fetched.
     """
     photo = photo if isinstance(photo, Photo) else Photo(photo)
-    settings = ProjectionSettings.of(generator, generator_name, config, encoder=encoder)
+    settings = ProjectionSettings.of(generator, generator_name, config, tuning, encoder)
     out = cache_dir() / "projections" / _key(photo, settings, face, thorough)
     with locked(out):
         for path in out.glob("*"):  # named after the photograph's name at that time
@@ -59,7 +63,7 @@ def project_cached(
             [photo],
             out,
             generator,
-            PhotoProjectionConfig(config, face=face, thorough=thorough, encoder=encoder),
+            PhotoProjectionConfig(config, tuning, face=face, thorough=thorough, encoder=encoder),
             generator_name=generator_name,
             progress=progress,
         )
@@ -70,9 +74,11 @@ def project_cached(
 
 
 def _key(photo: Photo, settings: ProjectionSettings, face: FaceChoice | None, thorough: bool) -> str:
-    depends = [photo.sha256, settings.weights, earlier_names(settings.config.describe())]
+    depends: list[Any] = [photo.sha256, settings.weights, earlier_names(settings.config.describe())]
     if settings.encoder_weights is not None:
         depends.append(settings.encoder_weights)
+    if settings.tuning is not None:
+        depends.append(dataclasses.asdict(settings.tuning))
     if face is not None:
         depends.append(face)
     if thorough:

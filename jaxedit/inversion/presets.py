@@ -7,8 +7,10 @@ import jax
 from jaxedit.errors import InputError
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 
-PRESETS = ("instant", "quick", "fast", "quality", "official")
+PRESETS = ("instant", "quick", "fine", "fast", "quality", "official")
 """Names of the settings of a projection."""
+
+_FROM_ENCODER = ("instant", "quick", "fine")
 
 
 def preset(
@@ -17,8 +19,9 @@ def preset(
     """Projection settings by name.
 
     Args:
-        name: "instant" (an encoder alone), "quick" (24 steps from an encoder's latent), "fast" (200 steps from the mean
-            of W), "quality" or "official"; None for "fast" on a CPU and "quality" elsewhere.
+        name: "instant" (an encoder alone), "quick" (24 steps from an encoder's latent), "fine" (the same, before
+            a tuning), "fast" (200 steps from the mean of W), "quality" or "official"; None for "fast" on a CPU and
+            "quality" elsewhere.
         num_steps: number of steps instead of the preset's; the share of the steps in W stays the same.
         seed: seed of the projection, 0 … 2³² − 1.
         has_encoder: whether the generator has an encoder.
@@ -31,7 +34,7 @@ def preset(
         raise InputError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed: expected 0…{2**32 - 1}, got {seed}")
-    if name in ("instant", "quick") and not has_encoder:
+    if name in _FROM_ENCODER and not has_encoder:
         raise InputError(
             f"preset: {name} needs an encoder, and none ships for this generator; `jaxedit train-encoder` makes one "
             "for --encoder"
@@ -42,6 +45,7 @@ def preset(
         return ProjectionConfig.instant(seed=seed)
     presets = {
         "quick": ProjectionConfig.quick,
+        "fine": ProjectionConfig.quick,
         "fast": ProjectionConfig.fast,
         "quality": ProjectionConfig.quality,
         "official": ProjectionConfig.official,
@@ -55,8 +59,21 @@ def preset(
 
 def tuning_preset(name: str | None, *, seed: int = 0) -> TuningConfig:
     """Tuning settings that go with a projection preset."""
+    if name == "fine":
+        return TuningConfig.fine(seed=seed)
     is_fast = (name or _default()) in ("instant", "quick", "fast")
     return TuningConfig.fast(seed=seed) if is_fast else TuningConfig(seed=seed)
+
+
+def tuning_of(name: str | None, *, is_asked: bool = False, seed: int = 0) -> TuningConfig | None:
+    """The tuning after a projection by a preset; None for none.
+
+    Args:
+        name: the preset. "fine" always tunes.
+        is_asked: whether a tuning is asked for besides.
+        seed: of the tuning.
+    """
+    return tuning_preset(name, seed=seed) if is_asked or name == "fine" else None
 
 
 def _default() -> str:

@@ -24,7 +24,7 @@ from jaxedit.generators.conditional import ConditionedGenerator, without_class
 from jaxedit.generators.protocol import Generator, as_w_plus
 from jaxedit.inversion.config import TuningConfig
 from jaxedit.inversion.image_arguments import ImageLike, as_batch
-from jaxedit.inversion.loss_images import LossSizes, clip_softly, face_part, rendered_side
+from jaxedit.inversion.loss_images import LossSizes, clip_softly, face_part, render, rendered_side
 from jaxedit.inversion.projection_problem import MAX_SIDE, MIN_SIDE
 from jaxedit.nn.chunked_loop import ChunkedLoop, run_chunks
 from jaxedit.nn.lpips import LPIPS
@@ -104,6 +104,17 @@ class GeneratorDelta:
 def _is_tuned(path: tuple[Any, ...], value: Any) -> bool:
     """Whether a variable is a weight of the synthesis network."""
     return isinstance(value, nnx.Param) and "mapping_network" not in path
+
+
+def _without_depthwise(weights: Any) -> Any:
+    """The weights, of which the depthwise kernels stay as they are: on a CPU their derivatives take as long as all the
+    others, and the pointwise weights behind them suffice."""
+    flat = dict(nnx.to_flat_state(weights))
+    held = {
+        path: variable.replace(jax.lax.stop_gradient(variable[...])) if "depthwise" in path else variable
+        for path, variable in flat.items()
+    }
+    return nnx.from_flat_state(list(held.items()))
 
 
 def _dotted(path: tuple[Any, ...]) -> str:
@@ -204,7 +215,7 @@ def tune(
         raise InputError(f"image: expected one, got {len(target)}: each image has weights of its own")
     described = json.loads(json.dumps(without_class(generator).describe()))
     pivot = as_w_plus("w_plus", w_plus, generator, batch=1)
-    rendering, side = rendered_side(generator, is_cheap=False), target.shape[1]
+    rendering, side = rendered_side(generator, is_cheap=True), target.shape[1]
     sizes = LossSizes.of(rendering, side, config.lpips_size)
     sizes.warn_of_left_out(rendering, side, face=True, identity=config.identity_weight > 0)
     identity = FaceIdentity() if config.identity_weight > 0 and sizes.identity else None
@@ -275,7 +286,8 @@ def _distance(
 
 def _loss(weights: Any, problem: TuningProblem, step: Array, config: TuningConfig) -> Float[Array, ""]:
     def images(weights: Any, w_plus: Array) -> Array:
-        return clip_softly(nnx.merge(problem.graph, weights, problem.rest).synthesis(w_plus))
+        generator = nnx.merge(problem.graph, _without_depthwise(weights), problem.rest)
+        return clip_softly(render(generator, w_plus, None, is_cheap=True))
 
     shown = images(weights, problem.w_plus)
     loss = _distance(problem, shown, problem.small, problem.face, config)
@@ -290,7 +302,7 @@ def _loss(weights: Any, problem: TuningProblem, step: Array, config: TuningConfi
         away = w - problem.w_plus
         length = jnp.sqrt(jnp.square(away).sum(2, keepdims=True) + 1e-12)
         near = problem.w_plus + config.locality_distance * away / length
-        untuned = jax.lax.stop_gradient(clip_softly(generator.synthesis(near)))
+        untuned = jax.lax.stop_gradient(clip_softly(render(generator, near, None, is_cheap=True)))
         small = shrink(untuned, problem.sizes.whole)
         face = face_part(untuned, problem.sizes.face) if problem.sizes.face else None
         return _distance(problem, images(weights, near), small, face, config)

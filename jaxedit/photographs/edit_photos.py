@@ -21,7 +21,14 @@ from jaxedit.generators.render import render
 from jaxedit.images import save_image, to_uint8
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
-from jaxedit.inversion.projection_folder import PhotoFolder, at_side, side_by_side
+from jaxedit.inversion.projection_folder import (
+    RECONSTRUCTION,
+    TUNED,
+    PhotoFolder,
+    at_side,
+    load_delta,
+    side_by_side,
+)
 from jaxedit.inversion.records import read_record, write_record
 from jaxedit.latents.latent_files import load_latent_file
 from jaxedit.photographs.paste_faces import paste_faces, paths_by_content
@@ -126,6 +133,9 @@ def edit_photos(
         raise InputError("photos: expected one or more, got none")
     summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
     request = {**edits.describe(), "axes": axes.fingerprint()}
+    is_tuned = config.tuning is not None
+    if is_tuned:
+        request["is_tuned"] = True
     rows = []
     has_places = edits.in_places and any(name in ATTRIBUTE_PLACES for name in edits.amounts)
     places = FacePlaces.from_pretrained() if has_places and summary.metrics else None
@@ -133,7 +143,8 @@ def edit_photos(
     for path, metrics in bar:
         rows.append(_edited(PhotoFolder(path), metrics, (generator, places), axes, edits, request))
     if edits.pastes and not config.is_aligned:
-        _paste(rows, files, out, edits, progress=progress)
+        shown = TUNED if is_tuned else RECONSTRUCTION
+        _paste(rows, files, out, edits, shown, progress=progress)
     rows += [_left_out(path, reason, out) for path, reason in summary.failures.items()]
     columns = ["photo", "face", "status", "reason", "lpips", "psnr", "identity"]
     columns += [f"{name} {when}" for name in edits.amounts for when in ("before", "after")]
@@ -157,11 +168,15 @@ def _edited(
     """The row of a face that was edited, now or by an earlier run."""
     photo = folder.photo() or {}
     request = {**request, "projection": metrics["projection"], "sha256": photo.get("sha256")}
+    if request.get("is_tuned"):
+        request["tuning"] = metrics["tuning"]
     known = read_record(folder.path / EDIT_FILE)
     is_done = known is not None and known.get("request") == request and isinstance(known.get("values"), dict)
     if not is_done or not all((folder.path / name).is_file() for name in (EDITED, COMPARED)):
         generator, places = draws
         saved = load_latent_file(folder.path)
+        delta = load_delta(saved) if request.get("is_tuned") else None
+        generator = generator if delta is None else delta.apply(generator)
         w = saved.of(generator)
         options: dict[str, Any] = {
             "absolute": edits.absolute,
@@ -170,7 +185,7 @@ def _edited(
             "pivot": w if w.ndim == 3 else None,
         }
         result = edit_with_readings(axes, w, edits.amounts, **options)
-        noise = saved.noise_of(generator)
+        noise = None if delta is not None else saved.noise_of(generator)  # it was tuned with its own noise
         if places is None:
             image = np.asarray(render(generator, result.w, noise))
         else:
@@ -189,7 +204,7 @@ def _edited(
         known = {"request": request, "values": values}
         write_record(folder.path / EDIT_FILE, known)
     assert known is not None
-    quality = metrics["metrics"]
+    quality = metrics["tuned_metrics" if request.get("is_tuned") else "metrics"]
     row = {
         "photo": photo.get("photo", folder.path.name),
         "face": photo.get("face", 1),
@@ -207,9 +222,24 @@ def _edited(
 
 
 def _paste(
-    rows: list[dict[str, Any]], files: Sequence[Path], out: Path, edits: PhotoEdits, *, progress: bool
+    rows: list[dict[str, Any]],
+    files: Sequence[Path],
+    out: Path,
+    edits: PhotoEdits,
+    shown: str,
+    *,
+    progress: bool,
 ) -> None:
-    """Paste the edited faces back into their photographs, and add to the rows what came of it."""
+    """Paste the edited faces back into their photographs, and add to the rows what came of it.
+
+    Args:
+        rows: of the edited faces.
+        files: the photographs.
+        out: the folder of the results.
+        edits: of every face.
+        shown: name of the unedited face in each folder, as the generator that was edited with draws it.
+        progress: whether to show a bar.
+    """
     photos = paths_by_content(files)
     groups: dict[Path, list[dict[str, Any]]] = {}
     for row in rows:
@@ -220,7 +250,9 @@ def _paste(
         group.sort(key=lambda row: int(row["face"]))
         folders = [PhotoFolder(out / row["folder"]) for row in group]
         try:
-            pasted, changed = paste_faces(photo, folders, EDITED, keep_position=edits.keep_position)
+            pasted, changed = paste_faces(
+                photo, folders, EDITED, reconstruction_file=shown, keep_position=edits.keep_position
+            )
         except (InputError, OutputError) as error:
             for row in group:
                 row |= {"status": "not pasted", "reason": str(error)}

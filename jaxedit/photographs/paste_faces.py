@@ -20,6 +20,7 @@ def paste_faces(
     folders: Sequence[PhotoFolder],
     edited_file: str,
     *,
+    reconstruction_file: str = RECONSTRUCTION,
     person: PersonMask | None = None,
     keep_position: bool = False,
 ) -> tuple[Path, float]:
@@ -31,6 +32,7 @@ def paste_faces(
         photo: the photograph.
         folders: of its faces, which hold the edited ones.
         edited_file: name of the edited face in each folder.
+        reconstruction_file: name of the unedited face, as the same generator draws it.
         person: finds the person; by default `PersonMask.from_pretrained()`.
         keep_position: whether the GPS position stays in the metadata.
 
@@ -48,6 +50,8 @@ def paste_faces(
             raise InputError(f"{photo}: expected the photograph that was projected, found another one")
     edited = {folder.path.name: Photo(folder.path / edited_file).sha256 for folder in folders}
     request = {"photo": file.sha256, "edited": edited, "keep_position": keep_position}
+    if reconstruction_file != RECONSTRUCTION:
+        request["reconstruction"] = reconstruction_file
     known = read_record(first.path / PASTED_FILE) or {}
     if known.get("request") == request and isinstance(known.get("changed"), float):
         out = first.path.parent / Path(str(known.get("file"))).name
@@ -62,7 +66,7 @@ def paste_faces(
             pixels,
             folder.place().quad,
             load_photo(folder.path / edited_file, min_side=_MIN_SIDE),
-            reconstruction=load_photo(folder.path / RECONSTRUCTION, min_side=_MIN_SIDE),
+            reconstruction=load_photo(folder.path / reconstruction_file, min_side=_MIN_SIDE),
             person=person,
         )
         pixels = pasted.pixels

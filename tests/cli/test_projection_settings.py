@@ -53,13 +53,13 @@ def test_presets_without_an_encoder(small):
     for name in ("fast", None):
         config, encoder = projection_of(name, None, generator=small, generator_name="cats")
         assert (config, encoder) == (ProjectionConfig.fast(), None)
-    for name in ("instant", "quick"):
+    for name in ("instant", "quick", "fine"):
         with pytest.raises(InputError, match=rf"{name} needs an encoder.*train-encoder"):
             projection_of(name, None, generator=small, generator_name="cats")
 
 
 def test_what_does_not_go_together(small, folder):
-    with pytest.raises(InputError, match="--encoder: expected with the presets instant and quick"):
+    with pytest.raises(InputError, match="--encoder: expected with the presets instant, quick and fine"):
         projection_of("fast", None, generator=small, generator_name="cats", encoder=str(folder))
     with pytest.raises(InputError, match=r"another generator or class .*train-encoder"):
         projection_of(

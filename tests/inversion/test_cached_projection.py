@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxedit.errors import InputError
 from jaxedit.images import save_image
 from jaxedit.inversion import cached_projection as module
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.cached_projection import project_cached
-from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project import ProjectionResult
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
@@ -61,3 +62,22 @@ def test_what_an_earlier_version_stored_is_found(small, tmp_path, monkeypatch):
     stored = a_projection(small, photo, tmp_path / "cache" / "projections" / key / "me")
     in_earlier_form(stored)
     assert project_cached(photo.path, small, generator_name="cats", config=CONFIG, progress=False) == stored
+
+
+def test_a_tuned_projection_is_kept_apart(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "cache_dir", lambda: tmp_path / "cache")
+    asked = []
+
+    def fail(photos, out, generator, config, **_):
+        asked.append((out, config.tuning))
+        raise InputError("no face")
+
+    monkeypatch.setattr(module, "project_photos", fail)
+    pixels = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    photo = save_image(pixels, tmp_path / "me.png")
+    for tuning in (None, TuningConfig.fine(), TuningConfig.fast(), TuningConfig.fine()):
+        with pytest.raises(InputError, match="no face"):
+            project_cached(photo, small, generator_name="cats", config=CONFIG, tuning=tuning, progress=False)
+    folders, tunings = zip(*asked, strict=True)
+    assert tunings == (None, TuningConfig.fine(), TuningConfig.fast(), TuningConfig.fine())
+    assert folders[1] == folders[3] and len(set(folders)) == 3

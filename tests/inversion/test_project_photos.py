@@ -11,7 +11,7 @@ from jaxedit.inversion import projection_folder
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import list_photos
-from jaxedit.inversion.presets import preset, tuning_preset
+from jaxedit.inversion.presets import preset, tuning_of, tuning_preset
 from jaxedit.inversion.project import ProjectionResult
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_problem import TERMS
@@ -306,10 +306,21 @@ def test_presets():
     assert tuning_preset("quality") == TuningConfig()
 
 
+def test_fine_tunes_after_a_quick_search():
+    assert preset("fine", has_encoder=True, seed=2) == ProjectionConfig.quick(seed=2)
+    assert tuning_of("fine", seed=2) == TuningConfig.fine(seed=2)
+    assert tuning_of("fine", is_asked=True) == TuningConfig.fine()
+    assert tuning_of("fast") is None and tuning_of(None) is None
+    assert tuning_of("fast", is_asked=True) == TuningConfig.fast()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "best"}, "preset: expected one of instant, quick, fast, quality, official, got 'best'"),
+        (
+            {"name": "best"},
+            "preset: expected one of instant, quick, fine, fast, quality, official, got 'best'",
+        ),
         ({"name": "fast", "num_steps": 0}, "num_steps: expected 1 or more, got 0"),
         ({"name": "fast", "num_steps": -5}, "num_steps: expected 1 or more, got -5"),
         ({"name": "fast", "seed": -1}, "seed: expected 0…4294967295, got -1"),

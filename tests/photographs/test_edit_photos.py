@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import os
 
 import jax
@@ -10,7 +11,7 @@ from PIL import Image
 from jaxedit.attributes.person.mask import PersonMask
 from jaxedit.attributes.person.places import FacePlaces
 from jaxedit.errors import InputError
-from jaxedit.inversion.config import ProjectionConfig
+from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.face_limits import FaceLimits, FacePlace
 from jaxedit.inversion.photo import list_photos
 from jaxedit.inversion.project_photos import PhotoProjectionConfig
@@ -84,6 +85,23 @@ def test_a_second_run_renders_nothing(run, tmp_path, stand_in, monkeypatch):
     third = run(photos, {"height": -1.0, "smile": 1.0})
     assert "smile after" in rows(third)[0] and len(stand_in.batches) == 1
     assert float(rows(third)[0]["height after"]) < float(before[1][0]["height after"])
+
+
+def test_tuned_faces_are_edited_with_their_own_generator(run, tmp_path, stand_in):
+    photos = [photo(tmp_path / "a.png", 1), photo(tmp_path / "b.png", 2)]
+    nothing = {"height": 0.0}
+    plain = [np.asarray(Image.open(path)).astype(int) for path in run(photos, nothing).edited]
+    tuning = TuningConfig(num_steps=3, learning_rate=0.02, identity_weight=0.0, locality_weight=0.0)
+    result = run(photos, nothing, tuning=tuning)
+    for path, untuned, row in zip(result.edited, plain, rows(result), strict=True):
+        tuned = np.asarray(Image.open(path)).astype(int)
+        np.testing.assert_allclose(tuned, np.asarray(Image.open(path.parent / "tuned.png")), atol=1)
+        assert np.abs(tuned - untuned).mean() > 0.5
+        metrics = json.loads((path.parent / "metrics.json").read_text())
+        assert float(row["lpips"]) == pytest.approx(metrics["tuned_metrics"]["lpips"], abs=1e-3)
+    again = run(photos, nothing)  # without a tuning: as before
+    for path, untuned in zip(again.edited, plain, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(path)).astype(int), untuned)
 
 
 def test_an_attribute_with_a_place_changes_the_face_there(run, tmp_path, stand_in, monkeypatch):

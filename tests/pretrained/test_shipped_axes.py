@@ -56,6 +56,10 @@ def _assert_same_edits(found: AttributeAxes, expected: AttributeAxes, w: np.ndar
     for name in expected.attribute_names:
         edits = {name: 1.0}
         np.testing.assert_allclose(found.edit(w, edits), expected.edit(w, edits), atol=1e-3)
+    _assert_same_readings(found, expected, w)
+
+
+def _assert_same_readings(found: AttributeAxes, expected: AttributeAxes, w: np.ndarray) -> None:
     readings = np.asarray(expected.read(w))
     spread = np.asarray(expected.quantile_transform.values).std(axis=1)
     np.testing.assert_allclose(found.read(w) / spread, readings / spread, atol=5e-3)
@@ -87,7 +91,13 @@ def test_the_command_makes_the_shipped_axes(shipped, tmp_path, monkeypatch, w):
     again = load_axes(NAME)
     assert again.attribute_names == shipped.attribute_names
     assert again.report.summary() == pytest.approx(shipped.report.summary(), abs=2e-3)
-    _assert_same_edits(again, shipped, w)
+    # Processors round a training differently. A curve turns a shift along its axis into one across it, so that edits
+    # are compared as moves: on a processor with AVX-512 they differ from those of one without by 0.02 to 1.3 %.
+    for name in shipped.attribute_names:
+        found, expected = (np.asarray(axes.edit(w, {name: 1.0})) for axes in (again, shipped))
+        move = np.linalg.norm(expected - np.asarray(shipped.edit(w, {})))
+        assert np.linalg.norm(found - expected) < 0.02 * move, name
+    _assert_same_readings(again, shipped, w)
     # The half precision of the file costs no more than that either.
     _assert_same_edits(shipped, registry.with_layer_curves(learned[0], NAME), w)
 

@@ -70,18 +70,19 @@ def test_derivatives_written_by_hand_agree_with_automatic_ones():
     noise, bias = random.randn(6, 8), random.randn(4)
     arrays = [jnp.asarray(a, jnp.float32) for a in (x, style, depthwise, pointwise, noise, bias)]
 
-    def plain(x, style):
-        convolved = depthwise_conv(jnp.pad(x, ((1, 1), (1, 1), (0, 0))), arrays[2] * style)
-        mixed = (convolved.reshape(-1, 8) @ arrays[3]).reshape(6, 8, 4) + arrays[4][..., None] + arrays[5]
+    def plain(x, style, depthwise, pointwise, noise, bias):
+        convolved = depthwise_conv(jnp.pad(x, ((1, 1), (1, 1), (0, 0))), depthwise * style)
+        mixed = (convolved.reshape(-1, 8) @ pointwise).reshape(6, 8, 4) + noise[..., None] + bias
         return jnp.maximum(mixed, 0.2 * mixed)
 
     cases = (
-        (lambda x, s: mobile_preview._convolve(x, s, *arrays[2:]), plain),
-        (mobile_preview._upsample, lambda x, s: inverse_haar(x * s)),
+        (mobile_preview._convolve, plain, arrays),
+        (mobile_preview._upsample, lambda x, s: inverse_haar(x * s), arrays[:2]),
     )
-    for ours, automatic in cases:
+    for ours, automatic, given in cases:
+        which = tuple(range(len(given)))
         values = [
-            jax.jit(jax.value_and_grad(lambda *a, f=f: (f(*a) ** 3).sum(), (0, 1)))(*arrays[:2])
+            jax.jit(jax.value_and_grad(lambda *a, f=f: (f(*a) ** 3).sum(), which))(*given)
             for f in (ours, automatic)
         ]
         np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-5)

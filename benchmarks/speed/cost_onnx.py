@@ -1,0 +1,56 @@
+"""A process that edits faces with exported ONNX models and imports neither JAX nor this library.
+
+    python -m benchmarks.speed.cost_onnx MODELS 16
+
+It prints one line of JSON: seconds of the parts, as `benchmarks.speed.cost` wants them.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+start = time.perf_counter()
+
+import numpy as np  # noqa: E402  (the time of the imports is measured)
+import onnxruntime  # noqa: E402
+
+
+def main(folder: Path, count: int) -> None:
+    """Edit `count` faces, one after the other."""
+    imported = time.perf_counter()
+    about = json.loads((folder / "models.json").read_text())
+    models = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in about["models"]}
+    names = [attribute["name"] for attribute in about["attributes"]]
+    loaded = time.perf_counter()
+
+    def draw(seed: int) -> np.ndarray:
+        z = np.random.RandomState(seed).randn(1, 512).astype(np.float32)
+        (w,) = models["mapping"].run(None, {"z": z, "truncation_psi": np.float32(0.7)})
+        amounts = np.ones((1, len(names)), np.float32)
+        which = np.asarray([name in ("age", "smile") for name in names])
+        (edited,) = models["edit"].run(None, {"w": w, "amounts": amounts, "which": which})
+        (image,) = models["synthesis"].run(None, {"latents": edited})
+        return np.clip(127.5 * image + 127.5, 0, 255).astype(np.uint8)
+
+    draw(0)
+    first = time.perf_counter()
+    processor = time.process_time()
+    for seed in range(1, count + 1):
+        draw(seed)
+    seconds = (time.perf_counter() - first) / count
+    print(
+        json.dumps(
+            {
+                "import": imported - start,
+                "load": loaded - imported,
+                "first": first - loaded,
+                "seconds": seconds,
+                "processor": (time.process_time() - processor) / count,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
