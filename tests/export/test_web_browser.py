@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxedit.images import to_uint8
 from jaxedit.latents.seed_stream import w_of_seed
-from tests.export.web_visits import Visit, resident_bytes
+from tests.export.web_visits import Visit, own_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +149,7 @@ def test_two_hundred_moves_do_not_pile_up_memory(visit, browser):
             visit.page.locator("#reset-all").click()
             amounts = {}
             visit.wait_for(7)
-            sizes.append(resident_bytes(browser))
+            sizes.append(own_bytes(browser))
     print([round(size / 1e6) for size in sizes])
     assert np.mean(sizes[-5:]) < np.mean(sizes[3:8]) + 60e6
 

@@ -76,13 +76,14 @@ class Visit:
         self.context.close()
 
 
-def resident_bytes(browser) -> int:
-    """Memory of all processes of a browser (Linux)."""
+def own_bytes(browser) -> int:
+    """Memory of all processes of a browser, without that of files, which the machine gives and takes (Linux)."""
     session = browser.new_browser_cdp_session()
     processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
     session.detach()
-    pages = 0
+    kilobytes = 0
     for process in processes:
-        statm = Path(f"/proc/{process['id']}/statm")
-        pages += int(statm.read_text().split()[1]) if statm.exists() else 0
-    return 4096 * pages
+        status = Path(f"/proc/{process['id']}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        kilobytes += sum(int(x.split()[1]) for x in lines if x.startswith(("RssAnon:", "RssShmem:")))
+    return 1024 * kilobytes

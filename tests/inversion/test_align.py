@@ -258,6 +258,16 @@ def test_a_face_that_stands_on_its_head_is_not_taken_for_an_upright_one():
     assert np.abs(ffhq_quad(found.landmarks) - expected).max() < 0.05 * side(expected)
 
 
+@pytest.mark.parametrize("number", [1, 4])
+def test_landmarks_of_a_face_the_wrong_way_up_are_unsteady(number):
+    photo = sample(number)
+    for face in detect_faces(photo)[:2]:
+        center = ffhq_quad(face.landmarks).mean(0)
+        turned = face_detection.refine_landmarks(photo, 2 * center - face.landmarks)
+        own, other = (face_detection._unsteadiness(photo, points) for points in (face.landmarks, turned))
+        assert own < face_detection._STEADY < other
+
+
 def test_one_chosen_face(astronaut, monkeypatch):
     half = np.asarray(Image.fromarray(astronaut).resize((320, 320), Image.Resampling.LANCZOS))
     photo = np.zeros((512, 832, 3), np.uint8)
