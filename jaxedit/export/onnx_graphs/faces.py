@@ -40,7 +40,9 @@ def detector(graph: GraphBuilder, model: FaceDetector) -> tuple[str, str]:
     number = graph.add("Cast", cells, to=1)
     centers = graph.add("Add", _corners(graph, cells), graph.add("Sigmoid", _part(graph, x, 0, 2)))
     centers = graph.add("Div", centers, number)
-    halves = graph.calculate("Mul", graph.add("Exp", _part(graph, x, 2, 4)), np.float32(model.anchors) / 2)
+    halves = graph.calculate(
+        "Mul", graph.add("Exp", _part(graph, x, 2, 4)), np.asarray(model.anchors, np.float32) / 2
+    )
     halves = graph.add("Div", halves, number)
     low, high = graph.add("Sub", centers, halves), graph.add("Add", centers, halves)
     boxes = graph.reshape(graph.add("Concat", low, high, axis=3), [0, -1, 4])
@@ -71,8 +73,11 @@ def _standardized(graph: GraphBuilder, images: str, mean_rgb: tuple[float, ...])
 
 def _dense_block(graph: GraphBuilder, block: DenseBlock, x: str) -> str:
     first = block.conv0
-    is_whole = isinstance(first, Conv)
-    total = _conv(graph, first, x, pads=_AT_END) if is_whole else _separable(graph, first, x)
+    total = (
+        _separable(graph, first, x)
+        if isinstance(first, SeparableConv)
+        else _conv(graph, first, x, pads=_AT_END)
+    )
     activated = total = graph.add("Relu", total)
     for layer in block.convs:
         total = graph.add("Add", total, _separable(graph, layer, activated))

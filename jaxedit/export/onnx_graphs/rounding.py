@@ -74,7 +74,7 @@ def pieces(numbers: np.ndarray, bits: int) -> list[Piece]:
         bits: an even number, up to 16.
     """
     flat = numbers.astype(np.int64).ravel() + 2 ** (bits - 1)
-    widths = []
+    widths: list[int] = []
     while sum(widths) < bits:
         widths.append(next(width for width in (8, 4, 2) if width <= bits - sum(widths)))
     result, place = [], bits
