@@ -17,7 +17,7 @@ from jaxedit.generators.protocol import Generator, broadcast_w, check_square_rgb
 _WHOLE: tuple[Place | None, ...] = (None, "person")
 """Places whose edits change what all others are drawn on."""
 
-_PARTS: tuple[tuple[Place | None, ...], ...] = (
+PARTS: tuple[tuple[Place | None, ...], ...] = (
     _WHOLE,
     ("background",),
     ("hair", "crown", "ears"),
@@ -86,7 +86,7 @@ def stages_of(
     stages: list[Array] = [axes.edit(w, {})]
     where: list[Place | None] = []
     whole: dict[str, Any] = {}
-    for part in _PARTS:
+    for part in PARTS:
         # A hat is drawn on an aged face, and over blond hair; but a hat in the latent would leave no glasses.
         so_far = dict(whole)
         for place in part:

@@ -21,10 +21,11 @@ from jaxedit.export.contents import (
 )
 from jaxedit.export.extras import require
 from jaxedit.export.onnx_graphs import latents
-from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder, WeightsType
+from jaxedit.export.onnx_graphs.builder import OPSET, GraphBuilder
 from jaxedit.export.onnx_graphs.encoder import encoder as encoder_graph
 from jaxedit.export.onnx_graphs.layers import image_shape
 from jaxedit.export.onnx_graphs.mobile_stylegan import mobile_stylegan
+from jaxedit.export.onnx_graphs.rounding import WeightsType
 from jaxedit.export.onnx_graphs.stylegan2 import stylegan2
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
 from jaxedit.generators.stylegan2.generator import StyleGAN2
@@ -130,9 +131,11 @@ def build(
     return _serialized(graph, name, result, value, shape)
 
 
-def build_encoder(encoder: Encoder, *, weights: WeightsType = "float32") -> tuple[bytes, dict[str, Any]]:
-    """An encoder, serialized, and what it takes and returns."""
-    graph = GraphBuilder("encoder", weights=weights)
+def build_encoder(
+    encoder: Encoder, *, weights: WeightsType = "float32", hidden: WeightsType | None = None
+) -> tuple[bytes, dict[str, Any]]:
+    """An encoder, serialized, and what it takes and returns; `hidden` is the type of its largest matrix."""
+    graph = GraphBuilder("encoder", weights=weights, parts={"hidden": hidden or weights})
     shape: list[int | str] = ["batch", encoder.config.num_ws, encoder.config.w_dim]
     return _serialized(graph, "encoder", "w_plus", encoder_graph(graph, encoder), shape)
 

@@ -6,7 +6,8 @@ import onnx
 import pytest
 
 from jaxedit.errors import InputError, OutputError
-from jaxedit.export.onnx_graphs.builder import GraphBuilder, as_half, as_whole_numbers
+from jaxedit.export.onnx_graphs.builder import GraphBuilder
+from jaxedit.export.onnx_graphs.rounding import as_half, as_whole_numbers
 from jaxedit.export.onnx_models import build, export_onnx
 from jaxedit.generators.conditional import ConditionedGenerator
 from jaxedit.generators.stylegan2 import StyleGAN2
@@ -147,13 +148,38 @@ def test_half_precision_keeps_digits_of_any_size():
 def test_whole_numbers_keep_digits_of_rows_of_any_size():
     array = normal(1, 100, 90) * np.logspace(-6, 6, 100, dtype=np.float32)[None, :, None]
     array[0, 5] = 0
-    kept = as_whole_numbers(array, "int16")
+    kept = as_whole_numbers(array, 16)
     assert (kept.numbers.dtype, kept.unit.shape) == (np.int16, (1, 100, 1))
     step = np.abs(array).max(2, keepdims=True) / 32767
     assert (np.abs(kept.restored() - array) <= 0.51 * step + 1e-12).all()
 
 
-@pytest.mark.parametrize("weights", ["float16", "int16"])
+@pytest.mark.parametrize("bits", [16, 14, 12, 10, 8, 6, 4])
+def test_models_hold_whole_numbers_of_any_even_number_of_bits(bits):
+    array = normal(99, 91) * np.logspace(-2, 2, 99, dtype=np.float32)[:, None]
+    graph = GraphBuilder("constant", weights=f"int{bits}")
+    value = graph.add("Mul", graph.input("x", [1, 1]), graph.constant(array))
+    model = graph.model({"y": (value, list(array.shape))}, {})
+    found = evaluate(model, x=np.ones((1, 1), np.float32))
+    np.testing.assert_array_equal(found, as_whole_numbers(array, bits).restored())
+    assert len(model) < array.size * bits / 8 + 3000
+    assert np.abs(found - array).max() <= 0.51 * np.abs(array).max() / (2 ** (bits - 1) - 1)
+
+
+def test_what_fits_is_kept_without_any_loss():
+    few = np.random.RandomState(0).choice(normal(256), (40, 60)).astype(np.float32)
+    half, others = normal(40, 60).astype(np.float16).astype(np.float32), normal(40, 60, seed=2)
+    graph = GraphBuilder("constants", weights="exact")
+    value = graph.input("x", [1, 1])
+    for array in (few, half, others):
+        value = graph.add("Mul", value, graph.constant(array))
+    model = graph.model({"y": (value, [40, 60])}, {})
+    found = evaluate(model, x=np.ones((1, 1), np.float32))
+    np.testing.assert_array_equal(found, few * half * others)
+    assert 7 * few.size < len(model) < 7 * few.size + 3000
+
+
+@pytest.mark.parametrize("weights", ["float16", "int16", "int12"])
 def test_the_bias_takes_in_the_rounding_at_the_mean(weights):
     mean, weight = normal(100) + 3, normal(100, 90, seed=1)
     graph = GraphBuilder("affine", weights=weights)

@@ -7,6 +7,7 @@ import pytest
 import skimage
 from PIL import Image
 
+from jaxedit.inversion import align, detect_faces
 from jaxedit.inversion.ffhq_crop import cut_quad, ffhq_quad
 from jaxedit.inversion.paste import motion
 from tests.export.small_models import normal
@@ -24,19 +25,15 @@ def photograph(tmp_path_factory):
     return path
 
 
-def open_photograph(visit, path):
+def put_marks(visit, marks, size):
     page = visit.page
-    page.set_input_files("#photo-file", path)
-    page.wait_for_selector("#photo-dialog[open]")
     box = page.locator("#photo-canvas").bounding_box()
-    for i, (x, y) in enumerate(MARKS):
+    for i, (x, y) in enumerate(marks):
         mark = page.locator(f"#mark-{i}").bounding_box()
         page.mouse.move(mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2)
         page.mouse.down()
-        page.mouse.move(box["x"] + x / 512 * box["width"], box["y"] + y / 512 * box["height"])
+        page.mouse.move(box["x"] + x / size[0] * box["width"], box["y"] + y / size[1] * box["height"])
         page.mouse.up()
-    page.locator("#photo-use").click()
-    visit.wait_for("photograph 1")
 
 
 def landmarks_of(left_eye, right_eye, mouth):
@@ -46,9 +43,12 @@ def landmarks_of(left_eye, right_eye, mouth):
 
 
 def test_a_photograph_is_edited_and_taken_home_whole(visit, photograph, tmp_path):
-    open_photograph(visit, photograph)
+    visit.page.set_input_files("#photo-file", photograph)
+    visit.wait_for("photograph 1")
+    assert not visit.page.locator("#photo-dialog").is_visible()  # there is one face, so nothing is asked
+    (face,) = align(skimage.data.astronaut(), 1024)
     before = skimage.data.astronaut().astype(int)
-    crop = cut_quad(before.astype(np.uint8), ffhq_quad(landmarks_of(*MARKS)), 1024).astype(int)
+    crop = face.image.astype(int)
     inside = np.s_[200:-200, 200:-200]
     assert np.abs(visit.pixels()[inside] - crop[inside]).mean() < 4
     assert visit.page.locator("#said").inner_text() == "astronaut.png, unedited"
@@ -64,7 +64,7 @@ def test_a_photograph_is_edited_and_taken_home_whole(visit, photograph, tmp_path
     after = np.asarray(Image.open(tmp_path / "whole.png").convert("RGB")).astype(int)
     assert after.shape == before.shape
     changed = np.abs(after - before).max(2) > 0
-    quad = ffhq_quad(landmarks_of(*MARKS))
+    quad = face.quad
     (left, top), (right, bottom) = np.floor(quad.min(0)).astype(int) - 2, np.ceil(quad.max(0)).astype(int) + 2
     assert changed[100:160, 190:260].mean() > 0.5
     changed[max(top, 0) : bottom, left:right] = False
@@ -77,24 +77,61 @@ def test_a_photograph_is_edited_and_taken_home_whole(visit, photograph, tmp_path
     np.testing.assert_array_equal(visit.pixels(), edited)
 
 
-def test_marks_are_set_by_keyboard_and_other_files_are_named(visit, tmp_path):
+def test_marks_correct_what_was_found(visit, photograph):
+    page = visit.page
+    page.set_input_files("#photo-file", photograph)
+    visit.wait_for("photograph 1")
+    found = visit.pixels()
+    page.locator("#other-face").click()
+    assert page.locator("#photo-text").inner_text() == "One face was found."
+    assert page.locator(".face").get_attribute("aria-pressed") == "true"
+    page.locator("#photo-mark").click()
+    (face,) = detect_faces(skimage.data.astronaut())
+    box = page.locator("#photo-canvas").bounding_box()
+    for i, points in enumerate((face.landmarks[36:42], face.landmarks[42:48], face.landmarks[[48, 54]])):
+        mark = page.locator(f"#mark-{i}").bounding_box()
+        place = (mark["x"] + mark["width"] / 2 - box["x"], mark["y"] + mark["height"] / 2 - box["y"])
+        np.testing.assert_allclose(np.asarray(place) / box["width"] * 512, points.mean(0), atol=3)
+    put_marks(visit, MARKS, (512, 512))
+    page.locator("#photo-use").click()
+    visit.wait_for("photograph 2")
+    crop = cut_quad(skimage.data.astronaut(), ffhq_quad(landmarks_of(*MARKS)), 1024).astype(int)
+    inside = np.s_[200:-200, 200:-200]
+    assert np.abs(visit.pixels()[inside] - crop[inside]).mean() < 4
+    page.locator("#other-face").click()
+    page.locator("#photo-cancel").click()
+    page.keyboard.press("Control+z")
+    visit.wait_for("photograph 1")
+    np.testing.assert_array_equal(visit.pixels(), found)
+
+
+def test_without_a_face_one_sets_marks_by_keyboard_and_other_files_are_named(visit, tmp_path):
+    page = visit.page
+
+    def wait_until_said(words):
+        page.wait_for_function(
+            "words => document.querySelector('#said').innerText.includes(words)", arg=words
+        )
+
     (tmp_path / "notes.txt").write_text("no photograph")
-    visit.page.set_input_files("#photo-file", tmp_path / "notes.txt")
-    visit.page.wait_for_function(
-        "() => document.querySelector('#said').innerText.includes('cannot read as an image')"
-    )
+    page.set_input_files("#photo-file", tmp_path / "notes.txt")
+    wait_until_said("cannot read as an image")
+    Image.new("RGB", (300, 63)).save(tmp_path / "small.png")
+    page.set_input_files("#photo-file", tmp_path / "small.png")
+    wait_until_said("small.png: expected 64 pixels a side or more, got 300 × 63")
     Image.new("RGB", (300, 200)).save(tmp_path / "gray.png")
-    visit.page.set_input_files("#photo-file", tmp_path / "gray.png")
-    visit.page.wait_for_selector("#photo-dialog[open]")
-    assert visit.page.evaluate("document.activeElement.id") == "mark-0"
-    before = visit.page.locator("#mark-0").bounding_box()
+    page.set_input_files("#photo-file", tmp_path / "gray.png")
+    page.wait_for_selector("#mark-0")
+    assert page.locator("#photo-text").inner_text().startswith("No face was found in this photograph. Drag")
+    assert page.evaluate("document.activeElement.id") == "mark-0"
+    before = page.locator("#mark-0").bounding_box()
     for _ in range(10):
-        visit.page.keyboard.press("ArrowLeft")
-    after = visit.page.locator("#mark-0").bounding_box()
+        page.keyboard.press("ArrowLeft")
+    after = page.locator("#mark-0").bounding_box()
     assert after["x"] < before["x"] - 5 and after["y"] == before["y"]
-    assert "Arrow keys move it" in visit.page.locator("#mark-0").get_attribute("aria-label")
-    visit.page.locator("#photo-cancel").click()
-    assert visit.page.locator("#canvas").get_attribute("data-shown") == "7 []"
+    assert "Arrow keys move it" in page.locator("#mark-0").get_attribute("aria-label")
+    page.locator("#photo-cancel").click()
+    assert page.locator("#canvas").get_attribute("data-shown") == "7 []"
 
 
 def test_its_mathematics_is_that_of_the_library(visit, encoder):

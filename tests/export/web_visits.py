@@ -55,6 +55,10 @@ class Visit:
         height, width, text = self.page.evaluate(_PIXELS)
         return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
 
+    def everywhere(self):
+        """Let edits change the whole image."""
+        self.page.locator("#in-places").uncheck()
+
     def amount(self, name, amount):
         """Type an amount beside a slider."""
         field = self.page.locator(f"#slider-{name}-number")

@@ -26,6 +26,9 @@ SCORE_THRESHOLD = 0.5
 OVERLAP_THRESHOLD = 0.4
 """Of two boxes whose intersection over union is larger, the one with the higher score stays: the original's value."""
 
+LEAKY_SLOPE = 0.1
+"""Of the activation below zero."""
+
 _STRIDE = 32
 _NUM_HALVING = 5
 
@@ -114,7 +117,7 @@ def overlaps(
 
 
 def _leaky_relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return jax.nn.leaky_relu(x, 0.1)
+    return jax.nn.leaky_relu(x, LEAKY_SLOPE)
 
 
 def _max_pool_2x2(x: Float[Array, "b h w c"], *, stride: int) -> Float[Array, "b h2 w2 c"]:

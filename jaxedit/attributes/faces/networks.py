@@ -27,6 +27,9 @@ from jaxedit.nn.pooling import max_pool_3x3
 from jaxedit.nn.resize import average_pool, pad_to_square, resize_bilinear_tfjs
 
 NUM_LANDMARKS = 68
+INPUT_SIZE = 112
+"""Pixels a side to which all but the identity network resize their crops."""
+
 DESCRIPTOR_DIM = 128
 
 
@@ -87,7 +90,7 @@ class AgeGenderNet(nnx.Module):
         self, crops: Float[Array, "batch height width 3"]
     ) -> tuple[Float[Array, " batch"], Float[Array, "batch 2"]]:
         """Ages in years, and logits in the order (male, female)."""
-        x = jax.nn.relu(self.conv_in(_prepare(crops, 112, self.mean_rgb)))
+        x = jax.nn.relu(self.conv_in(_prepare(crops, INPUT_SIZE, self.mean_rgb)))
         x = self.reduction1(self.reduction0(x))
         x = self.main1(self.main0(x))
         x = jax.nn.relu(self.conv_out(self.reduction2(x)))
@@ -122,7 +125,7 @@ class DenseFaceNet(nnx.Module):
 
     def __call__(self, crops: Float[Array, "batch height width 3"]) -> Float[Array, "batch outputs"]:
         """The raw outputs of the head."""
-        x = _prepare(crops, 112, self.mean_rgb)
+        x = _prepare(crops, INPUT_SIZE, self.mean_rgb)
         for block in self.blocks:
             x = block(x)
         return self.head(x.mean((1, 2)))

@@ -2,9 +2,20 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from jaxedit.export.onnx_graphs.rounding import (
+    Rounded,
+    WeightsType,
+    as_half,
+    as_table,
+    as_whole_numbers,
+    bits_of,
+    is_half,
+    pieces,
+)
 
 OPSET = 17
 """Of the operators; ONNX Runtime reads it since 1.12, OpenVINO since 2022."""
@@ -14,8 +25,11 @@ _SMALLEST_ROUNDED = 8192
 """Arrays with fewer numbers stay in single precision. Depthwise kernels are among them: they are a three-hundredth of
 the numbers, and their rounding would do as much harm as that of all others."""
 
-WeightsType = Literal["float32", "float16", "int16", "int8"]
-"""In which large constants are kept: "int16" and "int8" are whole numbers with a scale for each row."""
+_SMALLEST_EXACT = 128
+"""Arrays with fewer numbers are not worth nodes of their own."""
+
+_NATIVE = ("float16", "int16", "int8")
+"""Types of numbers that the file format has."""
 
 
 class GraphBuilder:
@@ -23,13 +37,17 @@ class GraphBuilder:
 
     Args:
         name: of the graph.
-        weights: in which large constants are kept. "float16" and "int16" halve the file, "int8" quarters it; the
-            numbers become float32 when the model is loaded, and all arithmetic is in float32.
+        weights: in which large constants are kept. The numbers become float32 when the model is loaded, and all
+            arithmetic is in float32.
+        parts: the same for the large constants of some parts, by the names that the graph gives these.
     """
 
-    def __init__(self, name: str, *, weights: WeightsType = "float32") -> None:
+    def __init__(
+        self, name: str, *, weights: WeightsType = "float32", parts: Mapping[str, WeightsType] | None = None
+    ) -> None:
         self.name = name
         self.weights = weights
+        self.parts = parts or {}
         self._nodes: list[Any] = []
         self._constants: dict[tuple[Any, ...], str] = {}
         self._initializers: list[Any] = []
@@ -50,38 +68,85 @@ class GraphBuilder:
         """Name, shape and type of each input, in their order."""
         return [{"name": name, "shape": shape, "dtype": kind} for name, (shape, kind) in self._shapes.items()]
 
-    def constant(self, array: Any) -> str:
-        """An array; equal ones are kept once."""
-        from onnx import TensorProto, numpy_helper
+    def constant(self, array: Any, *, part: str = "") -> str:
+        """An array; equal ones are kept once.
 
+        Args:
+            array: of numbers.
+            part: whose it is, if that may be kept in another type.
+        """
+        kind = self._kind(part)
         array = np.asarray(array)
         array = np.ascontiguousarray(array, np.int64 if array.dtype.kind in "iu" else np.float32).reshape(
             array.shape
         )
-        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
+        key = (kind, array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key in self._constants:
             return self._constants[key]
         name = self._name("constant")
-        if array.dtype == np.float32 and self.is_rounded(array):
-            kept = self._rounded(array)
-            self._initializers.append(numpy_helper.from_array(kept.numbers, f"{name}_rounded"))
-            whole = self.add("Cast", f"{name}_rounded", to=TensorProto.FLOAT)
-            self.add("Mul", whole, self.constant(kept.unit), result=name)
-        else:
-            self._initializers.append(numpy_helper.from_array(array, name))
+        if array.dtype == np.float32 and _is_rounded(array, kind):
+            kept = _rounded(array, kind)
+            self.add("Mul", self._whole(name, kept.numbers, kind), self.constant(kept.unit), result=name)
+        elif array.dtype != np.float32 or kind != "exact" or not self._kept_exactly(name, array):
+            self._keep(name, array)
         self._constants[key] = name
         return name
 
-    def is_rounded(self, array: np.ndarray) -> bool:
-        """Whether an array of floats is kept in fewer bits."""
-        return self.weights != "float32" and array.size >= _SMALLEST_ROUNDED
+    def _keep(self, name: str, array: np.ndarray) -> str:
+        from onnx import numpy_helper
 
-    def lost_by_rounding(self, array: np.ndarray) -> np.ndarray:
-        """What a constant lacks in the file."""
-        return array - self._rounded(array).restored() if self.is_rounded(array) else np.zeros_like(array)
+        self._initializers.append(numpy_helper.from_array(array, name))
+        return name
 
-    def _rounded(self, array: np.ndarray) -> "Rounded":
-        return as_half(array) if self.weights == "float16" else as_whole_numbers(array, self.weights)
+    def _kept_as_float(self, name: str, array: np.ndarray) -> str:
+        """An array of the file, which becomes float32."""
+        from onnx import TensorProto
+
+        return self.add("Cast", self._keep(name, array), to=TensorProto.FLOAT)
+
+    def _whole(self, name: str, numbers: np.ndarray, kind: WeightsType) -> str:
+        """Rounded numbers as float32."""
+        if kind in _NATIVE:
+            return self._kept_as_float(f"{name}_rounded", numbers)
+        bits = bits_of(kind)
+        total = self.constant(np.float32(-(2 ** (bits - 1))))
+        for piece in pieces(numbers, bits):
+            rest, parts = self._kept_as_float(f"{name}_bits_{piece.place}", piece.content), []
+            for shift in range(8 - piece.width, 0, -piece.width):
+                part = self.add("Floor", self.calculate("Mul", rest, np.float32(2.0**-shift)))
+                rest = self.add("Sub", rest, self.calculate("Mul", part, np.float32(2.0**shift)))
+                parts.append(part)
+            joined = self.add("Concat", *parts, rest, axis=0) if parts else rest
+            ends = (self.constant(np.asarray(numbers_)) for numbers_ in ([0], [numbers.size]))
+            joined = self.add("Slice", joined, *ends) if numbers.size % len([*parts, rest]) else joined
+            total = self.add("Add", total, self.calculate("Mul", joined, np.float32(2.0**piece.place)))
+        return self.reshape(total, numbers.shape)
+
+    def _kept_exactly(self, name: str, array: np.ndarray) -> bool:
+        """Whether an array could be kept in fewer bits without any loss."""
+        from onnx import TensorProto
+
+        if array.size < _SMALLEST_EXACT:
+            return False
+        table = as_table(array)
+        others = 2 * array.size if is_half(array) else array.nbytes
+        if table is not None and table.size() < others:
+            which = self.add("Cast", self._keep(f"{name}_bytes", table.bytes), to=TensorProto.INT32)
+            self.add("Gather", self._keep(f"{name}_table", table.numbers), which, axis=0, result=name)
+        elif is_half(array):
+            half = self._keep(f"{name}_half", array.astype(np.float16))
+            self.add("Cast", half, to=TensorProto.FLOAT, result=name)
+        else:
+            return False
+        return True
+
+    def lost_by_rounding(self, array: np.ndarray, *, part: str = "") -> np.ndarray | None:
+        """What a constant lacks in the file; None if it is kept whole."""
+        kind = self._kind(part)
+        return array - _rounded(array, kind).restored() if _is_rounded(array, kind) else None
+
+    def _kind(self, part: str) -> WeightsType:
+        return self.parts.get(part, self.weights)
 
     def add(self, operator: str, *inputs: str, result: str | None = None, **attributes: Any) -> str:
         """A node with one result."""
@@ -100,7 +165,7 @@ class GraphBuilder:
         """An elementwise operation of a value with another value or an array."""
         return self.add(operator, left, right if isinstance(right, str) else self.constant(right))
 
-    def affine(self, x: str, weight: Any, bias: Any, *, around: Any = None) -> str:
+    def affine(self, x: str, weight: Any, bias: Any, *, around: Any = None, part: str = "") -> str:
         """x·weight + bias of [batch, inner].
 
         Args:
@@ -108,11 +173,13 @@ class GraphBuilder:
             weight: [inner, outer].
             bias: [outer].
             around: the mean of x. The bias takes in what the rounding of the weights would change there.
+            part: of the weight, as for `constant`.
         """
         weight = np.asarray(weight, np.float32)
-        if around is not None:
-            bias = bias + np.asarray(around) @ self.lost_by_rounding(weight)
-        return self.add("Gemm", x, self.constant(weight), self.constant(bias))
+        lost = None if around is None else self.lost_by_rounding(weight, part=part)
+        if lost is not None:
+            bias = bias + np.asarray(around) @ lost
+        return self.add("Gemm", x, self.constant(weight, part=part), self.constant(bias))
 
     def reshape(self, x: str, shape: Sequence[int]) -> str:
         """The same numbers in another shape; 0 keeps a length, −1 is what remains."""
@@ -122,7 +189,7 @@ class GraphBuilder:
         """[batch, channels] as [batch, channels, 1, 1], to multiply images by."""
         return self.add("Unsqueeze", x, self.constant(np.asarray([2, 3])))
 
-    def convolution(self, x: str, weight: Any, bias: Any = None, *, group: int = 1) -> str:
+    def convolution(self, x: str, weight: Any, bias: Any = None, *, group: int = 1, part: str = "") -> str:
         """A convolution that keeps the size, with weights [outer, inner / group, rows, columns] of odd size."""
         rows, columns = (length // 2 for length in np.shape(weight)[2:])
         others = [] if bias is None else [self.constant(bias)]
@@ -130,7 +197,7 @@ class GraphBuilder:
         return self.add(
             "Conv",
             x,
-            self.constant(weight),
+            self.constant(weight, part=part),
             *others,
             pads=pads,
             group=group,
@@ -182,37 +249,10 @@ class GraphBuilder:
         return f"{stem}_{self._count}"
 
 
-class Rounded(NamedTuple):
-    """An array in fewer bits."""
-
-    numbers: np.ndarray
-    """In the type of the file."""
-    unit: np.ndarray
-    """Float32, by which the numbers are to be multiplied; it broadcasts."""
-
-    def restored(self) -> np.ndarray:
-        """The array as the file holds it, float32."""
-        return self.numbers.astype(np.float32) * self.unit
+def _is_rounded(array: np.ndarray, kind: WeightsType) -> bool:
+    """Whether an array of floats is kept in fewer bits."""
+    return kind not in ("float32", "exact") and array.size >= _SMALLEST_ROUNDED
 
 
-def as_half(array: np.ndarray) -> Rounded:
-    """Numbers in float16, and the power of two that they are to be multiplied by.
-
-    It brings the largest near the upper end of float16: the small ones then keep their digits.
-    """
-    largest = float(np.abs(array).max())
-    unit = np.float32(2.0 ** (np.ceil(np.log2(largest)) - 15)) if largest > 0 else np.float32(1)
-    return Rounded((array / unit).astype(np.float16), np.asarray(unit))
-
-
-def as_whole_numbers(array: np.ndarray, kind: str) -> Rounded:
-    """Numbers as whole ones ("int16" or "int8"), and a unit for each row of the first axis that is longer than one.
-
-    The step is the same for small and large numbers of a row. Weights of a row are of about one size, so 16 bits lose a
-    quarter of what float16 loses.
-    """
-    row = next((axis for axis, length in enumerate(array.shape) if length > 1), 0)
-    others = tuple(axis for axis in range(array.ndim) if axis != row)
-    largest = np.abs(array).max(others, keepdims=True)
-    unit = np.where(largest > 0, largest / np.iinfo(kind).max, 1).astype(np.float32)
-    return Rounded(np.rint(array / unit).astype(kind), unit)
+def _rounded(array: np.ndarray, kind: WeightsType) -> Rounded:
+    return as_half(array) if kind == "float16" else as_whole_numbers(array, bits_of(kind))

@@ -14,7 +14,10 @@ from jaxedit.nn.resize import shrink
 
 
 def encoder(graph: GraphBuilder, model: Encoder) -> str:
-    """Images in [-1, 1] of the encoder's side ↦ latents [batch, num_ws, w_dim]."""
+    """Images in [-1, 1] of the encoder's side ↦ latents [batch, num_ws, w_dim].
+
+    The largest matrix is the part "hidden".
+    """
     config = model.config
     head = {name: np.asarray(value[...]) for name, value in model.head.items()}
     fixed = {name: np.asarray(value[...]) for name, value in model.fixed.items()}
@@ -32,7 +35,10 @@ def encoder(graph: GraphBuilder, model: Encoder) -> str:
     kept, compared = np.split(head["colors"], 2)
     bias = head["hidden_bias"] - fixed["mean_colors"][0] @ compared
     colors = graph.affine(_colors(graph, images, config.side), kept + compared, bias)
-    x = graph.add("Relu", graph.add("Add", graph.add("MatMul", x, graph.constant(head["hidden"])), colors))
+    x = graph.add(
+        "Relu",
+        graph.add("Add", graph.add("MatMul", x, graph.constant(head["hidden"], part="hidden")), colors),
+    )
     x = graph.add("Add", x, graph.add("Relu", graph.affine(x, head["mixed"], head["mixed_bias"])))
 
     n = config.num_components

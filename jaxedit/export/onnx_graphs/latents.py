@@ -16,6 +16,8 @@ from jaxedit.latents.pca import PCA
 
 _GAIN = np.float32(np.sqrt(2))
 
+_NUM_Z = 2000
+
 
 def mapping(graph: GraphBuilder, generator: MappedGenerator) -> str:
     """z, classes where there are some, and ψ ↦ latents [batch, 1, w_dim]."""
@@ -26,13 +28,28 @@ def mapping(graph: GraphBuilder, generator: MappedGenerator) -> str:
         embedded = graph.affine(classes, *_arrays(network.embed))
         x = graph.add("Concat", x, _pixel_norm(graph, embedded), axis=1)
     psi = graph.input("truncation_psi", [])
-    for layer in network.layers:
+    means = _mean_inputs(generator) if network.embed is None else [None] * len(network.layers)
+    for layer, around in zip(network.layers, means, strict=True):
         weight, bias = _arrays(layer)
         # The gain goes through the activation: leaky(a · x) = a · leaky(x) for a > 0.
-        x = graph.add("LeakyRelu", graph.affine(x, weight * _GAIN, bias * _GAIN), alpha=0.2)
+        x = graph.affine(x, weight * _GAIN, bias * _GAIN, around=around)
+        x = graph.add("LeakyRelu", x, alpha=0.2)
     mean = np.asarray(generator.w_avg[...])
     x = graph.calculate("Add", graph.add("Mul", graph.calculate("Sub", x, mean), psi), mean)
     return graph.add("Unsqueeze", x, graph.constant(np.asarray([1])))
+
+
+def _mean_inputs(generator: MappedGenerator) -> list[np.ndarray]:
+    """The mean of what each layer of the mapping network gets, over some z."""
+    x = np.random.RandomState(0).standard_normal((_NUM_Z, generator.z_dim)).astype(np.float32)
+    x = x / np.sqrt(np.square(x).mean(1, keepdims=True) + np.float32(1e-8))
+    means = []
+    for layer in generator.mapping_network.layers:
+        means.append(x.mean(0))
+        weight, bias = _arrays(layer)
+        x = (x @ weight + bias) * _GAIN
+        x = np.maximum(x, np.float32(0.2) * x)
+    return means
 
 
 def edit(graph: GraphBuilder, axes: AttributeAxes, *, num_ws: int, in_w_plus: bool) -> str:

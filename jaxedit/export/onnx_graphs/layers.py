@@ -26,7 +26,7 @@ def style_of(
     weight, bias = np.asarray(affine.weight[...]) * scale, np.asarray(affine.bias[...]) * scale
     if order is not None:
         weight, bias = weight[:, order], bias[order]
-    return graph.affine(w.name, weight, bias, around=w.mean)
+    return graph.affine(w.name, weight, bias, around=w.mean, part="styles")
 
 
 def by_layer(graph: GraphBuilder, latents: str, generator: MobileStyleGAN | StyleGAN2) -> list[Latent]:

@@ -11,7 +11,10 @@ from jaxedit.generators.stylegan2.modulated_conv import conv_same
 
 
 def mobile_stylegan(graph: GraphBuilder, generator: MobileStyleGAN, latents: str) -> str:
-    """The whole network. A depthwise convolution is one grouped one; styles scale the weights, or what is small."""
+    """The whole network; its parts are "first", "styles" and "noise".
+
+    A depthwise convolution is one grouped one. Styles scale the weights, or what is small.
+    """
     x = first_features(graph, generator, latents)
     return through_blocks(graph, generator, x, latents, range(len(generator.blocks)))
 
@@ -64,10 +67,12 @@ def _first_convolution(graph: GraphBuilder, first: InputConv, w: Latent) -> str:
     x = graph.add("Mul", graph.constant(constant), graph.of_channels(style))
     order = _haar_order(weight.shape[3])
     ordered = np.ascontiguousarray(weight.transpose(3, 2, 0, 1)[order])
-    x = graph.convolution(x, ordered, np.asarray(first.bias[...])[order])
+    lost = graph.lost_by_rounding(ordered, part="first")
+    bias = np.asarray(first.bias[...])[order]
+    x = graph.convolution(x, ordered, bias, part="first")
     noise = np.asarray(first.noise[...])[None, None]
-    if graph.is_rounded(ordered):
-        noise = noise + _lost_by_rounding(first, graph.lost_by_rounding(ordered), w.mean)
+    if lost is not None:
+        noise = noise + _lost_by_rounding(first, lost, w.mean)
     return activated(graph, graph.calculate("Add", x, noise))
 
 
@@ -110,7 +115,7 @@ def _block(graph: GraphBuilder, block: Block, x: str, w: list[Latent], size: int
     x = _inverse_haar(graph, x, channels, size)
     size *= 2
     x = graph.pointwise(_depthwise(graph, block.conv1, x), block.conv1.pointwise[...], None, (size, size))
-    x = graph.calculate("Add", x, _noise(block.conv1))
+    x = graph.calculate("Add", x, graph.constant(_noise(block.conv1), part="noise"))
     bias = np.asarray(block.conv1.bias[...])
     x = activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
 
@@ -120,7 +125,7 @@ def _block(graph: GraphBuilder, block: Block, x: str, w: list[Latent], size: int
     style = style_of(graph, block.conv2.modulation, w[1], fan_in=9 * inner)
     weight, bias = np.asarray(block.conv2.pointwise[...])[:, order], np.asarray(block.conv2.bias[...])[order]
     x = graph.pointwise(_depthwise(graph, block.conv2, x), weight, style, (size, size))
-    x = graph.calculate("Add", x, _noise(block.conv2))
+    x = graph.calculate("Add", x, graph.constant(_noise(block.conv2), part="noise"))
     x = activated(graph, graph.calculate("Add", x, bias[None, :, None, None]))
     if block.head is None:
         return x

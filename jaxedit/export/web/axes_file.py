@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxedit.attributes.person.places import ATTRIBUTE_PLACES
 from jaxedit.attributes.slider_groups import KNOWN_UNITS, SIDES, group_of, in_order
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.autoencoder import MLP
+from jaxedit.axes.in_places import PARTS
 from jaxedit.export.contents import describe_attributes
 
 _TABLE = ("positions", "values")
@@ -20,8 +22,8 @@ def axes_file(axes: AttributeAxes) -> tuple[bytes, dict[str, Any]]:
     """The binary file, and its JSON.
 
     The JSON holds `attributes` in the order of the axes (name, unit, usable range in standard deviations, and how a
-    page shows them), `order` in which a page shows them, `path` ("curves" or "decoder"), `leaky_slope`,
-    `group_of_layer`, and `arrays`: name ↦ byte offset and shape.
+    page shows them), `order` in which a page shows them, `parts` (the places of an image that are drawn one over the
+    other), `path` ("curves" or "decoder"), `leaky_slope`, `group_of_layer`, and `arrays`: name ↦ byte offset and shape.
     """
     arrays = _arrays(axes)
     offset, places, parts = 0, {}, []
@@ -35,6 +37,7 @@ def axes_file(axes: AttributeAxes) -> tuple[bytes, dict[str, Any]]:
         "leaky_slope": float(axes.autoencoder.encoder.leaky_slope),
         "group_of_layer": None if axes.curves is None else np.asarray(axes.curves.group_of_layer).tolist(),
         "order": [axes.attribute_names.index(name) for name in in_order(axes.attribute_names)],
+        "parts": [list(part) for part in PARTS],
         "attributes": [_shown(attribute) for attribute in describe_attributes(axes)],
         "arrays": places,
     }
@@ -48,6 +51,7 @@ def _shown(attribute: dict[str, Any]) -> dict[str, Any]:
         "group": group_of(name),
         "shown_unit": unit if unit in KNOWN_UNITS else None,
         "sides": SIDES.get(name),
+        "place": ATTRIBUTE_PLACES.get(name),
     }
 
 

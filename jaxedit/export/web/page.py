@@ -9,15 +9,28 @@ from typing import Any
 import numpy as np
 
 from jaxedit._version import __version__
+from jaxedit.attributes.faces.detector import FaceDetector
+from jaxedit.attributes.faces.networks import FaceNetworks
+from jaxedit.attributes.person.places import ATTRIBUTE_PLACES
+from jaxedit.attributes.person.pretrained import load_mask_network
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.errors import InputError
 from jaxedit.export.extras import require
 from jaxedit.export.onnx_graphs.builder import OPSET
 from jaxedit.export.onnx_graphs.layers import image_shape
-from jaxedit.export.onnx_models import build_encoder, check_encoder, check_network
+from jaxedit.export.onnx_models import check_encoder, check_network
 from jaxedit.export.web.axes_file import axes_file
-from jaxedit.export.web.models import Model, mapping_model, synthesis_models
+from jaxedit.export.web.models import (
+    Model,
+    detector_model,
+    encoder_model,
+    landmarks_model,
+    mapping_model,
+    person_model,
+    synthesis_models,
+)
 from jaxedit.generators.mobile_stylegan.generator import MobileStyleGAN
+from jaxedit.generators.mobile_stylegan.preview import FACTOR
 from jaxedit.generators.protocol import check_square_rgb
 from jaxedit.generators.stylegan2.generator import StyleGAN2
 from jaxedit.inversion.encoder import Encoder
@@ -41,6 +54,9 @@ _EDITED = 0.4
 _MOTION_GRID = 128
 """Cells a side on which the page tells what an edit moved, as in `motion.js`."""
 
+_MASK_SIDE = 256
+"""Pixels a side of the images in which the page finds the person."""
+
 _RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 _DIGEST = "DIGEST"
 """What the service worker has in place of the manifest's hash."""
@@ -63,7 +79,8 @@ def export_web(
         generator: a StyleGAN2 or MobileStyleGAN of `load_generator` in float32, with colors and without classes.
         folder: where to: a free name or an empty folder.
         axes: of the generator's latents. Whether they are of this generator, `load_axes` has checked.
-        encoder: of the generator's images: the page then takes photographs. Whether it is of this generator,
+        encoder: of the generator's images: the page then takes photographs, finds the faces in them as `align` does,
+            and needs the face networks, which are fetched once (13 MB). Whether it is of this generator,
             `load_encoder` has checked. Its weights are whole numbers of 8 bits, which the page loads for the first
             photograph.
         license_note: the licence of the weights, in words; the page shows it.
@@ -75,7 +92,7 @@ def export_web(
         InputError: if the generator is of another family, has classes, is gray or computes in bfloat16, the axes have
             another width or another number of layers, the encoder gives latents of another shape, or the package onnx
             is missing.
-        DownloadError: if the runtime cannot be fetched.
+        DownloadError: if the runtime or the face networks cannot be fetched.
         OutputError: if the folder is not empty or cannot be written.
     """
     model = _checked(generator)
@@ -92,10 +109,7 @@ def export_web(
     check_free(folder)
     files = page_files() | runtime_files()
     models = [mapping_model(model), *synthesis_models(model, _latents_to_fit(model, axes))]
-    if encoder is not None:
-        serialized, _ = build_encoder(encoder, weights="int8")
-        about = {"inputs": ["images"], "outputs": ["w_plus"], "side": encoder.config.side}
-        models.append(Model("encoder", serialized, about))
+    models += _later_models(model, axes, encoder)
     files |= {f"models/{one.name}.onnx": one.serialized for one in models}
     files["axes.bin"], about_axes = axes_file(axes)
     files["axes.json"] = _json(about_axes)
@@ -110,6 +124,27 @@ def export_web(
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
     return manifest
+
+
+def _later_models(
+    generator: MobileStyleGAN | StyleGAN2, axes: AttributeAxes, encoder: Encoder | None
+) -> list[Model]:
+    """What photographs and edits in places need."""
+    models = []
+    has_places = _has_places(generator, axes)
+    if encoder is not None:
+        models += [encoder_model(encoder), detector_model(FaceDetector.from_pretrained())]
+    if encoder is not None or has_places:
+        models.append(landmarks_model(FaceNetworks.from_pretrained().landmarks))
+    if has_places:
+        models.append(person_model(load_mask_network()))
+    return models
+
+
+def _has_places(generator: MobileStyleGAN | StyleGAN2, axes: AttributeAxes) -> bool:
+    """Whether the page can draw edits in places: it finds these in small images, of the size that the mask needs."""
+    is_seen = isinstance(generator, MobileStyleGAN) and generator.resolution == FACTOR * _MASK_SIDE
+    return is_seen and any(name in ATTRIBUTE_PLACES for name in axes.attribute_names)
 
 
 def page_files() -> dict[str, bytes]:

@@ -59,6 +59,24 @@ export class Axes {
     return layers;
   }
 
+  // The latents of an edit that are drawn one over the other, the unedited ones first: { layers, place, key }. The place
+  // is where they show; null is everywhere.
+  stages(face, deviations) {
+    const stages = [{ layers: this.edit(face, {}), place: null, key: "" }];
+    let whole = {}; // what changes all that the other edits are drawn on
+    for (const [number, part] of this.about.parts.entries()) {
+      let soFar = whole;
+      for (const place of part) {
+        const own = Object.entries(deviations).filter(([name]) => this.attributes[this.names.indexOf(name)].place === place);
+        if (!own.length) continue;
+        soFar = { ...soFar, ...Object.fromEntries(own) };
+        stages.push({ layers: this.edit(face, soFar), place, key: JSON.stringify(Object.entries(soFar).sort()) });
+      }
+      if (number === 0) whole = soFar;
+    }
+    return stages;
+  }
+
   alongCurves(face, target) {
     const moves = face.positions.map((start, i) => this.saturated(i, target[i]) - this.saturated(i, start));
     const bends = moves.map((move) => (move * move) / (Math.sqrt(1 + move * move) + 1));

@@ -1,9 +1,14 @@
 // Draws faces: the models in ONNX Runtime, stage by stage.
 
 import { Axes } from "./axes.js";
+import { resizedCells, GRID } from "./cells.js";
+import { bothSides, findFaces, inSquare } from "./faces.js";
 import { Problem, loadFile, loadManifest, parseJson } from "./files.js";
 import { shrink } from "./images.js";
+import { throughInPlaces } from "./in_places.js";
 import { composed } from "./photographs.js";
+import { Seen, masksOf } from "./places.js";
+import { putPlanes } from "./resampling.js";
 import { latentOfSeed } from "./seeds.js";
 import { SmallImages, toPixels } from "./small_images.js";
 import * as ort from "./runtime/ort.wasm.min.mjs";
@@ -11,6 +16,7 @@ import * as ort from "./runtime/ort.wasm.min.mjs";
 const MOST_THREADS = 8;
 const PATIENCE = 250; // milliseconds for which a better small image is waited for
 const MEMORY = 0.7; // of the running means of times
+const MOST_SEEN = 24; // edits of a face whose places are remembered
 
 export class Engine {
   // `report` gets bytes loaded and bytes in all.
@@ -18,7 +24,7 @@ export class Engine {
     const engine = new Engine();
     const manifest = (engine.manifest = await loadManifest(base));
     const names = ["axes.json", "axes.bin", "runtime/ort-wasm-simd-threaded.wasm"];
-    const models = Object.entries(manifest.models).filter(([name]) => name !== "encoder"); // that waits for a photograph
+    const models = Object.entries(manifest.models).filter(([, model]) => !model.is_later);
     names.push(...models.map(([, model]) => model.file));
     const total = names.reduce((sum, name) => sum + (manifest.files[name]?.bytes ?? 0), 0);
     let loaded = 0;
@@ -39,7 +45,7 @@ export class Engine {
       if (name === "mapping") engine.mapping = stage;
       else stages.push(stage);
     }
-    Object.assign(engine, { stages, base, small: null });
+    Object.assign(engine, { stages, base, small: null, waiting: {} });
     return engine;
   }
 
@@ -55,37 +61,74 @@ export class Engine {
 
   // The face of a photograph: its crop, and what the encoder sees of it, planar in −1…1.
   async photograph({ crop, seen }) {
-    const { image, models: { encoder } } = this.manifest;
-    if (!encoder) throw new Problem("This page was exported without an encoder: it takes no photographs.");
-    this.encoder ??= await Stage.create(encoder, await loadFile(this.manifest, encoder.file, this.base));
-    const images = new ort.Tensor("float32", seen, [1, 3, encoder.side, encoder.side]);
-    const { w_plus } = await this.encoder.run({ images });
+    const { image, models } = this.manifest;
+    const encoder = await this.later("encoder");
+    const { side } = models.encoder;
+    const { w_plus } = await encoder.run({ images: new ort.Tensor("float32", seen, [1, 3, side, side]) });
     const face = this.axes.face(Float32Array.from(w_plus.data));
     face.photograph = { crop, small: null, drawn: null, drawnSmall: null, side: image.height };
     this.small?.forget();
     return face;
   }
 
-  // Draws an edit by amounts in standard deviations. `show` gets each image that is worth showing: a small one first, the whole one at the end. Between
-  // two stages `isOld` is asked; if it says yes, nothing more is drawn, and the result is false.
-  async draw(face, deviations, isOld, show) {
-    const { num_ws, w_dim, image } = this.manifest;
+  // The faces of an image, the largest first; `report` as for `findFaces`.
+  async faces(photograph, report) {
+    const detector = await this.later("detector");
+    await this.later("landmarks");
+    const detect = async (planes, side, count) => {
+      const { boxes, scores } = await detector.run({ squares: new ort.Tensor("float32", planes, [count, 3, side, side]) });
+      return { boxes: boxes.data, scores: scores.data };
+    };
+    return findFaces(photograph, { detect, landmarks: (planes, count) => this.landmarks(planes, count) }, report);
+  }
+
+  async landmarks(planes, count) {
+    const { side } = this.manifest.models.landmarks;
+    const network = await this.later("landmarks");
+    return (await network.run({ crops: new ort.Tensor("float32", planes, [count, 3, side, side]) })).landmarks.data;
+  }
+
+  // A model that is loaded when it is needed first.
+  later(name) {
+    const model = this.manifest.models[name];
+    if (!model) throw new Problem(`This page was exported without the model ${name}, which photographs need.`);
+    this.waiting[name] ??= loadFile(this.manifest, model.file, this.base)
+      .then((content) => Stage.create(model, content))
+      .catch((error) => {
+        delete this.waiting[name]; // the network may be there again the next time
+        throw error;
+      });
+    return this.waiting[name];
+  }
+
+  // Draws an edit by amounts in standard deviations, each at its place or all over the image. `show` gets each image that
+  // is worth showing: a small one first, the whole one at the end. Between two stages `isOld` is asked; if it says yes,
+  // nothing more is drawn, and the result is false. Of a slider that is held, a place stays where it was.
+  async draw(face, { deviations, isInPlaces, isHeld }, isOld, show) {
+    const { image } = this.manifest;
     const isEdited = Object.keys(deviations).length > 0;
     const { photograph } = face;
-    if (photograph && isEdited && !photograph.drawn) await this.draw(face, {}, () => false, () => {});
-    const layers = this.axes.edit(face, deviations);
-    const latents = new ort.Tensor("float32", layers, [1, num_ws, w_dim]);
+    if (photograph && isEdited && !photograph.drawn) await this.draw(face, { deviations: {} }, () => false, () => {});
+    const isPlaced = isEdited && isInPlaces && this.manifest.models.person;
+    const drawn = isPlaced ? this.axes.stages(face, deviations) : [{ layers: this.axes.edit(face, deviations) }];
+    const masks = [];
+    let [below, seenBelow] = [0, null];
+    for (let i = 1; i < drawn.length; i++) {
+      seenBelow ??= await this.seen(face, drawn[below]);
+      if (await isOld(true)) return false;
+      const seen = await this.seen(face, drawn[i], isHeld);
+      masks.push(masksOf(drawn[i].place, seenBelow, seen));
+      if (isWhole(drawn[i].place)) [below, seenBelow] = [i, seen];
+    }
+    const latents = drawn.map(({ layers }) => this.tensorOf(layers));
     const smalls = new Map();
-    const first = this.firstShown();
-    let features = null;
+    const first = this.firstShown(drawn.length);
+    let features = latents.map(() => null);
     for (const [number, stage] of this.stages.entries()) {
-      const out = await stage.run(features ? { latents, features } : { latents });
-      features = out.next_features ?? null;
-      if (out.small) {
-        const side = out.small.dims[2];
-        this.small ??= new SmallImages(side);
-        smalls.set(number, this.small.softened(out.small.data, side / features.dims[2]));
-      }
+      const run = (which, before) => stage.run(before ? { latents: latents[which], features: before } : { latents: latents[which] });
+      const out = await throughInPlaces(stage.side, features, masks, run);
+      features = out.after;
+      if (out.small) smalls.set(number, this.softened(out.small, stage.side));
       if (out.small && number >= first) {
         const { side } = this.small;
         const small = this.small.corrected(number, smalls.get(number));
@@ -102,15 +145,59 @@ export class Engine {
     return true;
   }
 
+  tensorOf(layers) {
+    const { num_ws, w_dim } = this.manifest;
+    return new ort.Tensor("float32", layers, [1, num_ws, w_dim]);
+  }
+
+  softened(small, side) {
+    this.small ??= new SmallImages(small.dims[2]);
+    return this.small.softened(small.data, small.dims[2] / side);
+  }
+
+  // The landmarks and the person in a small image of an edit, which is remembered. Those of the last edit in the same
+  // place will do if `isRough`.
+  async seen(face, { layers, key, place }, isRough = false) {
+    face.seen ??= new Map();
+    face.lastSeen ??= new Map(); // by the place
+    if (face.seen.has(key)) return face.seen.get(key);
+    if (isRough && face.lastSeen.has(place)) return face.lastSeen.get(place);
+    const latents = this.tensorOf(layers);
+    let [features, image] = [null, null];
+    const last = this.stages.findLastIndex((stage) => stage.hasSmall);
+    for (const stage of this.stages.slice(0, last + 1)) {
+      const out = await stage.run(features ? { latents, features } : { latents });
+      features = out.next_features;
+      if (out.small) image = this.softened(out.small, stage.side);
+    }
+    const { side } = this.small;
+    const view = { pixels: toPixels(image, side * side), width: side, height: side };
+    const landmarks = inSquare(await bothSides(view, (planes, count) => this.landmarks(planes, count)));
+    const images = new Float32Array(3 * side * side);
+    putPlanes(images, 0, view);
+    const person = await this.later("person");
+    const { mask } = await person.run({ images: new ort.Tensor("float32", images, [1, 3, side, side]) });
+    const seen = new Seen(landmarks, resizedCells(mask.data, side, GRID));
+    if (face.seen.size >= MOST_SEEN) face.seen.delete(face.seen.keys().next().value);
+    face.seen.set(key, seen);
+    if (key) face.lastSeen.set(place, seen);
+    return seen;
+  }
+
   // The last stage with a small image that this device reaches in time, or the first one.
-  firstShown() {
+  firstShown(numLatents) {
     let [chosen, time] = [0, 0];
     for (const [number, stage] of this.stages.entries()) {
-      time += stage.milliseconds;
+      time += numLatents * stage.milliseconds;
       if (stage.hasSmall && (time <= PATIENCE || !this.stages[chosen].hasSmall)) chosen = number;
     }
     return chosen;
   }
+}
+
+// Whether an edit there changes what all others are drawn on.
+function isWhole(place) {
+  return place === null || place === "person";
 }
 
 // An image of the generator in the crop of a photograph, at the size of either.
@@ -136,6 +223,7 @@ class Stage {
     if ([...inputNames].sort().join() !== [...model.inputs].sort().join() || !model.outputs.every((name) => outputNames.includes(name))) {
       throw new Problem(`${model.file}: expected ${model.inputs} → ${model.outputs}, found ${inputNames} → ${outputNames}. Export the page again.`);
     }
+    stage.side = model.side; // of what it draws
     stage.hasSmall = model.outputs.includes("small");
     stage.milliseconds = 0;
     return stage;

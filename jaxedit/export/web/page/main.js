@@ -1,10 +1,11 @@
 // The page: what people do, and what they see. Images come from the worker.
 
 import { fromText, toArguments, toText } from "./edit_text.js";
+import { LEAST_PIXELS } from "./faces.js";
 import { History, keyOf } from "./history.js";
 import { shrink } from "./images.js";
-import { askForSquare } from "./marks.js";
 import { keepForOffline } from "./offline.js";
+import { askForSquare } from "./photo_dialog.js";
 import { cut, pasted } from "./photographs.js";
 import { Sliders, valueInWords } from "./sliders.js";
 
@@ -27,6 +28,8 @@ let isBefore = false;
 let manifest = null;
 let isKept = false;
 const photographs = new Map(); // by what stands for them in place of a seed
+const searches = new Map(); // for faces, by number
+let numSearches = 0;
 
 start().catch((error) => fail(error.message));
 
@@ -52,6 +55,8 @@ const answer = {
   ready({ manifest: own, threads }) {
     manifest = own;
     at("open-photo").hidden = !manifest.models.encoder;
+    at("where").hidden = !manifest.models.person;
+    if (!manifest.models.person) at("in-places").checked = false;
     const { width, height } = manifest.image;
     Object.assign(canvas, { width, height });
     at("license").textContent = manifest.license ?? "";
@@ -75,10 +80,11 @@ const answer = {
     }
     showAmounts();
   },
-  image({ seed, key, pixels, width, height, isWhole, milliseconds, deviations }) {
-    if (seed !== history.state.seed) return;
-    const image = new ImageData(pixels, width, height);
+  image({ seed, key, isInPlaces, pixels, width, height, isWhole, milliseconds, deviations }) {
     const isUnedited = key === keyOf({});
+    const isAsked = isUnedited || isInPlaces === at("in-places").checked;
+    if (seed !== history.state.seed || !isAsked) return;
+    const image = new ImageData(pixels, width, height);
     if (isWhole) {
       whole = { seed, key, image, deviations };
       if (isUnedited) original = { seed, image };
@@ -88,8 +94,18 @@ const answer = {
     canvas.dataset.milliseconds = Math.round(milliseconds);
     canvas.dataset.kind = isWhole ? "whole" : "small";
     canvas.dataset.shown = `${seed} ${key}`;
+    canvas.dataset.where = isInPlaces ? "places" : "everywhere";
     if (!isBefore || isUnedited) paint(image);
     if (isWhole) rested();
+  },
+  searching({ id, text }) {
+    searches.get(id)?.report(text);
+  },
+  faces({ id, faces, problem }) {
+    const search = searches.get(id);
+    searches.delete(id);
+    if (problem) search?.reject(new Error(problem));
+    else search?.resolve(faces);
   },
   problem({ text }) {
     fail(text);
@@ -111,7 +127,7 @@ function paint(image) {
 function wish(isHeld, wanted = amounts) {
   const { seed } = history.state;
   asked = performance.timeOrigin + performance.now();
-  worker.postMessage({ kind: "draw", seed, key: keyOf(wanted), amounts: wanted, isHeld, asked });
+  worker.postMessage({ kind: "draw", seed, key: keyOf(wanted), amounts: wanted, isHeld, asked, isInPlaces: at("in-places").checked });
 }
 
 function moved(name, amount, isHeld) {
@@ -151,15 +167,16 @@ function rested() {
   const { seed } = history.state;
   const isShown = whole?.seed === seed && whole.key === keyOf(amounts);
   at("download").disabled = !isShown;
-  at("download-photo").hidden = !photographs.has(seed);
+  at("download-photo").hidden = at("other-face").hidden = !photographs.has(seed);
   if (!isShown || isBefore) return;
   const edited = about.filter(({ name }) => amounts[name]);
   const words = edited.map((slider) => `${slider.title} ${valueInWords(slider, amounts[slider.name])}`).join(", ");
   canvas.setAttribute("aria-label", `${nameOf(seed)}${words ? `, edited: ${words}` : ", unedited"}`);
   say(words ? `${nameOf(seed)}: ${words}` : `${nameOf(seed)}, unedited`);
   const photograph = photographs.get(seed);
-  const source = photograph ? `--photo "${photograph.name}" --preset instant` : `--seed ${seed} --where everywhere`;
-  at("command").value = `jaxedit edit ${source} ${toArguments(whole.deviations)}`;
+  const source = photograph ? `--photo "${photograph.name}" --preset instant` : `--seed ${seed}`;
+  const where = at("in-places").checked ? "" : " --where everywhere";
+  at("command").value = `jaxedit edit ${source}${where} ${toArguments(whole.deviations)}`;
   at("download-photo").disabled = !words;
 }
 
@@ -192,10 +209,12 @@ function showBefore(isShown) {
   } else wish(false);
 }
 
-// The encoder is needed for photographs alone; once the first face is there, it is kept for offline use.
+// Some models are loaded when they are needed; once the first face is there, they are kept for offline use.
 function loadForLater() {
-  const { encoder } = manifest.models;
-  if (encoder && !isKept && navigator.serviceWorker?.controller) fetch(encoder.file).catch(() => {});
+  const isWanted = !isKept && navigator.serviceWorker?.controller;
+  for (const model of Object.values(manifest.models)) {
+    if (isWanted && model.is_later) fetch(model.file).catch(() => {});
+  }
   isKept = true;
 }
 
@@ -207,16 +226,36 @@ async function openPhotograph(file) {
     say(`${file.name}: expected a photograph, found a file that this browser cannot read as an image`);
     return;
   }
-  const square = await askForSquare(bitmap);
-  if (!square) return;
+  if (Math.min(bitmap.width, bitmap.height) < LEAST_PIXELS) {
+    say(`${file.name}: expected ${LEAST_PIXELS} pixels a side or more, got ${bitmap.width} × ${bitmap.height}`);
+    return;
+  }
+  await useFace({ name: file.name, bitmap, type: file.type });
+}
+
+// Lets people choose the face of a photograph, again if it is shown already, and shows it.
+async function useFace(photograph, known = null) {
+  const { bitmap } = photograph;
+  const answer = await askForSquare(bitmap, (report) => searchFaces(bitmap, report), known);
+  if (!answer || answer.square === known?.square) return;
   const { side } = manifest.models.encoder;
-  const crop = cut(bitmap, square, manifest.image.height);
-  const seen = shrink(cut(bitmap, square, 4 * side), 4 * side, 4);
+  const crop = cut(bitmap, answer.square, manifest.image.height);
+  const seen = shrink(cut(bitmap, answer.square, 4 * side), 4 * side, 4);
   const seed = `photograph ${photographs.size + 1}`;
-  photographs.set(seed, { name: file.name, bitmap, square, type: file.type });
+  photographs.set(seed, { ...photograph, ...answer });
   worker.postMessage({ kind: "photograph", seed, crop, seen }, [crop.buffer, seen.buffer]);
   history.push({ seed, amounts: {} });
   goTo(history.state);
+}
+
+function searchFaces(bitmap, report) {
+  const id = ++numSearches;
+  const result = new Promise((resolve, reject) => searches.set(id, { report, resolve, reject }));
+  worker.postMessage({ kind: "search", id, bitmap });
+  const stop = () => {
+    if (searches.delete(id)) worker.postMessage({ kind: "stop", id });
+  };
+  return { result, stop };
 }
 
 function fileNameOf(seed) {
@@ -258,6 +297,12 @@ at("face-form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (at("seed").reportValidity()) showFace(Number(at("seed").value));
 });
+at("in-places").addEventListener("change", () => {
+  if (keyOf(amounts) === keyOf({})) return;
+  whole = null; // drawn in the other way
+  say("");
+  wish(false);
+});
 at("random").addEventListener("click", () => showFace(Math.floor(Math.random() * MOST_RANDOM)));
 at("download").addEventListener("click", () => {
   const { seed, image, key } = whole;
@@ -273,6 +318,10 @@ at("download-photo").addEventListener("click", () => {
   save(canvas, `${fileNameOf(seed)}_photograph_edited`, type === "image/jpeg" ? type : "image/png");
 });
 at("open-photo").addEventListener("click", () => at("photo-file").click());
+at("other-face").addEventListener("click", () => {
+  const photograph = photographs.get(history.state.seed);
+  if (photograph) useFace(photograph, photograph).catch((error) => say(error.message));
+});
 at("photo-file").addEventListener("change", () => {
   const [file] = at("photo-file").files;
   at("photo-file").value = "";

@@ -3,7 +3,8 @@
 const NAME = "jaxedit-DIGEST"; // another export has another name
 const PAGE = ["./", "manifest.json", "axes.json", "style.css", "main.js", "offline.js", "history.js", "edit_text.js",
   "sliders.js", "worker.js", "engine.js", "files.js", "axes.js", "seeds.js", "small_images.js", "marks.js",
-  "photographs.js", "motion.js", "images.js"];
+  "photographs.js", "motion.js", "images.js", "photo_dialog.js", "faces.js", "resampling.js",
+  "places.js", "cells.js", "in_places.js"];
 
 addEventListener("install", (event) => {
   event.waitUntil(

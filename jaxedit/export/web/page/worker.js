@@ -9,14 +9,17 @@ let wish = null;
 let isBusy = false;
 const photographs = new Map(); // what the page cut out of each, by its name as a seed
 const faces = new Map(); // of photographs
+const stopped = new Set(); // searches for faces
 
 addEventListener("message", ({ data }) => {
   if (data.kind === "load") load(data.base);
   else if (data.kind === "photograph") photographs.set(data.seed, data);
+  else if (data.kind === "search") search(data);
+  else if (data.kind === "stop") stopped.add(data.id);
   else {
-    const isSame = wish && wish.seed === data.seed && wish.key === data.key;
-    if (isSame) Object.assign(wish, data); // let go of: the image in work goes on
-    else wish = data;
+    const isSame = wish && wish.seed === data.seed && wish.key === data.key && wish.isInPlaces === data.isInPlaces;
+    if (!isSame) wish = data;
+    else Object.assign(wish, data, { isDone: wish.isDone && (data.isHeld || !wish.isRough) }); // let go of: what is in work goes on
     if (!isBusy) work();
   }
 });
@@ -50,17 +53,19 @@ async function draw(own) {
     seed = own.seed;
     postMessage({ kind: "face", seed, sliders: engine.axes.sliders(face) });
   }
-  const isOld = async () => {
+  const isOld = async (isUnseen = false) => {
     await messages();
-    for (let waited = 0; own === wish && own.isHeld && waited < PAUSE; waited += 25) await messages(25);
+    for (let waited = 0; !isUnseen && own === wish && own.isHeld && waited < PAUSE; waited += 25) await messages(25);
     return own !== wish;
   };
   const deviations = engine.axes.deviations(face, own.amounts);
-  const isWhole = await engine.draw(face, deviations, isOld, (image) => {
+  own.isRough = own.isHeld && own.isInPlaces;
+  const { isInPlaces, isHeld } = own;
+  const isWhole = await engine.draw(face, { deviations, isInPlaces, isHeld }, isOld, (image) => {
     const milliseconds = performance.timeOrigin + performance.now() - own.asked;
-    postMessage({ kind: "image", seed, key: own.key, milliseconds, deviations, ...image }, [image.pixels.buffer]);
+    postMessage({ kind: "image", seed, key: own.key, isInPlaces: own.isInPlaces, milliseconds, deviations, ...image }, [image.pixels.buffer]);
   });
-  if (isWhole) own.isDone = true;
+  if (isWhole) own.isDone = own.isHeld || !own.isRough;
 }
 
 async function faceOf(wanted) {
@@ -68,6 +73,22 @@ async function faceOf(wanted) {
   if (!faces.has(wanted)) faces.set(wanted, await engine.photograph(photographs.get(wanted)));
   engine.small?.forget();
   return faces.get(wanted);
+}
+
+class Stopped extends Error {}
+
+async function search({ id, bitmap }) {
+  const report = async (text) => {
+    postMessage({ kind: "searching", id, text });
+    await messages();
+    if (stopped.has(id)) throw new Stopped();
+  };
+  try {
+    postMessage({ kind: "faces", id, faces: await engine.faces(bitmap, report) });
+  } catch (error) {
+    if (!(error instanceof Stopped)) postMessage({ kind: "faces", id, problem: String(error?.message ?? error) });
+  }
+  bitmap.close();
 }
 
 // Let messages in that have come meanwhile.
