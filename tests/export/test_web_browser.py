@@ -131,6 +131,7 @@ def test_it_works_offline_once_loaded(browser, served):
 
 
 def test_two_hundred_moves_do_not_pile_up_memory(visit, browser):
+    visit.everywhere()
     draw = random.Random(0)
     names = ["age", "smile", "yaw", "pitch", "hair_length", "eyeglasses"]
     limits = visit.page.evaluate(

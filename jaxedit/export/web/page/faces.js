@@ -17,6 +17,8 @@ const MOST_SHARED = 0.4; // of two boxes of different faces
 const [CROP, REFINED, CONFIRMED] = [160, 256, 320]; // pixels a side
 const EXTENT = 2; // of the view in which a face is confirmed, in sides of its square
 const REFINEMENTS = 2;
+const NUDGES = [[0, 1], [10, 1], [-10, 1], [0, 1.12], [0, 0.9]]; // degrees and scales of moved squares
+const STEADY = 0.012; // faces seen upside down move by more
 const BIAS = 0.0077; // of the landmarks' heights, in sides of the square
 const [LEFT, TOP, SIDE] = [76 / 512, 110 / 512, 360 / 512]; // of the face in its square
 const NUM_LANDMARKS = 68;
@@ -31,10 +33,13 @@ function range(first, last) {
   return Array.from({ length: Math.abs(last - first) + 1 }, (_, i) => first + i * step);
 }
 
+function meanOf(points) {
+  return [0, 1].map((i) => points.reduce((sum, point) => sum + point[i], 0) / points.length);
+}
+
 // Where the eyes and the mouth are by the landmarks.
 export function eyesAndMouth(landmarks) {
-  const mean = (points) => [0, 1].map((i) => points.reduce((sum, point) => sum + point[i], 0) / points.length);
-  return [mean(landmarks.slice(36, 42)), mean(landmarks.slice(42, 48)), mean([landmarks[48], landmarks[54]])];
+  return [meanOf(landmarks.slice(36, 42)), meanOf(landmarks.slice(42, 48)), meanOf([landmarks[48], landmarks[54]])];
 }
 
 // The faces of a photograph, the largest first: { landmarks, score, square }.
@@ -158,9 +163,9 @@ class Search {
   }
 
   // Landmarks in the upright square that they define, and in its mirror image.
-  async refined(landmarks) {
+  async refined(landmarks, times = REFINEMENTS) {
     let result = landmarks;
-    for (let i = 0; i < REFINEMENTS; i++) {
+    for (let i = 0; i < times; i++) {
       const square = squareOfLandmarks(result);
       const places = await bothSides(this.view(square, REFINED), this.networks.landmarks);
       result = inSquare(places).map(([u, y]) => {
@@ -171,21 +176,43 @@ class Search {
     return result;
   }
 
-  // The face, or that of the other way up, if it is one rather then: to the networks the mouth of some looks like eyes.
+  // The face, or that of the other way up, if its landmarks are steadier: to the networks the mouth of some looks like
+  // eyes, and the detector's score is as high then.
   async confirmed(landmarks) {
     const square = squareOfLandmarks(landmarks);
     const score = await this.score(square);
-    const { corner, across, down } = square;
-    const opposite = corner.map((value, i) => value + across[i] + down[i]);
-    const half = { corner: opposite, across: across.map((value) => -value), down: down.map((value) => -value) };
-    if (score > SURE && (await this.score(half)) > PROPOSED) {
-      const turnedAbout = landmarks.map((point) => point.map((value, i) => corner[i] + opposite[i] - value));
+    const own = score > SURE ? await this.unsteadiness(landmarks, square) : 0;
+    if (own > STEADY) {
+      const middle = middleOf(square);
+      const turnedAbout = landmarks.map((point) => point.map((value, i) => 2 * middle[i] - value));
       const other = await this.refined(turnedAbout);
       const otherSquare = squareOfLandmarks(other);
       const otherScore = await this.score(otherSquare);
-      if (otherScore > score) return { landmarks: other, square: otherSquare, score: otherScore };
+      if (otherScore > SURE && (await this.unsteadiness(other, otherSquare)) < own) {
+        return { landmarks: other, square: otherSquare, score: otherScore };
+      }
     }
     return { landmarks, square, score };
+  }
+
+  // By how much landmarks move, in square sides, when they are refined from squares that lean or are of another size.
+  async unsteadiness(landmarks, square) {
+    const middle = meanOf(landmarks);
+    const found = [];
+    for (const [degrees, scale] of NUDGES) {
+      const [cosine, sine] = [Math.cos, Math.sin].map((part) => scale * part((degrees * Math.PI) / 180));
+      const moved = landmarks.map((point) => {
+        const [x, y] = point.map((value, i) => value - middle[i]);
+        return [middle[0] + cosine * x - sine * y, middle[1] + sine * x + cosine * y];
+      });
+      found.push(await this.refined(moved, 1));
+    }
+    let total = 0;
+    for (let i = 0; i < NUM_LANDMARKS; i++) {
+      const [x, y] = meanOf(found.map((points) => points[i]));
+      for (const points of found) total += (points[i][0] - x) ** 2 + (points[i][1] - y) ** 2;
+    }
+    return Math.sqrt(total / (found.length * NUM_LANDMARKS)) / sideOf(square);
   }
 
   // The detector's score of the face in an upright view, averaged with that of the mirrored view.
