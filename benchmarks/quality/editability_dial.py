@@ -27,6 +27,7 @@ from jaxedit.pretrained.registry import load_generator
 
 _NAME = "mobile-stylegan-ffhq"
 _TARGETS = ("age", "smile", "yaw")
+_LEAST_NAMED = 0.1
 
 
 def means(rows: Rows) -> Rows:
@@ -54,14 +55,10 @@ def draw(rows: Rows, path: Path) -> None:
     mean = means(rows)
     panel.plot([row["effect"] for row in mean], [row["lpips"] for row in mean], marker="o", color="#1f6fb2")
     for row in mean:
-        panel.annotate(
-            f"{row['weight']:g}",
-            (row["effect"], row["lpips"]),
-            (6, 4),
-            textcoords="offset points",
-            fontsize=8,
-        )
-    panel.set_xlabel("effect of edits by ±1.5 (mean of age, smile, yaw, in standard deviations)")
+        if row["weight"] >= _LEAST_NAMED:  # smaller ones lie on one another
+            place = row["effect"], row["lpips"]
+            panel.annotate(f"{row['weight']:g}", place, (4, -12), textcoords="offset points", fontsize=8)
+    panel.set_xlabel("effect of edits by ±1.5 on age, smile, yaw (mean, standard deviations)", fontsize=9)
     panel.set_ylabel("LPIPS (less is better)")
     panel.set_ylim(bottom=0)
     panel.grid(visible=True, color="#e4e7ea")
@@ -74,7 +71,7 @@ def main(
     photos: Annotated[list[Path], typer.Argument(help="photographs; the largest face of each is taken")],
     weights: Annotated[
         str, typer.Option(help="weights of the prior, by commas")
-    ] = "0,0.003,0.01,0.03,0.1,0.3",
+    ] = "0,0.003,0.01,0.03,0.1,0.3,1,3",
     preset: Annotated[str, typer.Option(help="preset of the projection")] = "quick",
     out: Annotated[Path, typer.Option(help="folder of latents and sheets")] = Path("dial"),
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
