@@ -9,17 +9,16 @@ import json
 import sys
 import time
 
-start = time.perf_counter()
-
-import jaxedit  # noqa: E402  (the time of the imports is measured)
-from jaxedit.images import to_uint8  # noqa: E402
-from jaxedit.latents.seed_stream import w_of_seed  # noqa: E402
-
 _NAME = "mobile-stylegan-ffhq"
 
 
 def main(count: int) -> None:
     """Edit `count` faces, one after the other."""
+    start = time.perf_counter()
+    import jaxedit  # the time of the imports is measured
+    from jaxedit.images import to_uint8
+    from jaxedit.latents.seed_stream import w_of_seed
+
     imported = time.perf_counter()
     generator = jaxedit.load_generator(_NAME)
     axes = jaxedit.load_axes(_NAME, generator)

@@ -9,22 +9,22 @@ import json
 import sys
 import time
 from pathlib import Path
-
-start = time.perf_counter()
-
-import numpy as np  # noqa: E402  (the time of the imports is measured)
-import onnxruntime  # noqa: E402
+from typing import Any
 
 
 def main(folder: Path, count: int) -> None:
     """Edit `count` faces, one after the other."""
+    start = time.perf_counter()
+    import numpy as np  # the time of the imports is measured
+    import onnxruntime
+
     imported = time.perf_counter()
     about = json.loads((folder / "models.json").read_text())
     models = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in about["models"]}
     names = [attribute["name"] for attribute in about["attributes"]]
     loaded = time.perf_counter()
 
-    def draw(seed: int) -> np.ndarray:
+    def draw(seed: int) -> Any:
         z = np.random.RandomState(seed).randn(1, 512).astype(np.float32)
         (w,) = models["mapping"].run(None, {"z": z, "truncation_psi": np.float32(0.7)})
         amounts = np.ones((1, len(names)), np.float32)

@@ -41,8 +41,8 @@ from jaxedit.errors import InputError
 if TYPE_CHECKING:
     from jaxedit.attributes.person.places import Place
     from jaxedit.generators.protocol import Generator
-    from jaxedit.inversion.config import ProjectionConfig
     from jaxedit.inversion.photograph import Photograph
+    from jaxedit.inversion.project_photos import PhotoProjectionConfig
     from jaxedit.latents.latent_files import SavedLatent
 
 _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
@@ -281,16 +281,14 @@ def edit(
         if photo is not None:
             from jaxedit.cli.projection_settings import projection_of
             from jaxedit.inversion.presets import tuning_of
+            from jaxedit.inversion.project_photos import PhotoProjectionConfig
 
-            config, encoder = projection_of(preset, num_steps, generator=model, generator_name=generator)
+            projection, encoder = projection_of(preset, num_steps, generator=model, generator_name=generator)
             photograph = photograph_to_edit(photo, out, is_checked=is_whole and not compare)
-            search = {
-                "face": chosen_face,
-                "thorough": thorough,
-                "encoder": encoder,
-                "tuning": tuning_of(preset),
-            }
-            saved, cut = _projected(photograph, model, generator, config, search)
+            config = PhotoProjectionConfig(
+                projection, tuning_of(preset), face=chosen_face, thorough=thorough, encoder=encoder
+            )
+            saved, cut = _projected(photograph, model, generator, config)
         assert saved is not None
         w, noise = saved.of(model), saved.noise_of(model)
         pivot = w if w.ndim == 3 else None
@@ -372,14 +370,13 @@ def _projected(
     photo: "Photograph",
     model: "Generator",
     generator: str,
-    config: "ProjectionConfig",
-    search: dict[str, Any],
+    config: "PhotoProjectionConfig",
 ) -> "tuple[SavedLatent, Cut]":
     """The latent and the crop of a photograph's largest or chosen face."""
     from jaxedit.inversion.cached_projection import project_cached
     from jaxedit.latents.latent_files import load_latent_file
 
-    folder = project_cached(photo.file, model, generator_name=generator, config=config, **search)
+    folder = project_cached(photo.file, model, generator_name=generator, config=config)
     return load_latent_file(folder.path), Cut(folder.crop(), folder.place().quad)
 
 

@@ -9,8 +9,6 @@ from typing import Any
 from jaxedit.errors import InputError
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.align import FaceChoice
-from jaxedit.inversion.config import ProjectionConfig, TuningConfig
-from jaxedit.inversion.encoder import Encoder
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
@@ -24,11 +22,7 @@ def project_cached(
     generator: Generator,
     *,
     generator_name: str,
-    config: ProjectionConfig,
-    tuning: TuningConfig | None = None,
-    encoder: Encoder | None = None,
-    face: FaceChoice | None = None,
-    thorough: bool = False,
+    config: PhotoProjectionConfig,
     progress: bool = True,
 ) -> PhotoFolder:
     """The projection of the largest or the chosen face in a photograph, from the cache or made now.
@@ -39,11 +33,8 @@ def project_cached(
         photo: the file.
         generator: makes the images.
         generator_name: its registered name or folder, which the files keep.
-        config: the settings.
-        tuning: settings of a tuning after it; None for none.
-        encoder: finds the first latent where the settings ask for `encoder_passes`.
-        face: another face than the largest, as `jaxedit.align` chooses it.
-        thorough: as for `jaxedit.align`.
+        config: settings of the projection of one face; `batch_size`, `devices`, `all_faces`, `is_aligned` and `limits`
+            stay at their defaults.
         progress: whether to show bars.
 
     Raises:
@@ -52,8 +43,10 @@ def project_cached(
         DownloadError: if a network cannot be fetched.
     """
     photo = photo if isinstance(photo, Photo) else Photo(photo)
-    settings = ProjectionSettings.of(generator, generator_name, config, tuning, encoder)
-    out = cache_dir() / "projections" / _key(photo, settings, face, thorough)
+    settings = ProjectionSettings.of(
+        generator, generator_name, config.projection, config.tuning, config.encoder
+    )
+    out = cache_dir() / "projections" / _key(photo, settings, config.face, config.thorough)
     with locked(out):
         for path in out.glob("*"):  # named after the photograph's name at that time
             folder = PhotoFolder(path)
@@ -63,7 +56,7 @@ def project_cached(
             [photo],
             out,
             generator,
-            PhotoProjectionConfig(config, tuning, face=face, thorough=thorough, encoder=encoder),
+            config,
             generator_name=generator_name,
             progress=progress,
         )

@@ -153,21 +153,15 @@ def face_of_photograph(
         InputError: if there is no such face, or the projection diverges.
         DownloadError, OutputError: as `project_photos`.
     """
+    wanted = PhotoProjectionConfig(config, face=number, encoder=encoder)
     if private is None:
-        folder = project_cached(
-            photograph.file,
-            generator,
-            generator_name=generator_name,
-            config=config,
-            encoder=encoder,
-            face=number,
-        )
+        folder = project_cached(photograph.file, generator, generator_name=generator_name, config=wanted)
     else:
         folder = _projected(
             photograph.file,
             generator,
             private / f"face-{number}-{config.num_steps}",
-            PhotoProjectionConfig(config, face=number, encoder=encoder),
+            wanted,
             generator_name,
         )
     saved = load_latent_file(folder.path)

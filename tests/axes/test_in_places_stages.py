@@ -9,7 +9,7 @@ import pytest
 
 from jaxedit.attributes.person.places import PLACES, Place, PlaceMasks
 from jaxedit.axes.attribute_axes import AttributeAxes
-from jaxedit.axes.in_places import _PARTS, draw_in_places, stages_of
+from jaxedit.axes.in_places import PARTS, draw_in_places, stages_of
 from jaxedit.generators.in_places import synthesis_in_places
 from jaxedit.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from tests.attributes.person.fakes import LeftHalf
@@ -33,7 +33,7 @@ def asked(edits):
 
 
 def test_every_place_belongs_to_one_part():
-    known = [place for part in _PARTS for place in part]
+    known = [place for part in PARTS for place in part]
     assert sorted(filter(None, known)) == sorted(PLACES) == sorted(get_args(Place))
     assert len(set(known)) == len(known)
 

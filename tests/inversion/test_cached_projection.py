@@ -14,6 +14,7 @@ from jaxedit.inversion.cached_projection import project_cached
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import Photo
 from jaxedit.inversion.project import ProjectionResult
+from jaxedit.inversion.project_photos import PhotoProjectionConfig
 from jaxedit.inversion.projection_folder import PhotoFolder, ProjectionSettings
 from jaxedit.inversion.projection_problem import TERMS
 from tests.inversion.small_generator import small_generator
@@ -61,7 +62,12 @@ def test_what_an_earlier_version_stored_is_found(small, tmp_path, monkeypatch):
     key = hashlib.sha256(content.encode()).hexdigest()[:24]
     stored = a_projection(small, photo, tmp_path / "cache" / "projections" / key / "me")
     in_earlier_form(stored)
-    assert project_cached(photo.path, small, generator_name="cats", config=CONFIG, progress=False) == stored
+    assert (
+        project_cached(
+            photo.path, small, generator_name="cats", config=PhotoProjectionConfig(CONFIG), progress=False
+        )
+        == stored
+    )
 
 
 def test_a_tuned_projection_is_kept_apart(small, tmp_path, monkeypatch):
@@ -77,7 +83,13 @@ def test_a_tuned_projection_is_kept_apart(small, tmp_path, monkeypatch):
     photo = save_image(pixels, tmp_path / "me.png")
     for tuning in (None, TuningConfig.fine(), TuningConfig.fast(), TuningConfig.fine()):
         with pytest.raises(InputError, match="no face"):
-            project_cached(photo, small, generator_name="cats", config=CONFIG, tuning=tuning, progress=False)
+            project_cached(
+                photo,
+                small,
+                generator_name="cats",
+                config=PhotoProjectionConfig(CONFIG, tuning),
+                progress=False,
+            )
     folders, tunings = zip(*asked, strict=True)
     assert tunings == (None, TuningConfig.fine(), TuningConfig.fast(), TuningConfig.fine())
     assert folders[1] == folders[3] and len(set(folders)) == 3
