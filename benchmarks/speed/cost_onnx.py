@@ -26,7 +26,7 @@ def main(folder: Path, count: int) -> None:
 
     def draw(seed: int) -> Any:
         z = np.random.RandomState(seed).randn(1, 512).astype(np.float32)
-        (w,) = models["mapping"].run(None, {"z": z, "truncation_psi": np.float32(0.7)})
+        (w,) = models["mapping"].run(None, {"z": z, "truncation_psi": np.asarray(0.7, np.float32)})
         amounts = np.ones((1, len(names)), np.float32)
         which = np.asarray([name in ("age", "smile") for name in names])
         (edited,) = models["edit"].run(None, {"w": w, "amounts": amounts, "which": which})
