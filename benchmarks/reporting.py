@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import typer
+from matplotlib.figure import Figure
 
 from jaxedit._version import __version__
 from jaxedit.storage.atomic import write_atomically
@@ -118,6 +120,27 @@ def _align(cell: str, width: int) -> str:
 
 def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def check_photographs(photos: Sequence[Path]) -> None:
+    """Refuse paths without a file, before the work.
+
+    Raises:
+        typer.BadParameter: naming the first one.
+    """
+    for photo in photos:
+        if not photo.is_file():
+            raise typer.BadParameter(f"expected a photograph, found none at {photo}")
+
+
+def save_panels(figure: Figure, path: Path) -> None:
+    """Write a figure whose panels all begin at 0."""
+    for panel in figure.axes:
+        panel.set_ylim(bottom=0)
+        panel.grid(visible=True, color="#e4e7ea")
+        panel.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
 
 
 def finish(name: str, results: dict[str, Rows], json_path: Path | None, packages: Sequence[str] = ()) -> None:

@@ -17,7 +17,7 @@ import typer
 from matplotlib.figure import Figure
 
 from benchmarks.quality.projection_quality import ProjectionMeasurement
-from benchmarks.reporting import Rows, finish
+from benchmarks.reporting import Rows, check_photographs, finish, save_panels
 from jaxedit.inversion.align import align
 from jaxedit.inversion.presets import preset as preset_of
 from jaxedit.inversion.priors import prior
@@ -60,11 +60,7 @@ def draw(rows: Rows, path: Path) -> None:
             panel.annotate(f"{row['weight']:g}", place, (4, -12), textcoords="offset points", fontsize=8)
     panel.set_xlabel("effect of edits by ±1.5 on age, smile, yaw (mean, standard deviations)", fontsize=9)
     panel.set_ylabel("LPIPS (less is better)")
-    panel.set_ylim(bottom=0)
-    panel.grid(visible=True, color="#e4e7ea")
-    panel.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    save_panels(figure, path)
 
 
 def main(
@@ -78,9 +74,7 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="PNG of the curve")] = None,
 ) -> None:
     """Measure likeness and edits over the weight of the prior."""
-    for photo in photos:
-        if not photo.is_file():
-            raise typer.BadParameter(f"expected a photograph, found none at {photo}")
+    check_photographs(photos)
     out.mkdir(parents=True, exist_ok=True)
     generator = load_generator(_NAME)
     measurement = ProjectionMeasurement(generator, out)

@@ -23,7 +23,7 @@ import typer
 from flax import nnx
 from jaxtyping import Array
 
-from benchmarks.reporting import Rows, finish
+from benchmarks.reporting import Rows, check_photographs, finish
 from jaxedit.generators.protocol import Generator
 from jaxedit.images import from_pixels, to_uint8
 from jaxedit.inversion.align import align
@@ -193,9 +193,7 @@ def main(
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
     """Train encoders and compare them."""
-    for photo in photos:
-        if not photo.is_file():
-            raise typer.BadParameter(f"expected a photograph, found none at {photo}")
+    check_photographs(photos)
     generator = load_generator(_NAME)
     render = cheap_render(generator)
     crops = {photo.stem: align(photo, largest_only=True)[0].image for photo in photos}

@@ -19,7 +19,7 @@ import numpy as np
 import typer
 from matplotlib.figure import Figure
 
-from benchmarks.reporting import Rows, finish
+from benchmarks.reporting import Rows, check_photographs, finish, save_panels
 from jaxedit.generators.protocol import Generator
 from jaxedit.inversion.align import align
 from jaxedit.inversion.config import ProjectionConfig
@@ -110,12 +110,7 @@ def draw(rows: Rows, path: Path) -> None:
     over_time.set_ylabel("LPIPS (less is better)")
     over_time.legend(fontsize=8)
     over_prior.set_xlabel("prior (less is more editable)")
-    for panel in (over_time, over_prior):
-        panel.set_ylim(bottom=0)
-        panel.grid(visible=True, color="#e4e7ea")
-        panel.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    save_panels(figure, path)
 
 
 def main(
@@ -125,6 +120,7 @@ def main(
     plot: Annotated[Path | None, typer.Option(help="PNG of the curves")] = None,
 ) -> None:
     """Measure likeness over time."""
+    check_photographs(photos)
     generator = load_generator(_NAME)
     encoder = load_encoder(_NAME, generator)
     some = ProjectionConfig.quick(num_steps=num_steps)

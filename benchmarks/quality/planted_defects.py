@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from PIL import Image, ImageDraw, ImageFilter
 
-from benchmarks.reporting import Rows, finish
+from benchmarks.reporting import Rows, check_photographs, finish
 from jaxedit.errors import InputError
 from jaxedit.evaluation.report.contact_sheet import draw_grid
 from jaxedit.images import save_image
@@ -179,9 +179,7 @@ def main(
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
 ) -> None:
     """Plant defects, and read the faces with and without them."""
-    for photo in photos:
-        if not photo.is_file():
-            raise typer.BadParameter(f"expected a photograph, found none at {photo}")
+    check_photographs(photos)
     if faces < 1:
         raise typer.BadParameter(f"--faces: expected 1 or more, got {faces}")
     prepared = prepare(photos, faces, seed, out / "crops")

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import typer
 
-from benchmarks.reporting import Rows, finish
+from benchmarks.reporting import Rows, check_photographs, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes
 from jaxedit.attributes.independent.classifiers import IndependentIdentity
 from jaxedit.axes.leakage import leakage
@@ -161,9 +161,7 @@ def main(
         raise typer.BadParameter(f"--preset: expected instant, quick, fine, fast or quality, got {preset}")
     if faces < 0 or (not faces and not photos):
         raise typer.BadParameter("expected --faces 1 or more, or photographs")
-    for photo in photos or []:
-        if not photo.is_file():
-            raise typer.BadParameter(f"expected a photograph, found none at {photo}")
+    check_photographs(photos or [])
     out.mkdir(parents=True, exist_ok=True)
     generator = load_generator(_NAME)
     measurement = ProjectionMeasurement(generator, out)

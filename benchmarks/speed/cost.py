@@ -169,14 +169,8 @@ def browser_row(count: int, work: Path) -> dict[str, Any]:
             peak = _watched(lambda: found, None)
             processor, begun = _processor_seconds(found), time.perf_counter()
             for seed in range(100, 100 + count):
-                page.evaluate(
-                    """(seed) => {
-                      const field = document.querySelector("#seed");
-                      field.value = seed;
-                      field.dispatchEvent(new Event("change", { bubbles: true }));
-                    }""",
-                    str(seed),
-                )
+                page.locator("#seed").fill(str(seed))
+                page.locator("#seed").press("Enter")
                 _wait_for(page, f"{seed} {edits}")
             parts = {
                 "first": first,

@@ -1,13 +1,12 @@
-"""A process that edits faces with this library.
+"""A process that edits faces with this library, for `benchmarks.speed.cost`.
 
-    python -m benchmarks.speed.cost_jax 16
-
-It prints one line of JSON: seconds of the parts, as `benchmarks.speed.cost` wants them.
+python -m benchmarks.speed.cost_jax 16
 """
 
-import json
 import sys
 import time
+
+from benchmarks.speed.cost_parts import print_parts
 
 _NAME = "mobile-stylegan-ffhq"
 
@@ -22,29 +21,12 @@ def main(count: int) -> None:
     imported = time.perf_counter()
     generator = jaxedit.load_generator(_NAME)
     axes = jaxedit.load_axes(_NAME, generator)
-    loaded = time.perf_counter()
 
     def draw(seed: int) -> None:
         w = w_of_seed(generator, seed, truncation_psi=0.7)
         to_uint8(generator.synthesis(axes.edit(w, {"age": 1.0, "smile": 1.0}))).block_until_ready()
 
-    draw(0)
-    first = time.perf_counter()
-    processor = time.process_time()
-    for seed in range(1, count + 1):
-        draw(seed)
-    seconds = (time.perf_counter() - first) / count
-    print(
-        json.dumps(
-            {
-                "import": imported - start,
-                "load": loaded - imported,
-                "first": first - loaded,
-                "seconds": seconds,
-                "processor": (time.process_time() - processor) / count,
-            }
-        )
-    )
+    print_parts(start, imported, draw, count)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""A process that edits faces with exported ONNX models and imports neither JAX nor this library.
+"""A process that edits faces with exported ONNX models and imports neither JAX nor this library, for
+`benchmarks.speed.cost`.
 
     python -m benchmarks.speed.cost_onnx MODELS 16
-
-It prints one line of JSON: seconds of the parts, as `benchmarks.speed.cost` wants them.
 """
 
 import json
@@ -10,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.speed.cost_parts import print_parts
 
 
 def main(folder: Path, count: int) -> None:
@@ -22,7 +23,6 @@ def main(folder: Path, count: int) -> None:
     about = json.loads((folder / "models.json").read_text())
     models = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in about["models"]}
     names = [attribute["name"] for attribute in about["attributes"]]
-    loaded = time.perf_counter()
 
     def draw(seed: int) -> Any:
         z = np.random.RandomState(seed).randn(1, 512).astype(np.float32)
@@ -33,23 +33,7 @@ def main(folder: Path, count: int) -> None:
         (image,) = models["synthesis"].run(None, {"latents": edited})
         return np.clip(127.5 * image + 127.5, 0, 255).astype(np.uint8)
 
-    draw(0)
-    first = time.perf_counter()
-    processor = time.process_time()
-    for seed in range(1, count + 1):
-        draw(seed)
-    seconds = (time.perf_counter() - first) / count
-    print(
-        json.dumps(
-            {
-                "import": imported - start,
-                "load": loaded - imported,
-                "first": first - loaded,
-                "seconds": seconds,
-                "processor": (time.process_time() - processor) / count,
-            }
-        )
-    )
+    print_parts(start, imported, draw, count)
 
 
 if __name__ == "__main__":

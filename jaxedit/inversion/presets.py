@@ -57,23 +57,20 @@ def preset(
     return dataclasses.replace(config, num_steps=num_steps, num_w_steps=in_w)
 
 
-def tuning_preset(name: str | None, *, seed: int = 0) -> TuningConfig:
-    """Tuning settings that go with a projection preset."""
-    if name == "fine":
-        return TuningConfig.fine(seed=seed)
-    is_fast = (name or _default()) in ("instant", "quick", "fast")
-    return TuningConfig.fast(seed=seed) if is_fast else TuningConfig(seed=seed)
-
-
 def tuning_of(name: str | None, *, is_asked: bool = False, seed: int = 0) -> TuningConfig | None:
     """The tuning after a projection by a preset; None for none.
 
     Args:
-        name: the preset. "fine" always tunes.
+        name: the preset; None for that of the device. "fine" always tunes.
         is_asked: whether a tuning is asked for besides.
         seed: of the tuning.
     """
-    return tuning_preset(name, seed=seed) if is_asked or name == "fine" else None
+    if name == "fine":
+        return TuningConfig.fine(seed=seed)
+    if not is_asked:
+        return None
+    is_fast = (name or _default()) in ("instant", "quick", "fast")
+    return TuningConfig.fast(seed=seed) if is_fast else TuningConfig(seed=seed)
 
 
 def _default() -> str:

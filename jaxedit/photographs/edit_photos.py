@@ -133,9 +133,8 @@ def edit_photos(
         raise InputError("photos: expected one or more, got none")
     summary = project_photos(files, out, generator, config, generator_name=generator_name, progress=progress)
     request = {**edits.describe(), "axes": axes.fingerprint()}
-    is_tuned = config.tuning is not None
-    if is_tuned:
-        request["is_tuned"] = True
+    if config.tuning is not None:  # edited with a generator of its own
+        request["tuning"] = dataclasses.asdict(config.tuning)
     rows = []
     has_places = edits.in_places and any(name in ATTRIBUTE_PLACES for name in edits.amounts)
     places = FacePlaces.from_pretrained() if has_places and summary.metrics else None
@@ -143,7 +142,7 @@ def edit_photos(
     for path, metrics in bar:
         rows.append(_edited(PhotoFolder(path), metrics, (generator, places), axes, edits, request))
     if edits.pastes and not config.is_aligned:
-        shown = TUNED if is_tuned else RECONSTRUCTION
+        shown = RECONSTRUCTION if config.tuning is None else TUNED
         _paste(rows, files, out, edits, shown, progress=progress)
     rows += [_left_out(path, reason, out) for path, reason in summary.failures.items()]
     columns = ["photo", "face", "status", "reason", "lpips", "psnr", "identity"]
@@ -168,14 +167,13 @@ def _edited(
     """The row of a face that was edited, now or by an earlier run."""
     photo = folder.photo() or {}
     request = {**request, "projection": metrics["projection"], "sha256": photo.get("sha256")}
-    if request.get("is_tuned"):
-        request["tuning"] = metrics["tuning"]
+    is_tuned = "tuning" in request
     known = read_record(folder.path / EDIT_FILE)
     is_done = known is not None and known.get("request") == request and isinstance(known.get("values"), dict)
     if not is_done or not all((folder.path / name).is_file() for name in (EDITED, COMPARED)):
         generator, places = draws
         saved = load_latent_file(folder.path)
-        delta = load_delta(saved) if request.get("is_tuned") else None
+        delta = load_delta(saved) if is_tuned else None
         generator = generator if delta is None else delta.apply(generator)
         w = saved.of(generator)
         options: dict[str, Any] = {
@@ -204,7 +202,7 @@ def _edited(
         known = {"request": request, "values": values}
         write_record(folder.path / EDIT_FILE, known)
     assert known is not None
-    quality = metrics["tuned_metrics" if request.get("is_tuned") else "metrics"]
+    quality = metrics["tuned_metrics" if is_tuned else "metrics"]
     row = {
         "photo": photo.get("photo", folder.path.name),
         "face": photo.get("face", 1),

@@ -11,7 +11,7 @@ from jaxedit.inversion import projection_folder
 from jaxedit.inversion.align import AlignedFace
 from jaxedit.inversion.config import ProjectionConfig, TuningConfig
 from jaxedit.inversion.photo import list_photos
-from jaxedit.inversion.presets import preset, tuning_of, tuning_preset
+from jaxedit.inversion.presets import preset, tuning_of
 from jaxedit.inversion.project import ProjectionResult
 from jaxedit.inversion.project_photos import PhotoProjectionConfig, project_photos
 from jaxedit.inversion.projection_problem import TERMS
@@ -302,8 +302,8 @@ def test_presets():
     assert (short.num_steps, short.num_w_steps) == (25, 5)
     assert preset("official", num_steps=7).num_w_steps == 7
     assert preset("quality", num_steps=1000) == ProjectionConfig.quality()
-    assert tuning_preset("fast", seed=2) == TuningConfig.fast(seed=2)
-    assert tuning_preset("quality") == TuningConfig()
+    assert tuning_of("fast", is_asked=True, seed=2) == TuningConfig.fast(seed=2)
+    assert tuning_of("quality", is_asked=True) == TuningConfig()
 
 
 def test_fine_tunes_after_a_quick_search():
@@ -311,7 +311,6 @@ def test_fine_tunes_after_a_quick_search():
     assert tuning_of("fine", seed=2) == TuningConfig.fine(seed=2)
     assert tuning_of("fine", is_asked=True) == TuningConfig.fine()
     assert tuning_of("fast") is None and tuning_of(None) is None
-    assert tuning_of("fast", is_asked=True) == TuningConfig.fast()
 
 
 @pytest.mark.parametrize(

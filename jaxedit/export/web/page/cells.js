@@ -1,5 +1,7 @@
 // Soft masks on a grid of GRID × GRID cells, 0 … 1.
 
+import { filter } from "./resampling.js";
+
 export const GRID = 128;
 
 // Probabilities as exactly 0 up to `low` and exactly 1 from `high` on.
@@ -54,7 +56,7 @@ export function times(one, other) {
 // Square cells at another size, by a triangle filter that widens where it shrinks.
 export function resizedCells(cells, from, to) {
   if (from === to) return cells;
-  const weights = triangle(from, to);
+  const parts = filter(from, 0, from, to);
   let result = cells;
   let rows = from;
   for (let pass = 0; pass < 2; pass++) {
@@ -62,9 +64,9 @@ export function resizedCells(cells, from, to) {
     const next = new Float32Array(to * rows);
     for (let row = 0; row < rows; row++) {
       for (let i = 0; i < to; i++) {
-        const { first, values } = weights[i];
+        const { first, weights } = parts[i];
         let sum = 0;
-        for (let k = 0; k < values.length; k++) sum += values[k] * result[row * from + first + k];
+        for (let k = 0; k < weights.length; k++) sum += weights[k] * result[row * from + first + k];
         next[i * rows + row] = sum;
       }
     }
@@ -72,17 +74,4 @@ export function resizedCells(cells, from, to) {
     rows = to;
   }
   return result;
-}
-
-function triangle(from, to) {
-  const step = from / to;
-  const reach = Math.max(step, 1);
-  return Array.from({ length: to }, (_, i) => {
-    const center = (i + 0.5) * step - 0.5;
-    const first = Math.max(Math.floor(center - reach) + 1, 0);
-    const values = [];
-    for (let k = first; k < from && k < center + reach; k++) values.push(1 - Math.abs(k - center) / reach);
-    const total = values.reduce((sum, value) => sum + value, 0);
-    return { first, values: values.map((value) => value / total) };
-  });
 }

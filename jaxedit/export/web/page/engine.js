@@ -118,7 +118,7 @@ export class Engine {
       if (await isOld(true)) return false;
       const seen = await this.seen(face, drawn[i], isHeld);
       masks.push(masksOf(drawn[i].place, seenBelow, seen));
-      if (isWhole(drawn[i].place)) [below, seenBelow] = [i, seen];
+      if (this.axes.about.parts[0].includes(drawn[i].place)) [below, seenBelow] = [i, seen];
     }
     const latents = drawn.map(({ layers }) => this.tensorOf(layers));
     const smalls = new Map();
@@ -193,11 +193,6 @@ export class Engine {
     }
     return chosen;
   }
-}
-
-// Whether an edit there changes what all others are drawn on.
-function isWhole(place) {
-  return place === null || place === "person";
 }
 
 // An image of the generator in the crop of a photograph, at the size of either.

@@ -54,7 +54,7 @@ export function resized(image, width, height, box = [0, 0, image.width, image.he
 }
 
 // For each of `size` pixels, the weights of those that it is made of, and the first of these.
-function filter(length, start, extent, size) {
+export function filter(length, start, extent, size) {
   const step = extent / size;
   const reach = Math.max(step, 1);
   return Array.from({ length: size }, (_, i) => {
