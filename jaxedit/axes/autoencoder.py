@@ -172,6 +172,6 @@ def linear_solution(
         # P = B (BᵀB + δI)⁻¹ and its dual basis, by the singular values: s / (s² + δ) and the reciprocal.
         gains = singular / (singular**2 + damping)
         P = (left[:, :num_attributes] * gains) @ right
-        A = (left[:, :num_attributes] / gains) @ right
+        A = B + damping * (left[:, :num_attributes] / singular) @ right
         scale = 1 / jnp.sum(B * P, axis=0)
         return jnp.concatenate([A / scale, Q], axis=1), jnp.concatenate([P * scale, Q], axis=1).T

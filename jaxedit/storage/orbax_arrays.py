@@ -51,7 +51,7 @@ def write_orbax(folder: Path, arrays: Mapping[str, Any]) -> None:
     # Orbax cannot be stopped cleanly: its threads go on for a while after one of them has failed.
     reserve(folder.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + _OVERHEAD)
     try:
-        with _quiet_orbax(), _writer() as checkpointer:
+        with _quiet_orbax(folder), _writer() as checkpointer:
             checkpointer.save(folder, arrays)
     except Exception as error:  # a full disk is a ValueError of TensorStore's
         cause = _cause(error)
@@ -76,7 +76,7 @@ def read_orbax(folder: Path, described: Mapping[str, Any] | None) -> dict[str, A
 
     try:
         handler = ocp.PyTreeCheckpointHandler(**_alone())
-        with _quiet_orbax(), ocp.Checkpointer(handler, **_alone()) as checkpointer:
+        with _quiet_orbax(folder), ocp.Checkpointer(handler, **_alone()) as checkpointer:
             metadata = checkpointer.metadata(folder)
             tree = metadata.item_metadata.tree if hasattr(metadata, "item_metadata") else metadata
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
@@ -116,10 +116,11 @@ def _cause(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet_orbax() -> Iterator[None]:
+def _quiet_orbax(folder: Path) -> Iterator[None]:
     """Orbax logs each of its steps, and each error once for every thread it passes; ours is raised once instead.
 
-    Threads that still run when it fails report that its event loop is closed, each with a traceback.
+    Threads that still run when it fails report that its event loop is closed, each with a traceback. Where several
+    files fail, asyncio reports those errors that nobody has waited for, when they are forgotten.
     """
     logger, unraisable, uncaught = logging.getLogger("absl"), sys.unraisablehook, sys.excepthook
     level = logger.level
@@ -132,12 +133,17 @@ def _quiet_orbax() -> Iterator[None]:
         if not _is_closed_loop(error):
             uncaught(kind, error, traceback)
 
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.exc_info is None or str(folder) not in str(record.exc_info[1])
+
     logger.setLevel(logging.CRITICAL + 1)
     sys.unraisablehook, sys.excepthook = show_unraisable, show_uncaught
     try:
         yield
     except Exception:
-        _wait_for_threads()  # what they outlive this by, they report to the hooks, which stay
+        # What the threads outlive this by, they report to the hooks and the filter, which stay.
+        logging.getLogger("asyncio").addFilter(is_news)
+        _wait_for_threads()
         raise
     else:
         sys.unraisablehook, sys.excepthook = unraisable, uncaught

@@ -1,5 +1,8 @@
 """What becomes of folders when they are replaced, killed while they are written, or damaged."""
 
+import asyncio
+import contextlib
+import gc
 import json
 import os
 import random
@@ -12,7 +15,7 @@ import pytest
 
 from jaxedit.errors import CheckpointError, JaxeditError, OutputError
 from jaxedit.nn.chunked_loop import CheckpointKeeper, Snapshot
-from jaxedit.storage import atomic, leftovers
+from jaxedit.storage import atomic, leftovers, orbax_arrays
 from jaxedit.storage.atomic import write_atomically
 from jaxedit.storage.cache import cached_checkpoint, checkpoint_folder
 from jaxedit.storage.checkpoints import check_checkpoint_target, load_checkpoint, save_checkpoint
@@ -111,7 +114,7 @@ def test_a_kill_while_a_folder_is_replaced_leaves_the_old_or_the_new_one(
 import os, sys
 from pathlib import Path
 import numpy as np
-from jaxedit.storage import atomic, leftovers
+from jaxedit.storage import atomic, leftovers, orbax_arrays
 from jaxedit.storage.checkpoints import save_checkpoint
 calls = 0
 def dying(function):
@@ -306,6 +309,33 @@ except OutputError as error:
     assert "File too large" in done.stdout
     assert (done.stderr, len(done.stdout.splitlines())) == ("", 1)
     assert names(tmp_path) == []
+
+
+def test_failures_of_a_write_that_nobody_waits_for(tmp_path, monkeypatch, caplog):
+    # Orbax waits for one of the files at a time: the errors of others are found when their futures are forgotten.
+    def forget(message: str) -> None:
+        asyncio.Future(loop=loop).set_exception(ValueError(message))
+        gc.collect()
+
+    class Checkpointer(contextlib.nullcontext):
+        def __enter__(self):
+            return self
+
+        def save(self, folder, arrays):
+            forgotten.append(folder)
+            raise ValueError(f'Error writing "{folder}/d/0": File too large')
+
+    loop, forgotten = asyncio.new_event_loop(), []
+    monkeypatch.setattr(orbax_arrays, "_writer", Checkpointer)
+    try:
+        with pytest.raises(JaxeditError, match="File too large"):
+            save(tmp_path / "m")
+        forget(f'Error writing "{forgotten[0]}/d/1": File too large')
+        assert caplog.records == []
+        forget("another fault")
+        assert len(caplog.records) == 1
+    finally:
+        loop.close()
 
 
 def test_atomic_exchange_is_what_linux_has(tmp_path):
