@@ -31,8 +31,9 @@ _TOUCHED = (0.1, 0.5)
 _FILLED = (0.4, 0.95)
 """The same for where the edited image shows the person alone, and no background between hairs."""
 
-_NEAR = 0.05
-"""Weight of the background within the margin of the person, where hairs may reach into it."""
+_NEAR = 1e-4
+"""Weight of the background within the margin of the person. Hairs reach into it, so it counts less than what is around
+(`_LITTLE`): otherwise the color of hair would draw the outline of a head that has turned away."""
 
 _LITTLE = 1e-3
 _MOST = 0.1

@@ -54,6 +54,17 @@ def test_what_the_person_uncovers_has_the_colors_of_the_original_background(keep
     np.testing.assert_allclose(kept[38:], GRAY, atol=0.05)
 
 
+def test_hairs_beyond_the_mask_do_not_draw_the_outline_of_a_head_that_has_turned():
+    # 256 pixels, of which the margin is 2.6: the hair reaches 2 beyond the mask.
+    columns = jnp.arange(256)
+    hair = jnp.broadcast_to(((columns >= 98) & (columns < 202)).astype(jnp.float32), (1, 256, 256))
+    before, after = ((columns >= 100) & (columns < end) & (hair > 0) for end in (200, 130))
+    original = jnp.repeat(GRAY - 0.9 * hair[..., None], 3, -1)
+    edited = jnp.repeat(jnp.where(after, -0.9, GRAY)[..., None], 3, -1)
+    kept = np.asarray(keep_background(original, edited, before.astype(jnp.float32), after.astype(jnp.float32)))
+    np.testing.assert_allclose(kept[0, 128, 134:210, 0], GRAY, atol=0.02)
+
+
 def test_an_image_without_a_person_stays_and_one_without_background_is_the_edit(keep):
     original, edited = shown(person(0, 9), 0.1, 0.2), shown(person(5, 60), -0.4, 0.7)
     nobody, everywhere = person(0, 0), person(0, SIDE)
