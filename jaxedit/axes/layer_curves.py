@@ -77,11 +77,18 @@ class LayerCurves:
         self, pca: PCA, moves: Float[Array, "batch num_attributes"]
     ) -> Float[Array, "batch num_ws w_dim"]:
         """Σ_i u_i S_il + φ(u_i) B_il: the displacement of each layer from the unedited latent, for moves u."""
-        num_attributes, num_groups, k = self.tangents.shape
-        by_group = jnp.concatenate([moves, pseudo_huber(moves)], axis=1) @ jnp.concatenate(
-            [self.tangents, self.curvatures]
-        ).reshape(2 * num_attributes, -1)
-        by_group = (by_group.reshape(-1, num_groups, k) * pca.whitened_scale) @ pca.components[:k]
+        num_groups, k = self.tangents.shape[1:]
+        amounts = jnp.concatenate([moves, pseudo_huber(moves)], axis=1)
+        curves = jnp.concatenate([self.tangents, self.curvatures])
+
+        def in_w(whitened: Float[Array, "rows num_groups k"]) -> Float[Array, "rows num_groups w_dim"]:
+            return (whitened * pca.whitened_scale) @ pca.components[:k]
+
+        # The same sums in the order that takes fewer products: over the curves last, or first for a few latents.
+        if len(moves) > len(curves):
+            by_group = (amounts @ in_w(curves).reshape(len(curves), -1)).reshape(-1, num_groups, pca.w_dim)
+        else:
+            by_group = in_w((amounts @ curves.reshape(len(curves), -1)).reshape(-1, num_groups, k))
         return by_group[:, self.group_of_layer]
 
     def saturate(

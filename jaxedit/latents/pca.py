@@ -10,7 +10,7 @@ go through the axes, the rest (the tail) pass by untouched (Lesné et al. 2023, 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -18,18 +18,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from jaxedit.errors import InputError
-from jaxedit.parallel import gather, to_local
+from jaxedit.latents.pca_decomposition import decompose, moments, rows_of
+from jaxedit.parallel import gather
 from jaxedit.storage.checkpoints import load_checkpoint, save_checkpoint
 
 # Float32 products in full precision: TPUs and recent GPUs round the factors otherwise.
 _HIGHEST = lax.Precision.HIGHEST
 
 _DEFAULT_NUM_COMPONENTS = 200
+
+_SMALL = 1e-4
+"""Smallest variance of a kept component, relative to the largest one, that a float32 covariance knows to 1e-4."""
 
 
 @functools.partial(
@@ -127,8 +130,10 @@ class PCA:
 def fit_pca(
     w: Float[Array | np.ndarray, "num_samples w_dim"],
     num_components: int | float | Literal["knee"] | None = None,
+    *,
+    accurate: bool | None = None,
 ) -> PCA:
-    """Fit a PCA to latents in memory, by singular values.
+    """Fit a PCA to latents in memory, by the eigenvalues of their covariance or by singular values.
 
     Args:
         w: latents, float32. Their rows may be spread over devices, or over processes (which then all call this): each
@@ -136,6 +141,9 @@ def fit_pca(
         num_components: k. An int is the number itself. A float in (0, 1) is the share of the variance that the first k
             must reach. "knee" is the point of the cumulative curve farthest above its chord. None is 200, or the width
             of w if that is less.
+        accurate: True for singular values, which take two to four times as long. False for the covariance: the error
+            of a variance is then relative to the largest one. None for the covariance, but singular values where
+            samples are fewer than dimensions, or the k-th variance is less than 1e-4 of the first.
 
     Raises:
         InputError: if k exceeds the width, there are fewer samples than k or than two, or w is not a matrix of finite
@@ -155,11 +163,16 @@ def fit_pca(
         raise InputError(f"w: expected [num_samples, w_dim], got shape {w.shape}")
     _check_num_components(num_components, w.shape[1])
     _check_num_samples(len(w), num_components)
-    mean, components, variance, finite = _fit(jnp.asarray(w, jnp.float32))
+    latents = jnp.asarray(w, jnp.float32)
+    by_covariance = len(w) > w.shape[1] if accurate is None else not accurate
+    mean, components, variance, finite = decompose(latents, by_covariance=by_covariance)
     if not finite:
         bad = int((~np.isfinite(gather(w))).any(axis=1).sum())
         raise InputError(f"w: expected finite numbers, got NaN or infinity in {bad} of {len(w)} rows")
     k = _choose_num_components(num_components, np.asarray(variance))
+    if accurate is None and by_covariance and variance[k - 1] < _SMALL * variance[0]:
+        mean, components, variance, _ = decompose(latents)
+        k = _choose_num_components(num_components, np.asarray(variance))
     _check_num_samples(len(w), k)
     return PCA(mean, components, variance, k)
 
@@ -205,14 +218,14 @@ def fit_pca_streamed(
         w = jnp.asarray(w, jnp.float32)
         if provisional is None:
             _check_num_components(num_components, w.shape[1])
-            mean, components, variance, _ = _fit(w)
+            mean, components, variance, _ = decompose(w)
             # Directions that the first batch did not span get a small scale instead of none.
             scale = jnp.sqrt(jnp.maximum(variance, 1e-6 * variance[0]) + jnp.finfo(jnp.float32).tiny)
             # NumPy, which goes with batches on any devices.
             provisional = np.asarray(mean), np.asarray(components.T / scale)
             basis = np.asarray(components, np.float64) * np.asarray(scale, np.float64)[:, None]
             total, gram = np.zeros(w.shape[1]), np.zeros((w.shape[1], w.shape[1]))
-        batch_total, batch_gram = _moments(w, *provisional, _rows_of(w))
+        batch_total, batch_gram = moments(w, *provisional, rows_of(w))
         batch_gram = np.asarray(batch_gram, np.float64)
         if not np.isfinite(batch_gram).all():
             raise InputError(
@@ -233,106 +246,6 @@ def fit_pca_streamed(
     mean64 = np.asarray(provisional[0], np.float64) + shift @ basis
     mean, components, variance = (jnp.asarray(a, jnp.float32) for a in (mean64, directions, variance64))
     return PCA(mean, components, variance, k)
-
-
-_Rows = tuple[Mesh, tuple[str, ...]]
-"""A mesh, and those of its axes over which rows are spread."""
-
-
-def _rows_of(w: Float[Array, "num_samples w_dim"]) -> _Rows | None:
-    """How the rows are spread over devices; None if they are not."""
-    sharding = w.sharding
-    if not isinstance(sharding, NamedSharding) or not sharding.spec or sharding.spec[0] is None:
-        return None
-    assert isinstance(sharding.mesh, Mesh)  # that of an array which exists
-    axes = sharding.spec[0]
-    return sharding.mesh, axes if isinstance(axes, tuple) else (axes,)
-
-
-def _fit(
-    w: Float[Array, "num_samples w_dim"],
-) -> tuple[Float[Array, " w_dim"], Float[Array, "w_dim w_dim"], Float[Array, " w_dim"], Array]:
-    """Mean, directions (rows), variances, and whether all was finite.
-
-    Singular values of the centered latents, through R of their QR decomposition: backward stable, where a float32
-    covariance would square the condition number.
-    """
-    rows = _rows_of(w)
-    if rows is None:
-        return to_local(_fit_whole(w)) if len(w.sharding.device_set) > 1 else _fit_whole(w)
-    return _decompose(*to_local(_reduce_spread(w, rows)), len(w))
-
-
-@jax.jit
-def _fit_whole(w: Float[Array, "num_samples w_dim"]) -> tuple[Array, Array, Array, Array]:
-    return _decompose(*_reduce(w, len(w), lambda total: total), len(w))
-
-
-@functools.partial(jax.jit, static_argnames="rows")
-def _reduce_spread(w: Float[Array, "num_samples w_dim"], rows: _Rows) -> tuple[Array, Array]:
-    """`_reduce` on each device, then on their triangles together: the R of these is that of the whole."""
-    mesh, axes = rows
-
-    def own(part: Array) -> tuple[Array, Array]:
-        mean, r = _reduce(part, len(w), lambda total: lax.psum(total, axes))
-        with jax.default_matmul_precision("highest"):
-            return mean, jnp.linalg.qr(lax.all_gather(r, axes, tiled=True), mode="r")
-
-    return jax.shard_map(
-        own, mesh=mesh, in_specs=PartitionSpec(axes), out_specs=PartitionSpec(), check_vma=False
-    )(w)
-
-
-def _reduce(
-    w: Float[Array, "num_rows w_dim"], num_samples: int, add: Callable[[Array], Array]
-) -> tuple[Float[Array, " w_dim"], Float[Array, "r w_dim"]]:
-    """Mean over all samples, and R of the QR decomposition of these centered rows.
-
-    `add` adds up over devices. The mean is taken twice, so that a large one costs no digits.
-    """
-    with jax.default_matmul_precision("highest"):
-        mean = add(w.sum(0)) / num_samples
-        mean = mean + add((w - mean).sum(0)) / num_samples
-        return mean, jnp.linalg.qr(w - mean, mode="r")
-
-
-@functools.partial(jax.jit, static_argnames="num_samples")
-def _decompose(
-    mean: Float[Array, " w_dim"], r: Float[Array, "r w_dim"], num_samples: int
-) -> tuple[Array, Array, Array, Array]:
-    """Mean, directions, variances and whether all is finite, from mean and R."""
-    w_dim = len(mean)
-    # Fewer samples than dimensions: zero rows complete the basis.
-    r = jnp.zeros((w_dim, w_dim), r.dtype).at[: r.shape[0]].set(r)
-    with jax.default_matmul_precision("highest"):
-        _, singular_values, components = jnp.linalg.svd(r)
-    largest = jnp.take_along_axis(components, jnp.abs(components).argmax(1, keepdims=True), axis=1)
-    components = components * jnp.where(largest < 0, -1.0, 1.0)
-    finite = jnp.isfinite(singular_values).all() & jnp.isfinite(mean).all()
-    return mean, components, singular_values**2 / max(num_samples - 1, 1), finite
-
-
-@functools.partial(jax.jit, static_argnames="rows")
-def _moments(
-    w: Float[Array, "batch w_dim"],
-    mean: Float[Array | np.ndarray, " w_dim"],
-    whitener: Float[Array | np.ndarray, "w_dim w_dim"],
-    rows: _Rows | None,
-) -> tuple[Float[Array, " w_dim"], Float[Array, "w_dim w_dim"]]:
-    """Σx and Σxxᵀ of x = (w − mean) whitener."""
-
-    def own(w: Array, mean: Array, whitener: Array) -> tuple[Array, Array]:
-        x = jnp.matmul(w - mean, whitener, precision=_HIGHEST)
-        sums = x.sum(0), jnp.matmul(x.T, x, precision=_HIGHEST)
-        return sums if rows is None else lax.psum(sums, rows[1])
-
-    mean, whitener = jnp.asarray(mean), jnp.asarray(whitener)
-    if rows is None:
-        return own(w, mean, whitener)
-    specs = (PartitionSpec(rows[1]), PartitionSpec(), PartitionSpec())
-    return jax.shard_map(own, mesh=rows[0], in_specs=specs, out_specs=PartitionSpec(), check_vma=False)(
-        w, mean, whitener
-    )
 
 
 def _choose_num_components(choice: int | float | str | None, explained_variance: np.ndarray) -> int:

@@ -33,7 +33,7 @@ def learn_default_axes(name: str, *, progress: bool = True) -> AttributeAxes:
         DownloadError: if the generator cannot be fetched.
     """
     dataset = load_labelled_latents(name)
-    return learn_axes(dataset, fit_pca(dataset.w), AxesConfig(), progress=progress)
+    return learn_axes(dataset, fit_pca(dataset.w, accurate=True), AxesConfig(), progress=progress)
 
 
 def write_axes(axes: AttributeAxes, path: str | Path) -> Path:

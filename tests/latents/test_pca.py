@@ -23,10 +23,13 @@ def reference(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("mean", [0.0, pytest.param(1.0, marks=pytest.mark.slow), 100.0])
-@pytest.mark.parametrize("streamed", [False, True])
-def test_agrees_with_a_float64_svd(mean, streamed):
+@pytest.mark.parametrize("way", ["covariance", "singular values", "streamed"])
+def test_agrees_with_a_float64_svd(mean, way):
     w = spectrum_like_w(6000, 128, mean)
-    pca = fit_pca_streamed(np.split(w, 10), 20, progress=False) if streamed else fit_pca(w, 20)
+    if way == "streamed":
+        pca = fit_pca_streamed(np.split(w, 10), 20, progress=False)
+    else:
+        pca = fit_pca(w, 20, accurate=way == "singular values")
     true_mean, directions, variance = reference(w)
     np.testing.assert_allclose(pca.explained_variance, variance, rtol=1e-4)
     np.testing.assert_allclose(pca.mean, true_mean, atol=1e-6 + 1e-6 * mean)
@@ -36,6 +39,21 @@ def test_agrees_with_a_float64_svd(mean, streamed):
         # The sine of the largest principal angle between the subspaces.
         residue = found[:k] - found[:k] @ directions[:k].T @ directions[:k]
         assert np.linalg.norm(residue, 2) < 1e-3
+
+
+def test_small_variances_are_kept_and_the_covariance_takes_over_where_it_knows_them():
+    scales = np.geomspace(1, 1e-4, 150).astype(
+        np.float32
+    )  # variances down to 1e-8; 150 columns are two blocks
+    w = np.random.RandomState(0).randn(2000, 150).astype(np.float32) * scales
+    variance = reference(w)[2]
+    few, all_of_them = fit_pca(w, 10), fit_pca(w, 150)
+    np.testing.assert_array_equal(few.components, fit_pca(w, 10, accurate=False).components)
+    np.testing.assert_array_equal(all_of_them.components, fit_pca(w, 150, accurate=True).components)
+    np.testing.assert_allclose(few.explained_variance[:10], variance[:10], rtol=1e-5)
+    np.testing.assert_allclose(all_of_them.explained_variance, variance, rtol=1e-4)
+    by_covariance = np.asarray(fit_pca(w, 150, accurate=False).explained_variance)
+    assert (np.abs(by_covariance / variance - 1) > 1e-3).any()
 
 
 def test_streamed_accepts_unequal_batches_and_a_first_one_below_the_width():

@@ -61,7 +61,9 @@ def test_hairs_beyond_the_mask_do_not_draw_the_outline_of_a_head_that_has_turned
     before, after = ((columns >= 100) & (columns < end) & (hair > 0) for end in (200, 130))
     original = jnp.repeat(GRAY - 0.9 * hair[..., None], 3, -1)
     edited = jnp.repeat(jnp.where(after, -0.9, GRAY)[..., None], 3, -1)
-    kept = np.asarray(keep_background(original, edited, before.astype(jnp.float32), after.astype(jnp.float32)))
+    kept = np.asarray(
+        keep_background(original, edited, before.astype(jnp.float32), after.astype(jnp.float32))
+    )
     np.testing.assert_allclose(kept[0, 128, 134:210, 0], GRAY, atol=0.02)
 
 
