@@ -26,6 +26,8 @@ class AxesConfig:
         decorrelation_weight: weight of the decorrelation loss.
         decorrelation_target: correlations that the codes should have. "identity": none. "natural": the attribute axes
             keep the correlations of their labels in the training split.
+        label_transform: how raw values become labels of N(0, 1). "quantile": by their ranks. "histogram": as the
+            published code does it (`jaxedit.labels.histogram_transform`).
         learning_rate: Adam's.
         learning_rate_schedule: "constant", or "cosine" to zero at the last step.
         weight_decay: decoupled weight decay of the kernels, relative to the learning rate.
@@ -59,6 +61,7 @@ class AxesConfig:
     attribute_weight: float = 1e-2
     decorrelation_weight: float = 1e-4
     decorrelation_target: Literal["identity", "natural"] = "natural"
+    label_transform: Literal["quantile", "histogram"] = "quantile"
     learning_rate: float = 3e-4
     learning_rate_schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: float = 1.0
@@ -92,6 +95,8 @@ class AxesConfig:
         self._check("input_noise", self.linear_path or self.input_noise == 0, "0 without linear_path")
         self._check("learning_rate", 0 < self.learning_rate < math.inf, "a finite number > 0")
         self._check("held_out_fraction", 0 < self.held_out_fraction < 1, "a share in (0, 1)")
+        transforms = ("quantile", "histogram")
+        self._check("label_transform", self.label_transform in transforms, f"one of {transforms}")
         targets, schedules = ("identity", "natural"), ("constant", "cosine")
         self._check("decorrelation_target", self.decorrelation_target in targets, f"one of {targets}")
         self._check("learning_rate_schedule", self.learning_rate_schedule in schedules, f"one of {schedules}")

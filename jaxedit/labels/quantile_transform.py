@@ -192,6 +192,14 @@ def _fit(
     return QuantileTransform(knots, positions, slopes), knots[:, 0] < knots[:, -1]
 
 
+@jax.jit
+def monotone_table(
+    values: Float[Array, "num_attributes num_knots"], positions: Float[Array, "num_attributes num_knots"]
+) -> QuantileTransform:
+    """The maps through given knots. Both rows do not decrease; where one is tied, so is the other."""
+    return QuantileTransform(values, positions, jax.vmap(_slopes)(values, positions))
+
+
 def _slopes(
     values: Float[Array, " num_knots"], positions: Float[Array, " num_knots"]
 ) -> Float[Array, " num_knots"]:

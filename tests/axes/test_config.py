@@ -54,6 +54,7 @@ def test_the_paper_recipe():
         "attribute_weight": 1e-5,
         "decorrelation_weight": 1e-5,
         "decorrelation_target": "identity",
+        "label_transform": "quantile",
         "learning_rate": 2e-4,
         "learning_rate_schedule": "constant",
         "weight_decay": 0.0,

@@ -12,6 +12,7 @@ from jaxedit.axes.config import AxesConfig
 from jaxedit.axes.learning.training import TrainingData
 from jaxedit.errors import InputError
 from jaxedit.labels.dataset import LabelledLatents
+from jaxedit.labels.histogram_transform import fit_histogram_transform
 from jaxedit.labels.quantile_transform import QuantileTransform, fit_quantile_transform
 from jaxedit.latents.pca import PCA
 
@@ -78,7 +79,7 @@ def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> Dat
     values = jnp.asarray(dataset.values, jnp.float32)
     known = _known(values, dataset.attribute_names, held_out)
     # The transform is fitted on the training split only: held-out labels must not influence their own targets.
-    quantile_transform = fit_quantile_transform(values[training], dataset.attribute_names)
+    quantile_transform = _fit_transform(config, values[training], dataset)
     # Values beyond are errors of the classifier: normal scores of so few samples stay below. One such value would
     # outweigh hundreds of samples in a squared error or a correlation.
     labels = jnp.clip(quantile_transform.transform(values), -LARGEST_LABEL, LARGEST_LABEL)
@@ -94,6 +95,15 @@ def split_dataset(dataset: LabelledLatents, pca: PCA, config: AxesConfig) -> Dat
         None if known is None else known[held_out],
     )
     return DatasetSplit(quantile_transform, data, w_pca[training], w_pca[held_out])
+
+
+def _fit_transform(
+    config: AxesConfig, values: Float[Array, "num_training num_attributes"], dataset: LabelledLatents
+) -> QuantileTransform:
+    names = dataset.attribute_names
+    if config.label_transform == "histogram":
+        return fit_histogram_transform(np.asarray(values), names, dataset.attribute_units)
+    return fit_quantile_transform(values, names)
 
 
 def _known(
