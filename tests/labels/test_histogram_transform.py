@@ -60,5 +60,3 @@ def test_axes_learn_from_such_labels():
     axes = learn_axes(dataset, fit_pca(w, 8), config, progress=False)
     assert float(np.abs(axes.quantile_transform.positions).max()) == pytest.approx(3.1, abs=1e-4)
     assert axes.report.axis_label_correlation[0] > 0.8
-    with pytest.raises(InputError, match="label_transform"):
-        AxesConfig(label_transform="ranks")
