@@ -39,17 +39,13 @@ class Client:
     def __init__(self, http: httpx.AsyncClient, config: dict[str, Any], visit: str) -> None:
         self.http, self.visit = http, visit
         self.functions = {one["api_name"]: one for one in config["dependencies"]}
-        self.num_sliders = len(self.functions["show_preview"]["inputs"])
+        self.num_sliders = len(self.functions["rest"]["inputs"])
         self.waited: list[float] = []
 
     async def ask(self, name: str, values: list[Any]) -> list[Any]:
         """The answer of a function of the page."""
         start = time.perf_counter()
         body = {"data": values, "fn_index": self.functions[name]["id"], "session_hash": self.visit}
-        if not self.functions[name]["queue"]:
-            answer = await self.http.post("/gradio_api/run/predict", json=body)
-            self.waited.append(time.perf_counter() - start)
-            return answer.raise_for_status().json()["data"]
         (await self.http.post("/gradio_api/queue/join", json=body)).raise_for_status()
         async with self.http.stream(
             "GET", "/gradio_api/queue/data", params={"session_hash": self.visit}
@@ -67,12 +63,14 @@ class Client:
         """Take a face by its number."""
         await self.ask("choose_number", [number])
 
-    async def preview(self, amount: float) -> str:
+    async def preview(self, amount: float) -> bytes:
         """The image for an amount of the third slider, which moves in standard deviations."""
         values = [0.0] * self.num_sliders
         values[2] = amount
-        (image,) = await self.ask("show_preview", values)
-        return image
+        start = time.perf_counter()
+        answer = await self.http.post("/preview", json={"visit": self.visit, "values": values})
+        self.waited.append(time.perf_counter() - start)
+        return answer.raise_for_status().content
 
 
 def amounts_of(number: int, moves: int) -> list[float]:
@@ -86,7 +84,7 @@ async def visit_all(url: str, clients: int, moves: int, first: int, at_once: boo
     async with httpx.AsyncClient(base_url=url, timeout=_SECONDS, limits=limits) as http:
         config = (await http.get("/config")).json()
         visitors = [Client(http, config, f"load{first + i:06d}") for i in range(clients)]
-        last: list[str] = [""] * clients
+        last: list[bytes] = [b""] * clients
 
         async def move(place: int) -> None:
             for amount in amounts_of(place, moves) if at_once else amounts_of(place, moves)[-1:]:

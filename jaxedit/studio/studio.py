@@ -272,6 +272,8 @@ class Session:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.token = secrets.token_urlsafe(16)
+        self.visit = ""
+        """The page's own secret, by which its requests are told from those of others."""
         self.folder = private_folder()
         self.history = EditHistory()
         self.found: FoundFaces | None = None

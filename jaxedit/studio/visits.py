@@ -41,9 +41,19 @@ class Visits:
         with self._lock:
             found = self._sessions.pop(secret, None)
             session = self._make() if found is None else found[0]
+            session.visit = secret
             self._sessions[secret] = (session, self._clock())  # the latest come last
         self.sweep()
         return session
+
+    def find(self, secret: str) -> Session | None:
+        """The session of a visit that has begun."""
+        with self._lock:
+            found = self._sessions.pop(secret, None)
+            if found is None:
+                return None
+            self._sessions[secret] = (found[0], self._clock())
+            return found[0]
 
     def close(self, secret: str | None) -> None:
         """End a visit: edits, photographs and latents of it are gone."""

@@ -58,9 +58,18 @@ def wait_for_rest(page, words):
 
 def test_a_slider_is_moved_undone_and_taken_home(visit, run, tmp_path):
     before = image_of(visit)
+    visit.evaluate(
+        """() => {
+          window.shown = [];
+          const look = (image) => new MutationObserver(() => window.shown.push(image.src.split(":")[0])).observe(
+            image, { attributes: true, attributeFilter: ["src"] });
+          look(document.querySelector("#view-after img.face"));
+        }"""
+    )
     visit.locator("#slider-0 input[type=number]").fill("12")
     wait_for_rest(visit, "44 years")
-    assert image_of(visit) != before
+    assert visit.evaluate("window.shown")[:1] == ["blob"]  # a small image came first
+    assert image_of(visit) != before and image_of(visit).startswith("data:")
     visit.locator("#slider-0 input[type=range]").focus()
     visit.keyboard.press("ArrowRight")  # by the keyboard alone
     wait_for_rest(visit, "45 years")

@@ -1,6 +1,7 @@
 """What the studio refuses: visitors without the password, uploads that are traps, axes of another generator."""
 
 import dataclasses
+import json
 import struct
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ from jaxedit.studio import faces
 from jaxedit.studio.faces import find_faces
 from jaxedit.studio.new_slider import AXES_FOLDER
 from jaxedit.studio.page.app import Address, serve
+from jaxedit.studio.page.edit_tab import OWN_SLOTS
 from jaxedit.studio.studio import Session, Studio, StudioConfig
 
 
@@ -35,6 +37,10 @@ def test_nobody_enters_without_the_password(small_folders, tmp_path):
                     timeout=20,
                 )
             assert refused.value.code in (401, 403, 405, 422), path
+        wanted = {"visit": "of nobody", "values": [0.0] * (2 + OWN_SLOTS)}
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{served.url}preview", json.dumps(wanted).encode(), timeout=20)
+        assert refused.value.code == 404 and len(served.desk.visits) == 0
         wrong = urllib.request.Request(f"{served.url}login", b"username=studio&password=wrong")
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(wrong, timeout=20)

@@ -1,5 +1,6 @@
 """The page itself: named endpoints for programs."""
 
+import io
 import json
 import urllib.error
 import urllib.request
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from jaxedit.studio.page.app import Address, serve
+from jaxedit.studio.page.edit_tab import OWN_SLOTS
 from jaxedit.studio.studio import Studio, StudioConfig
 
 
@@ -47,6 +49,43 @@ def test_two_visitors_do_not_share(small_page, tmp_path):
     again = one.predict(9, "smile=2", api_name="/edit_number")
     assert Path(first).read_bytes() == Path(again).read_bytes()
     assert len(small_page.desk.visits) >= 2
+
+
+def ask_for_preview(served, body):
+    request = urllib.request.Request(f"{served.url}preview", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+def test_small_images_are_for_visits_that_began_with_the_page(small_page):
+    visits = small_page.desk.visits
+    session = visits.of("a visit of its own")
+    values = [0.0] * (2 + OWN_SLOTS)
+    values[1] = 1.5
+
+    def body(visit="a visit of its own", values=values):
+        return json.dumps({"visit": visit, "values": values}).encode()
+
+    status, image = ask_for_preview(small_page, body())
+    expected = io.BytesIO()
+    Image.fromarray(session.preview({"smile": 1.5})).save(expected, "JPEG", quality=80)
+    assert (status, image) == (200, expected.getvalue())
+    before = len(visits)
+    assert ask_for_preview(small_page, body("of nobody")) == (404, b"visit: expected that of an open page")
+    for wrong in (
+        body(values=values[1:]),
+        body(values=[float("nan"), *values[1:]]),
+        b"[]",
+        b"{",
+        b"[" * 50_000,
+    ):
+        status, said = ask_for_preview(small_page, wrong)
+        assert (status, said.split(b":")[0]) == (400, b"preview"), wrong[:40]
+    assert ask_for_preview(small_page, body("long" * 50_000))[0] == 413
+    assert len(visits) == before
 
 
 @pytest.mark.parametrize(

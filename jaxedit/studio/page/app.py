@@ -18,6 +18,7 @@ from jaxedit.studio.many import Jobs
 from jaxedit.studio.page.api import build_api
 from jaxedit.studio.page.edit_tab import build_edit_tab
 from jaxedit.studio.page.many_tab import build_many_tab
+from jaxedit.studio.page.previews import add_previews
 from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.page.teach_tab import build_teach_tab
 from jaxedit.studio.private import private_folder, sweep_private_folders
@@ -126,7 +127,9 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
     files = resources.files("jaxedit.studio.page")
     script = files.joinpath("script.js").read_text()
     try:
-        _, url, _ = blocks.queue(api_open=False, default_concurrency_limit=4, max_size=_MOST_WAITING).launch(
+        app, url, _ = blocks.queue(
+            api_open=False, default_concurrency_limit=4, max_size=_MOST_WAITING
+        ).launch(
             server_name=address.host,
             server_port=address.port,
             auth=None if address.password is None else (USER, address.password),
@@ -156,6 +159,7 @@ def serve(studio: Studio, address: Address, *, opens_browser: bool) -> Served:
             f"--host: expected {address.host} to answer on this machine, it did not: where a proxy is set, name it in "
             "NO_PROXY; where the machine is busy, start again"
         ) from error
+    add_previews(app, desk)
     studio.warm_up()  # now: compiling keeps the server from answering
     studio.refine()
     return Served(url, blocks, desk, uploads, Sweeper(desk.visits.sweep, jobs.sweep))

@@ -10,7 +10,7 @@ from jaxedit.errors import InputError
 from jaxedit.studio.downloads import save_face, save_photograph, save_settings
 from jaxedit.studio.edits import as_text, from_text
 from jaxedit.studio.faces import face_of_number, find_faces, random_number
-from jaxedit.studio.page.html import notes, slider_marks, view, widened
+from jaxedit.studio.page.html import notes, slider_marks, view, visit_mark, widened
 from jaxedit.studio.page.requests import Desk
 from jaxedit.studio.sliders import Slider
 from jaxedit.studio.studio import Session
@@ -27,7 +27,6 @@ _UNITS = (
     "<small>Age and pose move in years and degrees. All other numbers are standard deviations (SD) over many faces: "
     "1 is a clear change. Colored is what was measured as usable. A double click on a slider brings it back.</small>"
 )
-_PREVIEW_QUALITY = 80
 
 
 class EditTab(NamedTuple):
@@ -160,7 +159,7 @@ def build_edit_tab(desk: Desk) -> EditTab:
         updates = [
             _slider_update(slider, amounts.get(slider.name, 0.0) if slider else 0.0) for slider in shown
         ]
-        return [slider_marks(shown, amounts), *updates]
+        return [slider_marks(shown, amounts) + visit_mark(session.visit, len(slots)), *updates]
 
     def texts_of(session: Session) -> list[Any]:
         amounts = session.history.amounts
@@ -198,13 +197,6 @@ def build_edit_tab(desk: Desk) -> EditTab:
     @desk.answers
     def refresh_if_new(session: Session) -> Any:
         return whole(session) if session.axes is not session.studio.axes else [gr.skip()] * len(everything)
-
-    @desk.answers
-    def show_preview(session: Session, *values: float | int | None) -> Any:
-        pixels = session.preview(amounts_of(session, slots, values))
-        if pixels is None:  # the slider has moved on
-            return gr.skip()
-        return view(pixels, f"{session.face.name}, edited", quality=_PREVIEW_QUALITY)
 
     @desk.answers
     def rest(session: Session, *values: float | int | None) -> list[Any]:
@@ -277,9 +269,6 @@ def build_edit_tab(desk: Desk) -> EditTab:
         "show_progress": "minimal",
         "show_progress_on": [said],
     }
-    moved = [slider.input for slider in sliders]
-    # Without gradio's queue, which doubles the time of an image; the drawer takes requests in their order.
-    gr.on(moved, show_preview, sliders, [after], trigger_mode="always_last", queue=False, **quiet)
     settled = [
         at_rest.click(rest, sliders, [*images, *texts], trigger_mode="always_last", **drawing, **quiet),
         number.submit(choose_number, [number], everything, **slow),

@@ -45,6 +45,11 @@ def slider_marks(sliders: Sequence[Slider | None], amounts: Mapping[str, float])
     return f"<style>{''.join(rules)}</style>"
 
 
+def visit_mark(visit: str, num_sliders: int) -> str:
+    """What the page's script asks for small images with (`previews`)."""
+    return f'<span id="visit" hidden data-visit="{html.escape(visit)}" data-sliders="{num_sliders}"></span>'
+
+
 def widened(slider: Slider, amount: float | int) -> tuple[float | int, float | int]:
     """The least and the largest amount of a slider that stands at some amount."""
     low, high = slider.extent

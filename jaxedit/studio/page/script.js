@@ -83,6 +83,39 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
+  // While a slider moves: the last amounts are asked for as soon as the image of the former ones is there.
+  let wanted, isDrawing;
+  const follow = async () => {
+    isDrawing = true;
+    while (wanted) {
+      const body = wanted;
+      wanted = undefined;
+      const image = document.querySelector("#view-after img");
+      const answer = await fetch("preview", { method: "POST", body }).catch(() => undefined);
+      if (answer?.status !== 200 || !image) continue;
+      const address = URL.createObjectURL(await answer.blob());
+      // The image at rest is another element: it stays.
+      if (image.isConnected) {
+        if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
+        image.src = address;
+        await image.decode().catch(() => undefined);
+      } else URL.revokeObjectURL(address);
+    }
+    isDrawing = false;
+  };
+  document.addEventListener("input", (event) => {
+    const own = event.target.closest?.("#sliders [id^='slider-']")?.id;
+    const visit = document.querySelector("#visit");
+    if (!own || !visit) return;
+    const values = Array.from({ length: Number(visit.dataset.sliders) }, (_, i) => {
+      const id = `slider-${i}`;
+      const input = id === own ? event.target : document.querySelector(`#${id} input[type=number]`);
+      return Number(input?.value) || 0;
+    });
+    wanted = JSON.stringify({ visit: visit.dataset.visit, values });
+    if (!isDrawing) follow();
+  });
+
   // At rest: half a second after a slider or a number last changed.
   let waiting;
   const rest = (event) => {
