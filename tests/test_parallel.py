@@ -94,12 +94,12 @@ def assert_same_labels(found, expected):
 
 
 def check_pca(w, mesh):
-    whole = jaxedit.fit_pca(w, num_components=8)
+    whole = jaxedit.fit_pca(w, num_components=8, accurate=True)
     spread = jaxedit.shard_batch(w, mesh)
     batches = np.split(w, 4)
     streamed = jaxedit.fit_pca_streamed(batches, 8, progress=False)
     for name, found, expected in (
-        ("PCA", jaxedit.fit_pca(spread, num_components=8), whole),
+        ("PCA", jaxedit.fit_pca(spread, num_components=8, accurate=True), whole),
         (
             "streamed PCA",
             jaxedit.fit_pca_streamed([jaxedit.shard_batch(b, mesh) for b in batches], 8, progress=False),
@@ -111,6 +111,10 @@ def check_pca(w, mesh):
         # Directions are as well determined as their variances are apart.
         assert_rounding(found.components, expected.components, f"directions of the {name}", 1e-3)
         assert found.transform(jnp.asarray(w[:2])).is_fully_addressable
+    by_covariance = jaxedit.fit_pca(spread, num_components=8)
+    error = np.abs(by_covariance.explained_variance - whole.explained_variance).max()
+    assert error < 1e-6 * whole.explained_variance[0]
+    assert_rounding(by_covariance.components, whole.components, "directions by covariance", 1e-3)
     broken = np.where(np.arange(len(w))[:, None] == 3, np.nan, w).astype(np.float32)
     with pytest.raises(jaxedit.InputError, match="NaN or infinity in 1 of"):
         jaxedit.fit_pca(jaxedit.shard_batch(broken, mesh), num_components=8)
@@ -145,7 +149,10 @@ def check_in_one_process(mesh, folder):
     pca = check_pca(latents(generator), mesh)
     explicit = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Explicit,))
     check_explicit_synthesis(generator, explicit)
+    check_synthesis(generator, explicit)
     check_pca(latents(generator), explicit)
+    assert_same_labels(labels, labeled(generator, folder / "explicit", explicit))
+    check_axes(labels.with_latents(generator), pca, explicit, "explicit axes", CONFIGS["default"])
     for name, config in CONFIGS.items():
         check_axes(labels.with_latents(generator), pca, mesh, name, config)
     check_refusals(generator, labels.with_latents(generator), pca, mesh, folder)
