@@ -216,6 +216,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import AxisType
 import jaxedit
 from jaxedit.images import save_image
 from jaxedit.inversion import project_photos as photos
@@ -227,11 +228,14 @@ few = {"num_steps": 6, "num_w_steps": 3, "steps_per_chunk": 3, "learning_rate": 
 config = jaxedit.ProjectionConfig(**vars(CONFIG) | few)
 mesh = jaxedit.data_mesh()
 assert mesh.size == 2
-one, two = (jaxedit.project(small, targets, config, progress=False, mesh=m) for m in (None, mesh))
+# A mesh of somebody's own, with the axes that JAX makes by default.
+explicit = jax.make_mesh((2,), ("rows",), axis_types=(AxisType.Explicit,))
+one, two, own = (jaxedit.project(small, targets, config, progress=False, mesh=m) for m in (None, mesh, explicit))
 # Adam turns the rounding of a gradient near 0 into part of a step, of 0.001 here; others have moved by several.
 assert one.loss_history["total"][:, -1].max() < one.loss_history["total"][:, 0].max()
 np.testing.assert_allclose(two.w_plus, one.w_plus, atol=5e-4)
 np.testing.assert_allclose(two.loss_history["total"], one.loss_history["total"], rtol=1e-3)
+np.testing.assert_allclose(own.w_plus, one.w_plus, atol=5e-4)
 
 # Folders of photographs: two at once on both devices, the last one by itself on one.
 folder = Path(sys.argv[1])

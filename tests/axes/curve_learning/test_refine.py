@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType
 
 import jaxedit
 from jaxedit.axes.curve_learning.config import RefinementConfig
@@ -191,8 +192,9 @@ def test_larger_batches_give_the_same_up_to_rounding(small, plain, steady):
 
 
 @pytest.mark.slow
-def test_a_mesh_gives_the_same_up_to_rounding(small, plain, steady):
-    mesh = jaxedit.data_mesh(jax.devices()[:1])
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+def test_a_mesh_gives_the_same_up_to_rounding(small, plain, steady, kind):
+    mesh = jax.make_mesh((1,), ("rows",), (getattr(AxisType, kind),), devices=jax.devices()[:1])
     assert_same(refine_axes(small, plain, LOOKS, STEADY, mesh=mesh, progress=False), steady, atol=1e-2)
 
 
