@@ -11,6 +11,8 @@ code is set to ±2.5 and decoded. Finished axes are kept in --out, and interrupt
 """
 
 import dataclasses
+import re
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -37,6 +39,7 @@ from jaxedit.latents.pca import fit_pca
 from jaxedit.latents.seed_stream import sample_w, sample_z
 from jaxedit.nn.resize import shrink
 from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
+from jaxedit.storage.atomic import write_atomically
 
 _NAME = "mobile-stylegan-ffhq"
 _SHOWN = ("age", "gender", "smile", "yaw", "hair_lightness", "eyeglasses")
@@ -140,6 +143,26 @@ def draw(rows: Rows, path: Path) -> None:
     save_panels(figure, path)
 
 
+def filled(page: str, results: dict[str, Rows]) -> str:
+    """A page with its tables between `<!-- table NAME -->` and `<!-- end -->` written anew."""
+
+    def table(match: re.Match[str]) -> str:
+        rows = results[match[2]]
+        heads = list(rows[0]) if rows else []
+        lines = [heads, ["---", *["--:"] * (len(heads) - 1)]]
+        for row in rows:
+            lines.append(
+                [
+                    f"{v:,.3g}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else v
+                    for v in row.values()
+                ]
+            )
+        text = "\n".join("| " + " | ".join(word.replace("_", " ") for word in line) + " |" for line in lines)
+        return f"{match[1]}\n\n{text}\n\n{match[3]}"
+
+    return re.sub(r"(<!-- table (\w+) -->).*?(<!-- end -->)", table, page, flags=re.DOTALL)
+
+
 def main(
     labels: Annotated[
         Path | None, typer.Option(help="folder of `jaxedit label`; default: the shipped labels")
@@ -151,6 +174,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of axes and sheets")] = Path("reproduction"),
     json: Annotated[Path | None, typer.Option(help="JSON file for the numbers")] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG of the curves")] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown page whose tables are filled")] = None,
 ) -> None:
     """Train the recipes and compare them. Images are made for the largest number of labels."""
     chosen = cases(long_steps)
@@ -164,17 +188,24 @@ def main(
     counts = sorted(map(int, sizes.split(",")))
     parts = {count: first(dataset, count) for count in counts}
     rows: Rows = []
+    images: Rows = []
     for name, case in chosen.items():
         for count in counts:
             axes = learned(case, parts[count], w_of_pca, out / f"{name}-{count}")
             row: dict[str, Any] = {"recipe": name, "labels": count, "steps": len(axes.history["total"])}
             row |= axes.report.summary()
-            if faces and count == counts[-1]:
-                row |= in_images(generator, axes, faces, out / f"{name}-{count}.png")
             rows.append(row)
-            finish("reproduction", {"recipes": rows}, json)
+            if faces and count == counts[-1]:
+                kept = out / f"{name}-{count}-{faces}.json"
+                if not kept.exists():
+                    found = in_images(generator, axes, faces, out / f"{name}-{count}.png")
+                    write_atomically(kept, dumps(found).encode())
+                images.append({"recipe": name, "labels": count} | loads(kept.read_text()))
+            finish("reproduction", {"axes": rows, "images": images}, json)
     if plot is not None:
         draw(rows, plot)
+    if page is not None:
+        write_atomically(page, filled(page.read_text(), {"axes": rows, "images": images}).encode())
 
 
 if __name__ == "__main__":
