@@ -8,29 +8,30 @@ from jaxedit.evaluation.statistics import Estimate
 
 
 def rate_tables(evaluation: Evaluation) -> list[Table]:
-    """TCR, APR and IPS of each method at the amounts of equal change, a row for each target."""
+    """TCR, APR and IPS at the amounts of equal change: a table for each target, a row for each method."""
     networks = [
         name
         for name in evaluation.request.identity_networks
         if any(name in cell.rates.identity_preservation for cell in evaluation.cells.values())
     ]
-    rows = []
+    interval = "95 % interval"
+    heads = [part for name in networks for part in (_identity_head(name), interval)]
+    head = ("method", "TCR [%]", interval, "APR [%]", interval, *heads)
+    tables = []
     for attribute in evaluation.targets:
+        rows = []
         for method in evaluation.methods:
             cell = evaluation.cells.get((method, attribute))
             if cell is None:
                 continue
             rates = cell.rates
-            row = [attribute_text(attribute), method]
-            row += [*_percent(rates.target_change), *_percent(rates.attribute_preservation)]
+            row = [method, *_percent(rates.target_change), *_percent(rates.attribute_preservation)]
             for name in networks:
                 score = rates.identity_preservation.get(name)
                 row += ["–", "–"] if score is None else [number_text(score.value, 3), interval_text(score, 3)]
             rows.append(tuple(row))
-    interval = "95 % interval"
-    heads = [part for name in networks for part in (_identity_head(name), interval)]
-    head = ("target", "method", "TCR [%]", interval, "APR [%]", interval, *heads)
-    return [Table("At equal change", head, tuple(rows))] if rows else []
+        tables.append(Table(f"{attribute_text(attribute).capitalize()}, at equal change", head, tuple(rows)))
+    return tables
 
 
 def code_tables(evaluation: Evaluation) -> list[Table]:
@@ -40,9 +41,9 @@ def code_tables(evaluation: Evaluation) -> list[Table]:
         return []
     names = tuple(codes.rows[LABELS])
     rows = [(row, *(number_text(scores[name], 3) for name in names)) for row, scores in codes.rows.items()]
-    return [
-        Table(f"Codes of {', '.join(map(attribute_text, codes.attributes))}", ("codes", *names), tuple(rows))
-    ]
+    heads = (name.upper() if len(name) == 3 else name for name in names)
+    title = f"Codes of {', '.join(map(attribute_text, codes.attributes))}"
+    return [Table(title, ("codes", *heads), tuple(rows))]
 
 
 def _percent(rate: Estimate) -> tuple[str, str]:

@@ -140,29 +140,19 @@ def test_rates_for_every_method(result):
 
 
 def test_tables_of_rates(many):
-    (table,) = rate_tables(many)
-    assert table.head == (
-        "target",
-        "method",
-        "TCR [%]",
-        "95 % interval",
-        "APR [%]",
-        "95 % interval",
-        "IPS by color",
-        "95 % interval",
-        "IPS by first",
-        "95 % interval",
-    )
-    assert len(table.rows) == len(many.cells)
-    for row in table.rows:
-        rates = many.cells[row[1], row[0]].rates
-        assert float(row[2].replace("−", "-")) == pytest.approx(100 * rates.target_change.value, abs=0.05)
-        assert float(row[4].replace("−", "-")) == pytest.approx(
-            100 * rates.attribute_preservation.value, abs=0.05
-        )
-        assert float(row[6].replace("−", "-")) == pytest.approx(
-            rates.identity_preservation["color"].value, abs=0.0005
-        )
+    tables = rate_tables(many)
+    assert [table.caption for table in tables] == [f"{n}, at equal change" for n in ("Red", "Green", "Blue")]
+    red = tables[0]
+    interval = "95 % interval"
+    rates = ("TCR [%]", interval, "APR [%]", interval)
+    assert red.head == ("method", *rates, "IPS by color", interval, "IPS by first", interval)
+    assert len(red.rows) == len(many.methods) - 1, "the last method lacks red"
+    for method, *texts in red.rows:
+        found = many.cells[method, "red"].rates
+        tcr, apr, ips = (float(texts[i].replace("−", "-")) for i in (0, 2, 4))
+        assert tcr == pytest.approx(100 * found.target_change.value, abs=0.05)
+        assert apr == pytest.approx(100 * found.attribute_preservation.value, abs=0.05)
+        assert ips == pytest.approx(found.identity_preservation["color"].value, abs=0.0005)
     assert code_tables(many) == [], "eight faces are too few for the scores of codes"
 
 
