@@ -15,7 +15,7 @@ from jaxedit.axes.correlations import mean_off_diagonal
 from jaxedit.axes.leakage import leakage_of_effects
 from jaxedit.axes.learning.split import split_dataset
 from jaxedit.axes.report import fit_probes, held_out_report
-from jaxedit.evaluation.disentanglement import dci, mutual_information_gap, separated_attribute_predictability
+from jaxedit.evaluation.code_scores import SCORES, score_codes
 from jaxedit.labels.dataset import LabelledLatents
 
 
@@ -91,24 +91,13 @@ def _measure(
     }
 
 
-SCORES = ("disentanglement", "completeness", "informativeness", "mig", "sap")
-
-
-def scores(codes: Array | np.ndarray, labels: Array | np.ndarray) -> dict[str, float]:
-    """DCI, MIG and SAP. DCI fits its regressions on the first half and measures informativeness on the second."""
-    middle = len(codes) // 2
-    found = dci(codes[:middle], labels[:middle], codes[middle:], labels[middle:])
-    gaps = mutual_information_gap(codes, labels), separated_attribute_predictability(codes, labels)
-    return dict(zip(SCORES, map(float, [*found[:3], *gaps]), strict=True))
-
-
 def measure(axes: AttributeAxes, reference: Reference) -> dict[str, float]:
     """All metrics of one training, except its time."""
     codes, found = _measure(axes.autoencoder, reference, axes.pca.num_components)
     numbers = {name: float(value) for name, value in found.items()}
     if not np.isfinite(np.asarray(codes)).all():  # a training that diverged
         return numbers | dict.fromkeys(SCORES, float("nan"))
-    return numbers | scores(codes, reference.held_out_labels)
+    return numbers | score_codes(codes, reference.held_out_labels)
 
 
 def references(reference: Reference, k: int) -> Rows:
@@ -136,11 +125,13 @@ def references(reference: Reference, k: int) -> Rows:
         }
         every = np.hstack([codes, noise]).astype(np.float32)
         return (
-            {"label": label} | {name: float(value) for name, value in known.items()} | scores(every, labels)
+            {"label": label}
+            | {name: float(value) for name, value in known.items()}
+            | score_codes(every, labels)
         )
 
     return [
         row("labels", labels, np.eye(labels.shape[1])),
         row("labels, decorrelated", labels @ inverse, root),
-        {"label": "principal components"} | scores(reference.held_out[:, :k], labels),
+        {"label": "principal components"} | score_codes(reference.held_out[:, :k], labels),
     ]

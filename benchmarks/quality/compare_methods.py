@@ -9,6 +9,7 @@ The methods are those of `benchmarks/baselines`, all fitted to the same labels. 
 import dataclasses
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ import typer
 
 from benchmarks.baselines import METHODS, TrainingSplit, load_method, prepare, save_method
 from benchmarks.baselines.storage import fingerprint
+from benchmarks.quality.time_to_axes import keep_seconds, kept_seconds, seconds_of_labeling, time_rows
 from benchmarks.reporting import Rows, finish
 from jaxedit.attributes.faces.face_attributes import FaceAttributes, FaceIdentity
 from jaxedit.attributes.independent.classifiers import (
@@ -81,15 +83,18 @@ def fitted(
     folder = out / "methods" / f"{name}-{fingerprint(split)}"
     start = time.perf_counter()
     if folder.exists():
-        method, how = load_method(folder, name), "kept"
+        method, how, fit_seconds = load_method(folder, name), "kept", kept_seconds(folder)
     else:
         training = folder.with_name(f"{folder.name}-training")
         # This one takes minutes and can be resumed.
         options = {"checkpoint_dir": training, "progress": True} if name == "paper" else {}
         method, how = METHODS[name](split, generator, **options), "fitted"
+        fit_seconds = time.perf_counter() - start
         save_method(method, folder)
+        keep_seconds(folder, fit_seconds)
         shutil.rmtree(training, ignore_errors=True)
-    return method, {"method": name, "how": how, "seconds": time.perf_counter() - start}
+    row = {"method": name, "how": how, "seconds": time.perf_counter() - start}
+    return method, row if fit_seconds is None else row | {"fit_seconds": fit_seconds}
 
 
 def oriented(method: LinearDirections, split: TrainingSplit) -> LinearDirections:
@@ -161,6 +166,9 @@ def tables(evaluation: Evaluation) -> dict[str, Rows]:
                 "absolute": cell.absolute_leakage.value,
                 **{name: estimate.value for name, estimate in cell.identity.items()},
                 "monotone": cell.monotone_share.value,
+                "TCR": cell.rates.target_change.value,
+                "APR": cell.rates.attribute_preservation.value,
+                **{f"IPS by {name}": score.value for name, score in cell.rates.identity_preservation.items()},
                 **{
                     f"leakage by {name}": np.nan if scores.leakage is None else scores.leakage.value
                     for name, scores in cell.independent.items()
@@ -186,11 +194,29 @@ def tables(evaluation: Evaluation) -> dict[str, Rows]:
                 "absolute": evaluation.mean(method, "absolute_leakage").value,
                 "identity": float(np.mean(identity)),
                 "monotone": evaluation.mean(method, "monotone_share").value,
+                **_mean_rates(evaluation, method, shared),
             }
         )
     means.sort(key=lambda row: row["leakage"])
     title = f"{evaluation.request.num_faces} faces, equal change of ±{evaluation.request.change:g} σ"
-    return {title: rows, f"means over {', '.join(shared)}": means}
+    found = {title: rows, f"means over {', '.join(shared)}": means}
+    codes = evaluation.codes
+    if codes is not None:
+        head = f"codes of {', '.join(codes.attributes)}"
+        found[head] = [{"codes": name, **scores} for name, scores in codes.rows.items()]
+    return found
+
+
+def _mean_rates(evaluation: Evaluation, method: str, targets: Sequence[str]) -> dict[str, float]:
+    """Change rates, mean over targets; identity by the first network."""
+    rates = [evaluation.cells[method, target].rates for target in targets]
+    identity = [next(iter(found.identity_preservation.values()), None) for found in rates]
+    scores = [score.value for score in identity if score is not None]
+    return {
+        "TCR": float(np.mean([found.target_change.value for found in rates])),
+        "APR": float(np.mean([found.attribute_preservation.value for found in rates])),
+        **({"IPS": float(np.mean(scores))} if scores else {}),
+    }
 
 
 def _listed(text: str) -> list[str]:
@@ -231,7 +257,9 @@ def run(
     dataset = load_labelled_latents(labels, generator)
     split = prepare(dataset)
     methods, rows = gather(choice, split, generator, out)
-    results = {"methods": rows}
+    classifier = FaceAttributes()
+    seconds = seconds_of_labeling(generator, classifier, np.asarray(dataset.w), batch_size=config.batch_size)
+    results = {"methods": rows, "time to axes": time_rows(rows, len(dataset), seconds)}
     if fit_only:
         return results
     identity: dict[str, Any] = {"face-api": FaceIdentity()}
@@ -244,7 +272,7 @@ def run(
         generator,
         methods,
         generator.mapping(z, truncation_psi=faces.truncation_psi),
-        Evaluators(FaceAttributes(), dataset, networks, identity),
+        Evaluators(classifier, dataset, networks, identity),
         config,
         out=out / "evaluation",
     )

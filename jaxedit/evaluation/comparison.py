@@ -6,7 +6,8 @@ which `evaluate` uses it:
 - `config`: what was asked for; `methods`: what is compared; `evaluators`: the networks that read images;
 - `protocol`: the stages that a method goes through; `measurement`: rendering and reading; `readings`: the record on
   disk; `scales`: raw values in standard deviations;
-- `scores`: computed from readings alone, by `statistics` over faces; `results`: the scores of all methods;
+- `scores`, `change_rates`, `independent_scores`: computed from readings alone, by `statistics` over faces;
+  `code_scores`: DCI, MIG and SAP; `results`: the scores of all methods;
 - `report`: the page, its plots and its contact sheets.
 """
 
@@ -19,6 +20,7 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from jaxedit.errors import InputError
+from jaxedit.evaluation.code_scores import keep_codes
 from jaxedit.evaluation.config import EvaluationConfig, EvaluationRequest
 from jaxedit.evaluation.evaluators import Evaluators
 from jaxedit.evaluation.measurement import Measurement
@@ -99,6 +101,8 @@ def evaluate(
                 protocol.measure(method, target, unedited, scales["values"])
             except InputError as error:
                 raise InputError(f"method {method.name!r}, {target}: {error}") from error
+        for method in methods:
+            keep_codes(run, request, method, w, config.batch_size)
     evaluation = Evaluation.load(run.path)
     evaluation.save()
     return evaluation

@@ -14,7 +14,7 @@ from jaxedit.attributes.classifier import as_argument
 from jaxedit.attributes.person.background import outside_persons
 from jaxedit.errors import InputError
 from jaxedit.evaluation.evaluators import Evaluators
-from jaxedit.evaluation.readings import Readings
+from jaxedit.evaluation.readings import Readings, similarity_key
 from jaxedit.evaluation.thumbnails import downscale, padded_batches, render_thumbnails
 from jaxedit.generators.protocol import Generator
 from jaxedit.latents.seed_stream import fingerprint
@@ -91,8 +91,11 @@ class Measurement:
         for key, values in readings.items():
             kind, _, name = key.partition(".")
             if kind == "descriptor":
-                key = f"identity.{name}"
-                values = np.linalg.norm(values - unedited[f"descriptor.{name}"][face], axis=-1)
+                key, before = f"identity.{name}", unedited[f"descriptor.{name}"][face]
+                lengths = np.linalg.norm(values, axis=-1) * np.linalg.norm(before, axis=-1)
+                cosines = (values * before).sum(-1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+                result[similarity_key(name)] = cosines.reshape(len(amounts), faces)
+                values = np.linalg.norm(values - before, axis=-1)
             result[key] = values.reshape(len(amounts), faces, *values.shape[1:])
         return result
 

@@ -8,9 +8,12 @@
 
 A unit (`search`, `refined-1`, `refined-2`, `faces`, `slider`, `calibration`) holds `amounts`; raw values, "values" of
 the classifier and "independent.NAME" of independent networks; distances from the unedited face, "identity.NAME" and
-"perceptual"; what changed outside the person, "background.share" (of the image), "background.squared" and
-"background.perceptual" (over the whole image, in which nothing but the background differs); and the conditions under
-which it was read ("when.NAME"). Under other conditions it is read again.
+"perceptual"; the cosine between the descriptors of both, "similarity.NAME" (not in units of earlier versions); what
+changed outside the person, "background.share" (of the image), "background.squared" and "background.perceptual" (over
+the whole image, in which nothing but the background differs); and the conditions under which it was read
+("when.NAME"). Under other conditions it is read again.
+
+    measurements/METHOD/codes.npz               codes of the unedited faces by a method (`code_scores`)
 """
 
 import re
@@ -39,9 +42,19 @@ UNEDITED_IMAGES = "measurements/unedited_images"
 """The unit of small images of the first unedited faces."""
 
 
+def similarity_key(network: str) -> str:
+    """The key of the cosines of descriptors, edited to unedited, in the readings of a stage."""
+    return f"similarity.{network}"
+
+
 def unit_name(method: str, attribute: str, unit: str) -> str:
     """The unit of one method, attribute and stage, as `RunFolder` names it."""
     return f"measurements/{folder_name(method)}/{folder_name(attribute)}/{unit}"
+
+
+def method_unit(method: str, unit: str) -> str:
+    """The unit of one method, whatever the attribute."""
+    return f"measurements/{folder_name(method)}/{unit}"
 
 
 def folder_name(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxedit.errors import InputError
+from jaxedit.evaluation.code_scores import CodeScores, load_code_scores
 from jaxedit.evaluation.config import EvaluationRequest
 from jaxedit.evaluation.readings import load_folder
 from jaxedit.evaluation.scores import REACHED, CellScores, Scorer
@@ -39,6 +40,15 @@ DEFINITIONS = {
     "its share of the image), scaled likewise. `share` is that share.",
     "monotone_share": "Share of faces whose target nowhere falls by more than 0.02 standard deviations between "
     "neighboring positions −2, −1.5, …, 2 of a slider of which ±1 are the amounts of equal change.",
+    "rates": "Numbers of Yao et al. (ICCV 2021). Each face is edited towards the other class of the target; classes "
+    "are the halves of unedited faces above and below the median. `target_change` (TCR): share of faces whose target "
+    "changed its class. `attribute_preservation` (APR): share of the other attributes, over all faces, that keep "
+    "theirs. `identity_preservation` (IPS): mean cosine of identity descriptors, edited to unedited; it lacks where "
+    "an earlier version read the images. At the amounts of equal change, on all faces; `curve`: along multiples of "
+    "these amounts, on the faces of the pilot.",
+    "codes": "DCI (disentanglement, completeness, informativeness), MIG and SAP of codes of the unedited faces: those "
+    "of the encoder of axes, of other methods the positions along their mean moves, on the attributes that all methods "
+    "move. `the labels`: the labels as their own codes; `chance`: those of other faces.",
     "calibration": "A value is asked for in the attribute's own unit, and compared with the reading of the labeling "
     "networks.",
     "independent": "The same images, read by networks that no method has learned from. `leakage` divides by their own "
@@ -59,11 +69,13 @@ class Evaluation:
         run: the folder of the readings.
         request: what was asked for.
         cells: scores by (method, target). An interrupted evaluation has those that are complete.
+        codes: DCI, MIG and SAP; None on few faces, or of an earlier version.
     """
 
     run: RunFolder
     request: EvaluationRequest
     cells: Mapping[tuple[str, str], CellScores]
+    codes: CodeScores | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> "Evaluation":
@@ -84,7 +96,7 @@ class Evaluation:
                 scores = scorer.score(method, target)
                 if scores is not None:
                     cells[method, target] = scores
-        return cls(run, request, cells)
+        return cls(run, request, cells, load_code_scores(run, request, scorer.unedited_positions))
 
     @property
     def folder(self) -> Path:
@@ -123,6 +135,8 @@ class Evaluation:
             "request": dataclasses.asdict(self.request),
             "results": [_plain(cell) for cell in self.cells.values()],
         }
+        if self.codes is not None:
+            content["codes"] = _plain(self.codes)
         shared = self.shared_targets()
         if shared:
             content["means"] = {
@@ -161,10 +175,14 @@ class Evaluation:
                 *perceptual,
                 *background,
                 "monotone",
+                "TCR",
+                "APR",
+                *(["IPS"] if any(cell.rates.identity_preservation for cell in self.cells.values()) else []),
             )
         ]
         for (method, attribute), cell in self.cells.items():
             identity = next(iter(cell.identity.values()), None)
+            similarity = next(iter(cell.rates.identity_preservation.values()), None)
             down, up = (e.value for e in cell.target_change)
             rows.append(
                 (
@@ -177,13 +195,27 @@ class Evaluation:
                     *([] if cell.perceptual is None else [f"{cell.perceptual.value:.3f}"]),
                     *([] if cell.background is None else [f"{cell.background.psnr.value:.1f} dB"]),
                     f"{100 * cell.monotone_share.value:.0f} %",
+                    f"{100 * cell.rates.target_change.value:.0f} %",
+                    f"{100 * cell.rates.attribute_preservation.value:.0f} %",
+                    *([] if similarity is None else [f"{similarity.value:.3f}"]),
                 )
             )
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        return _aligned(rows) + ("" if self.codes is None else f"\n\n{_aligned(_code_rows(self.codes))}")
+
+
+def _code_rows(codes: CodeScores) -> list[tuple[str, ...]]:
+    names = tuple(next(iter(codes.rows.values())))
+    numbers = [(row, *(f"{scores[name]:.3f}" for name in names)) for row, scores in codes.rows.items()]
+    return [(f"codes of {', '.join(codes.attributes)}", *names), *numbers]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A table of text."""
+    widths = [max(len(row[i]) if i < len(row) else 0 for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+        for row in rows
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxedit.errors import InputError
+from jaxedit.evaluation.change_rates import ChangeRates, edited_sides, score_change_rates
 from jaxedit.evaluation.config import EvaluationRequest
+from jaxedit.evaluation.independent_scores import IndependentScores, score_independent
 from jaxedit.evaluation.readings import UNEDITED, Readings, unit_name
 from jaxedit.evaluation.scales import in_standard_deviations, load_scales
 from jaxedit.evaluation.statistics import (
@@ -15,7 +17,6 @@ from jaxedit.evaluation.statistics import (
     FaceChanges,
     both_sides,
     by_side,
-    mean_changes,
     monotone_share,
     resampling_weights,
 )
@@ -32,33 +33,6 @@ HIGHEST_PSNR = 99.0
 """Of a background that did not change at all, in dB."""
 
 _SIGNS = np.asarray([-1.0, 1.0])[:, None, None]
-
-
-@dataclasses.dataclass(frozen=True)
-class IndependentScores:
-    """Scores by a group of independent networks, on the same images.
-
-    Attributes:
-        target_change: change of the target as these networks read it, mean over both sides, at the amounts at which
-            the labeling networks read `change`; None if they do not measure the target.
-        attribute_names: the other attributes that they measure.
-        leakage: at equal change as these networks read it: divided by their own reading of the target.
-        absolute_leakage: absolute leakage, likewise.
-        leakage_at_labels: at equal change as the labeling networks read it: divided by their reading of the target.
-        labels_leakage: leakage into the same attributes by the labeling networks.
-        effects: change of each of their attributes, ½ (up − down), at the amounts at which the labeling networks read
-            `change`.
-        column_effects: the same for each column by itself.
-    """
-
-    target_change: Estimate | None
-    attribute_names: tuple[str, ...]
-    leakage: Estimate | None
-    absolute_leakage: Estimate | None
-    leakage_at_labels: Estimate | None
-    labels_leakage: Estimate | None
-    effects: dict[str, Estimate]
-    column_effects: dict[str, Estimate]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +126,7 @@ class CellScores:
         slider: the positions.
         slider_change: mean change of the target at each.
         curve: leakage and identity along the change.
+        rates: target change rate, attribute preservation rate and identity preservation score.
         calibration: where the method takes values in the attribute's own unit.
         independent: scores by each group of independent networks.
         background: change outside the person, or None where it was not measured.
@@ -174,6 +149,7 @@ class CellScores:
     slider: tuple[float, ...]
     slider_change: Float[np.ndarray, " num_positions"]
     curve: ChangeCurve
+    rates: ChangeRates
     calibration: Calibration | None
     independent: dict[str, IndependentScores]
     background: BackgroundScores | None = None
@@ -203,6 +179,11 @@ class Scorer:
         self._before = {key: in_standard_deviations(self._scales[key], unedited[key]) for key in keys}
         self._weights = resampling_weights(request.num_faces, request.num_resamples, request.seed)
         self._pilot_weights = resampling_weights(request.pilot, request.num_resamples, request.seed)
+
+    @property
+    def unedited_positions(self) -> Float[np.ndarray, "num_faces num_attributes"]:
+        """Positions of the unedited faces by the labeling networks, in standard deviations."""
+        return self._before["values"]
 
     def score(self, method: str, attribute: str) -> CellScores | None:
         """The scores of a method on a target, or None if a stage has not been measured yet."""
@@ -245,6 +226,7 @@ class Scorer:
             slider=SLIDER,
             slider_change=on_slider.mean(1),
             curve=self._curve(slider, faces, target, [names.index(name) for name in others]),
+            rates=self._rates(slider, faces, target, [names.index(name) for name in others]),
             calibration=None
             if requested is None
             else score_calibration(
@@ -298,47 +280,22 @@ class Scorer:
         }
         return score_curve(amounts, np.concatenate(changes), identity, target, others)
 
-
-def score_independent(
-    labels: FaceChanges,
-    changes: Float[np.ndarray, "2 num_faces num_columns"],
-    columns: Sequence[str],
-    attribute_of_column: Sequence[str],
-    target: str,
-    leakage_attributes: Sequence[str],
-    change: float,
-) -> IndependentScores:
-    """The scores by a group of independent networks.
-
-    Args:
-        labels: changes as the labeling networks read them.
-        changes: the group's changes d of each of its columns.
-        columns: their names.
-        attribute_of_column: the attribute that each stands for.
-        target: the target.
-        leakage_attributes: attributes whose change counts as leakage.
-        change: wanted of the target.
-    """
-    weights = labels.weights
-    names = tuple(dict.fromkeys(attribute_of_column))
-    grouped = np.stack(
-        [changes[:, :, [a == name for a in attribute_of_column]].mean(2) for name in names], axis=2
-    )
-    others = tuple(name for name in names if name in leakage_attributes and name != target)
-    at_labels = FaceChanges.make(weights, grouped, names, labels.target, change)
-    means, column_means = at_labels.means(), mean_changes(weights, changes)
-    own = FaceChanges.make(weights, grouped, names, target, change) if target in names else None
-    shared = [name for name in others if name in labels.names]
-    return IndependentScores(
-        target_change=Estimate.of(means[:, :, names.index(target)].mean(1)) if target in names else None,
-        attribute_names=others,
-        leakage=Estimate.of(both_sides(own.leakage(others))) if own and others else None,
-        absolute_leakage=Estimate.of(both_sides(own.absolute_leakage(others))) if own and others else None,
-        leakage_at_labels=Estimate.of(both_sides(at_labels.leakage(others))) if others else None,
-        labels_leakage=Estimate.of(both_sides(labels.leakage(shared))) if shared else None,
-        effects={name: Estimate.of(means[:, :, i].mean(1)) for i, name in enumerate(names)},
-        column_effects={name: Estimate.of(column_means[:, :, i].mean(1)) for i, name in enumerate(columns)},
-    )
+    def _rates(self, slider: Readings, faces: Readings, target: int, others: Sequence[int]) -> ChangeRates:
+        """The rates at the positions of the slider."""
+        networks, pilot, scale = self.request.identity_networks, self.request.pilot, self._scales["values"]
+        at_change = in_standard_deviations(scale, faces["values"])
+        on_slider = in_standard_deviations(scale, slider["values"])
+        positions = slider["positions"].tolist()
+        along = {
+            strength: edited_sides(
+                slider, on_slider, (positions.index(-strength), positions.index(strength)), networks
+            )
+            for strength in positions
+            if strength > 0
+        }
+        along[1.0] = edited_sides(faces, at_change, (0, 1), networks, pilot)
+        whole = edited_sides(faces, at_change, (0, 1), networks)
+        return score_change_rates(self._before["values"], whole, along, target, others, self._weights)
 
 
 def score_calibration(

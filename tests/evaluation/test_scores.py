@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from jaxedit.evaluation.equal_change import amount_of_change, isotonic
-from jaxedit.evaluation.scores import score_calibration, score_independent
+from jaxedit.evaluation.independent_scores import score_independent
+from jaxedit.evaluation.scores import score_calibration
 from jaxedit.evaluation.statistics import (
     Estimate,
     FaceChanges,

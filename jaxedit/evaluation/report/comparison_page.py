@@ -13,8 +13,16 @@ from PIL import Image
 from jaxedit.evaluation.readings import UNEDITED_IMAGES, folder_name, unit_name
 from jaxedit.evaluation.report.comparison_plots import figures
 from jaxedit.evaluation.report.contact_sheet import amount_text, attribute_text, draw_grid
-from jaxedit.evaluation.report.page import PageImage, Section, Table, write_report
+from jaxedit.evaluation.report.page import (
+    PageImage,
+    Section,
+    Table,
+    interval_text,
+    number_text,
+    write_report,
+)
 from jaxedit.evaluation.report.plots import save_figure
+from jaxedit.evaluation.report.rate_tables import code_tables, rate_tables
 from jaxedit.evaluation.results import DEFINITIONS, Evaluation
 from jaxedit.evaluation.scores import BackgroundScores, CellScores
 from jaxedit.evaluation.statistics import Estimate
@@ -32,6 +40,7 @@ _ALTS = {
     "leakage": "Bars of leakage with intervals, a plot for each target, a group of bars for each method",
     "absolute_leakage": "Bars of absolute leakage with intervals, a plot for each target",
     "curves": "Curves of the change of other attributes, and of identity, over the change of the target",
+    "rates": "Curves of attribute preservation, and of identity preservation, over the target change rate",
     "sliders": "Curves of the target along a slider, and bars of the share of faces on which it never falls",
     "calibration": "Curves of the measured value over the value that was asked for",
 }
@@ -45,6 +54,8 @@ _CAPTIONS = {
     "absolute_leakage": "Like leakage, but changes in opposite ways on different faces count too. The networks' own "
     "noise is part of it, for all methods alike.",
     "curves": "Left of 0: edits downwards. Dotted: leakage of 0.1, 0.3 and 1.",
+    "rates": "From the left: 0, ½, 1, 1½ and 2 times the amount of equal change. Higher is better, at the same target "
+    "change rate.",
     "sliders": "Above: mean change of the target along a slider of which 1 is the amount of equal change. Dotted: "
     "change in proportion. Below: the share of faces on which the target never falls between −2 and 2.",
     "calibration": "A value is asked for in the attribute's own unit, and measured by the labeling networks. Dotted: "
@@ -107,6 +118,17 @@ def _sections(
         "Rows are methods, all at the same mean change of the target, in standard deviations. The outermost images "
         "of the first face take twice the amount. The faces are the first ones, not a selection."
     )
+    rates = (
+        "The numbers of the literature. Each face is edited towards the other half of the faces, above or below the "
+        "median of the target. Target change rate (TCR): share of faces that get there. Attribute preservation rate "
+        "(APR): share of the other attributes that stay in their half. Identity preservation score (IPS): mean cosine "
+        "of face descriptors before and after."
+    )
+    codes = (
+        "Does each attribute have one code of a method's own? Codes come from the encoder of axes; of other methods "
+        "they are the positions along their moves. No image and no edit enters, and correlated attributes lower MIG "
+        "and SAP even of exact labels. Compare with the rows of the labels and of chance."
+    )
     columns = (
         "Change of each network's reading, ½ (up − down), in standard deviations, at the amounts at which the "
         "labeling networks read the wanted change."
@@ -117,10 +139,12 @@ def _sections(
         Section("Faces", (rows,), tuple(sheets), wide=True),
         part("One edit, one attribute", (), "effects"),
         part("Weaker and stronger edits", (), "curves"),
+        part("Change rates", (rates,), "rates", tables=rate_tables(evaluation)),
         part("As a slider", (), "sliders"),
         part("In the attribute's own unit", (), "calibration", tables=_calibration_tables(evaluation)),
         part("Changes in opposite ways", (), "absolute_leakage"),
         part("Numbers", tables=_target_tables(evaluation)),
+        part("Disentanglement of codes", (codes,), tables=code_tables(evaluation)),
         part("Independent networks", (columns,), tables=_independent_tables(evaluation)),
         part("Definitions", tables=(definitions,)),
     ]
@@ -180,19 +204,6 @@ def _embedded(path: Path, kind: str, alt: str, caption: str, scale: float) -> Pa
     return PageImage(address, alt, caption, width, height)
 
 
-def _number(value: float, digits: int = 2) -> str:
-    if not np.isfinite(value):
-        return "–"
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
-
-
-def _interval(estimate: Estimate, digits: int = 2) -> str:
-    if not np.isfinite([estimate.low, estimate.high]).all():
-        return "–"
-    return f"{_number(estimate.low, digits)}\u00a0…\u00a0{_number(estimate.high, digits)}"
-
-
 def _glance_text(evaluation: Evaluation) -> tuple[str, ...]:
     shared = evaluation.shared_targets()
     attributes = ", ".join(map(attribute_text, evaluation.request.leakage_attributes))
@@ -216,17 +227,17 @@ def _glance_tables(evaluation: Evaluation) -> list[Table]:
     for method in evaluation.methods:
         cells = [evaluation.cells[method, attribute] for attribute in shared]
         leakage = evaluation.mean(method, "leakage")
-        row = [method, _number(leakage.value, 3), _interval(leakage, 3)]
+        row = [method, number_text(leakage.value, 3), interval_text(leakage, 3)]
         for name in independent:
             found = [cell.independent[name].leakage for cell in cells]
             known = [estimate for estimate in found if estimate is not None]
-            row.append(_number(Estimate.mean(known).value, 3) if known else "–")
-        row.append(_number(evaluation.mean(method, "absolute_leakage").value, 3))
+            row.append(number_text(Estimate.mean(known).value, 3) if known else "–")
+        row.append(number_text(evaluation.mean(method, "absolute_leakage").value, 3))
         row += [
-            _number(float(np.mean([cell.identity[name].value for cell in cells])), 3) for name in networks
+            number_text(float(np.mean([cell.identity[name].value for cell in cells])), 3) for name in networks
         ]
         distances = [cell.perceptual.value for cell in cells if cell.perceptual is not None]
-        row += [_number(float(np.mean(distances)), 3)] if distances else []
+        row += [number_text(float(np.mean(distances)), 3)] if distances else []
         row += _background_means([cell.background for cell in cells if cell.background is not None])
         row.append(f"{100 * evaluation.mean(method, 'monotone_share').value:.0f}")
         rows.append(tuple(row))
@@ -264,8 +275,8 @@ def _background_means(found: Sequence[BackgroundScores]) -> list[str]:
     if not found:
         return []
     distances = [scores.perceptual.value for scores in found if scores.perceptual is not None]
-    means = [_number(float(np.mean([scores.psnr.value for scores in found])), 1)]
-    return means + ([_number(float(np.mean(distances)), 3)] if distances else [])
+    means = [number_text(float(np.mean([scores.psnr.value for scores in found])), 1)]
+    return means + ([number_text(float(np.mean(distances)), 3)] if distances else [])
 
 
 def _target_tables(evaluation: Evaluation) -> list[Table]:
@@ -294,12 +305,12 @@ def _target_tables(evaluation: Evaluation) -> list[Table]:
             rows.append(
                 (
                     method + ("" if all(cell.reached) else " (change not reached)"),
-                    *(_number(change.value) for change in cell.target_change),
-                    _number(cell.leakage.value, 3),
-                    _interval(cell.leakage, 3),
-                    _number(cell.absolute_leakage.value, 3),
-                    *(_number(cell.identity[name].value, 3) for name in networks),
-                    *([_number(cell.perceptual.value, 3)] if cell.perceptual else []),
+                    *(number_text(change.value) for change in cell.target_change),
+                    number_text(cell.leakage.value, 3),
+                    interval_text(cell.leakage, 3),
+                    number_text(cell.absolute_leakage.value, 3),
+                    *(number_text(cell.identity[name].value, 3) for name in networks),
+                    *([number_text(cell.perceptual.value, 3)] if cell.perceptual else []),
                     *(_background_means([cell.background]) if cell.background else []),
                     f"{100 * cell.monotone_share.value:.0f}",
                     _largest_other(cell, evaluation.request.other_attributes(attribute)),
@@ -315,7 +326,7 @@ def _largest_other(cell: CellScores, others: Sequence[str]) -> str:
     if not finite:
         return "–"
     name = max(finite, key=lambda key: abs(finite[key]))
-    return f"{attribute_text(name)} {_number(finite[name])}".replace(" ", "\u00a0")
+    return f"{attribute_text(name)} {number_text(finite[name])}".replace(" ", "\u00a0")
 
 
 def _calibration_tables(evaluation: Evaluation) -> list[Table]:
@@ -324,8 +335,8 @@ def _calibration_tables(evaluation: Evaluation) -> list[Table]:
         (
             method,
             attribute_text(attribute),
-            _number(cell.calibration.mean_absolute_error.value),
-            _interval(cell.calibration.mean_absolute_error),
+            number_text(cell.calibration.mean_absolute_error.value),
+            interval_text(cell.calibration.mean_absolute_error),
             units[attribute],
         )
         for (method, attribute), cell in evaluation.cells.items()
@@ -347,7 +358,7 @@ def _independent_tables(evaluation: Evaluation) -> list[Table]:
                 if (m, attribute) in evaluation.cells
             ]
             rows = tuple(
-                (column, *(_number(scores.column_effects[column].value) for _, scores in cells))
+                (column, *(number_text(scores.column_effects[column].value) for _, scores in cells))
                 for column in columns
             )
             tables.append(

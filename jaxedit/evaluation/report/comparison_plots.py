@@ -1,7 +1,6 @@
 """Plots of an evaluation: effects, leakage, curves, calibration, sliders, for up to a dozen methods."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,17 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from jaxedit.evaluation.report.comparison_styles import (
+    COLORS,
+    GRAY,
+    INK,
+    PALE,
+    SIZE,
+    add_legend,
+    line_style,
+    style_panel,
+    wrapped,
+)
 from jaxedit.evaluation.report.contact_sheet import attribute_text
+from jaxedit.evaluation.report.rate_plots import plot_rates
 from jaxedit.evaluation.results import Evaluation
 from jaxedit.evaluation.scores import SLIDER, CellScores
 from jaxedit.evaluation.statistics import Estimate
 
-_COLORS = ("#2f6db3", "#d1742c", "#3f9c5c", "#b6485f", "#7d5bb5", "#8a6a4f")
-_STYLES = ("-", (0, (4, 1.5)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "o", "s", "^", "D", "v", "P")
-_PALE = ("#a9c6e8", "#c9d9ee")
-_INK, _GRAY, _LINE = "#22272e", "#8a9099", "#e4e7ea"
-_SIZE = 11
 _GUIDES = (0.1, 0.3, 1.0)
 """Leakages that the curves are drawn over."""
 
@@ -44,9 +49,9 @@ def plot_effect_matrices(evaluation: Evaluation) -> Figure:
         panel.imshow(effects, cmap=_colors_of_effects(), vmin=-limit, vmax=limit, aspect="equal")
         _write_effects(panel, effects, limit)
         panel.set_title(
-            _wrapped(methods[index], min(34, 4 * len(measured) + 2)),
-            fontsize=_SIZE,
-            color=_INK,
+            wrapped(methods[index], min(34, 4 * len(measured) + 2)),
+            fontsize=SIZE,
+            color=INK,
             pad=6 if index >= columns else 8,
         )
         heads = [attribute_text(name) for name in measured]
@@ -58,10 +63,10 @@ def plot_effect_matrices(evaluation: Evaluation) -> Figure:
             range(len(targets)), [attribute_text(t) for t in targets] if index % columns == 0 else []
         )
         panel.tick_params(
-            top=True, bottom=False, labeltop=True, labelbottom=False, labelsize=_SIZE - 1, length=0
+            top=True, bottom=False, labeltop=True, labelbottom=False, labelsize=SIZE - 1, length=0
         )
         panel.spines[:].set_visible(False)
-    figure.supylabel("target", fontsize=_SIZE)
+    figure.supylabel("target", fontsize=SIZE)
     return figure
 
 
@@ -82,7 +87,7 @@ def _write_effects(panel: Axes, effects: Float[np.ndarray, "rows columns"], limi
         value = effects[row, column]
         text = "–" if not np.isfinite(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
         strong = np.isfinite(value) and abs(value) > 0.6 * limit
-        color = "white" if strong else _INK if abs(value) >= 0.05 * limit else "#a0a5ab"
+        color = "white" if strong else INK if abs(value) >= 0.05 * limit else "#a0a5ab"
         panel.text(column, row, text, ha="center", va="center", fontsize=8.5, color=color)
 
 
@@ -124,23 +129,23 @@ def plot_leakage(evaluation: Evaluation, score: str = "leakage") -> Figure:
                 values.append(0.0 if value is None or not np.isfinite(value.value) else value.value)
         floors = np.asarray([cell.leakage_floor for cell in cells.values()])
         if score == "leakage" and np.isfinite(floors).any():
-            panel.axvline(float(np.nanmedian(floors)), color=_GRAY, linewidth=1, linestyle=":", zorder=3)
+            panel.axvline(float(np.nanmedian(floors)), color=GRAY, linewidth=1, linestyle=":", zorder=3)
         # A very long interval must not make the bars too short to read.
         panel.set_xlim(0, 1.05 * min(max(highest), 1.6 * max(values) + 1e-3))
-        panel.set_title(attribute_text(target), fontsize=_SIZE + 1, color=_INK)
-        panel.set_yticks(range(len(methods)), [_wrapped(m, 26) for m in methods])
+        panel.set_title(attribute_text(target), fontsize=SIZE + 1, color=INK)
+        panel.set_yticks(range(len(methods)), [wrapped(m, 26) for m in methods])
         panel.set_ylim(len(methods) - 0.45, -0.55)
         panel.locator_params(axis="x", nbins=4)
-        _style(panel)
+        style_panel(panel)
         panel.grid(visible=False, axis="y")
     for panel in panels.flat[len(targets) :]:
         panel.remove()
     handles = [Line2D([], [], color=color, linewidth=7, label=name) for name, color, _ in series]
     if score == "leakage":
-        handles.append(Line2D([], [], color=_GRAY, linestyle=":", label="by chance alone"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=_SIZE)
+        handles.append(Line2D([], [], color=GRAY, linestyle=":", label="by chance alone"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=SIZE)
     name = "leakage" if score == "leakage" else "absolute leakage"
-    figure.supxlabel(f"{name} into other attributes, per unit of the target", fontsize=_SIZE)
+    figure.supxlabel(f"{name} into other attributes, per unit of the target", fontsize=SIZE)
     return figure
 
 
@@ -149,7 +154,7 @@ _Series = tuple[str, str, Callable[[CellScores], Estimate | None]]
 
 def _leakage_series(evaluation: Evaluation, score: str) -> list[_Series]:
     """Name, color and value of each bar of a method."""
-    series: list[_Series] = [("labeling networks", _COLORS[0], lambda cell: getattr(cell, score))]
+    series: list[_Series] = [("labeling networks", COLORS[0], lambda cell: getattr(cell, score))]
     for number, (group, attributes) in enumerate(evaluation.request.independent_attributes.items()):
         if score == "leakage" and not set(evaluation.request.leakage_attributes) <= set(attributes):
 
@@ -157,13 +162,13 @@ def _leakage_series(evaluation: Evaluation, score: str) -> list[_Series]:
                 return cell.independent[group].labels_leakage
 
             name = f"labeling networks, attributes that {group} measure"
-            series.append((name, _PALE[number % len(_PALE)], same))
+            series.append((name, PALE[number % len(PALE)], same))
 
         def by_group(cell: CellScores, group: str = group) -> Estimate | None:
             value: Estimate | None = getattr(cell.independent[group], score)
             return value
 
-        series.append((group, _COLORS[1 + number % 5], by_group))
+        series.append((group, COLORS[1 + number % 5], by_group))
     return series
 
 
@@ -174,8 +179,8 @@ def _mark_absent(panel: Axes, place: int) -> None:
         (6, 0),
         textcoords="offset points",
         va="center",
-        fontsize=_SIZE - 2,
-        color=_GRAY,
+        fontsize=SIZE - 2,
+        color=GRAY,
     )
 
 
@@ -186,7 +191,7 @@ def _bar(panel: Axes, y: float, height: float, value: Estimate | None, color: st
     panel.barh(y, value.value, height, color=color, alpha=0.85, linewidth=0)
     if not np.isfinite(value.high):
         return value.value
-    panel.plot([value.low, value.high], [y, y], color=_INK, linewidth=1.1, solid_capstyle="butt")
+    panel.plot([value.low, value.high], [y, y], color=INK, linewidth=1.1, solid_capstyle="butt")
     return value.high
 
 
@@ -211,7 +216,7 @@ def plot_curves(evaluation: Evaluation) -> Figure:
                 y = cell.curve.off_target if kind == "off_target" else cell.curve.identity[kind]
                 # The first method is drawn above the others.
                 panel.plot(
-                    cell.curve.target_change, y, zorder=3 + (len(methods) - number) / 20, **_line(number)
+                    cell.curve.target_change, y, zorder=3 + (len(methods) - number) / 20, **line_style(number)
                 )
                 near = np.abs(cell.curve.target_change) <= 2.2 * evaluation.request.change
                 highest = max(highest, float(y[near].max()))
@@ -219,14 +224,14 @@ def plot_curves(evaluation: Evaluation) -> Figure:
             panel.set_title(
                 f"{attribute_text(target)}: "
                 + ("other attributes" if kind == "off_target" else _identity_text(kind)),
-                fontsize=_SIZE,
-                color=_INK,
+                fontsize=SIZE,
+                color=INK,
             )
             if row == len(targets) - 1:
                 panel.set_xlabel("mean change of the target [σ]")
             if column == 0:
                 panel.set_ylabel("mean change [σ]")
-    _legend(figure, methods)
+    add_legend(figure, methods)
     return figure
 
 
@@ -235,7 +240,7 @@ def _identity_text(network: str) -> str:
 
 
 def _finish_curves(panel: Axes, highest: float, change: float, *, guides: bool) -> None:
-    _style(panel)
+    style_panel(panel)
     reach = 2.4 * change
     panel.set_xlim(-reach, reach)
     top = 1.08 * highest or 1.0
@@ -251,7 +256,7 @@ def _finish_curves(panel: Axes, highest: float, change: float, *, guides: bool) 
             linestyle=":",
         )
         x = min(0.97 * reach, 0.92 * top / guide)
-        panel.text(x, guide * x, f"{guide:g}", fontsize=8, color=_GRAY, ha="right", va="bottom")
+        panel.text(x, guide * x, f"{guide:g}", fontsize=8, color=GRAY, ha="right", va="bottom")
 
 
 def plot_calibration(evaluation: Evaluation) -> Figure | None:
@@ -272,20 +277,20 @@ def plot_calibration(evaluation: Evaluation) -> Figure | None:
             calibration = cell.calibration if cell else None
             if calibration is None:
                 continue
-            line = _line(evaluation.methods.index(method))
+            line = line_style(evaluation.methods.index(method))
             panel.plot(calibration.requests, calibration.mean, **line)
             if len(methods) <= 3:
                 band = (calibration.requests, calibration.low, calibration.high)
                 panel.fill_between(*band, color=line["color"], alpha=0.13, linewidth=0)
             asked += calibration.requests.tolist()
         ends = [min(asked), max(asked)]
-        panel.plot(ends, ends, color=_GRAY, linewidth=1, linestyle=":", zorder=1)
+        panel.plot(ends, ends, color=GRAY, linewidth=1, linestyle=":", zorder=1)
         unit = f" [{units[target]}]" if units[target] else ""
-        panel.set_title(attribute_text(target) + unit, fontsize=_SIZE, color=_INK)
+        panel.set_title(attribute_text(target) + unit, fontsize=SIZE, color=INK)
         panel.set_xlabel("asked for")
-        _style(panel)
+        style_panel(panel)
     panels[0].set_ylabel("measured")
-    _legend(figure, evaluation.methods, [evaluation.methods.index(m) for m in methods])
+    add_legend(figure, evaluation.methods, [evaluation.methods.index(m) for m in methods])
     return figure
 
 
@@ -305,27 +310,27 @@ def plot_sliders(evaluation: Evaluation) -> Figure:
             if cell is None:
                 _mark_absent(below, number)
                 continue
-            above.plot(cell.slider, cell.slider_change, **_line(number))
+            above.plot(cell.slider, cell.slider_change, **line_style(number))
             share = cell.monotone_share
-            _bar(below, float(number), 0.62, share, _line(number)["color"])
+            _bar(below, float(number), 0.62, share, line_style(number)["color"])
             text = f"{100 * share.value:.0f} %"
             ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-            below.text(0.03, number, text, va="center", fontsize=_SIZE - 2, color=_INK, bbox=ground)
+            below.text(0.03, number, text, va="center", fontsize=SIZE - 2, color=INK, bbox=ground)
         ends = np.asarray([SLIDER[0], SLIDER[-1]])
-        above.plot(ends, evaluation.request.change * ends, color=_GRAY, linewidth=1, linestyle=":", zorder=1)
-        above.set_title(attribute_text(target), fontsize=_SIZE, color=_INK)
+        above.plot(ends, evaluation.request.change * ends, color=GRAY, linewidth=1, linestyle=":", zorder=1)
+        above.set_title(attribute_text(target), fontsize=SIZE, color=INK)
         above.set_xlabel("slider")
         below.set_xlim(0, 1.02)
         below.set_ylim(len(methods) - 0.45, -0.55)
-        names = [_wrapped(m, 26) for m in methods]
+        names = [wrapped(m, 26) for m in methods]
         below.set_yticks(range(len(methods)), names if column == 0 else [""] * len(methods))
         below.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
         below.set_xlabel("faces without a fall")
         for panel in (above, below):
-            _style(panel)
+            style_panel(panel)
         below.grid(visible=False, axis="y")
     panels[0][0].set_ylabel("mean change of the target [σ]")
-    _legend(figure, methods)
+    add_legend(figure, methods)
     return figure
 
 
@@ -337,43 +342,6 @@ def _column(evaluation: Evaluation, target: str) -> list[CellScores]:
     return [evaluation.cells[m, target] for m in evaluation.methods if (m, target) in evaluation.cells]
 
 
-def _line(number: int) -> dict[str, Any]:
-    """The line style of a method, in all plots."""
-    return {
-        "color": _COLORS[number % len(_COLORS)],
-        "linestyle": _STYLES[number // len(_COLORS) % len(_STYLES)],
-        "marker": _MARKERS[number % len(_MARKERS)],
-        "markersize": 4.5,
-        "markerfacecolor": "white" if number >= len(_COLORS) else _COLORS[number % len(_COLORS)],
-        "linewidth": 2.4 if number == 0 else 1.5,
-    }
-
-
-def _legend(figure: Figure, methods: Sequence[str], numbers: Sequence[int] | None = None) -> None:
-    handles = [Line2D([], [], label=methods[i], **_line(i)) for i in numbers or range(len(methods))]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=_SIZE)
-
-
-def _style(panel: Axes) -> None:
-    panel.tick_params(labelsize=_SIZE - 1, color=_GRAY)
-    panel.xaxis.label.set_fontsize(_SIZE)
-    panel.yaxis.label.set_fontsize(_SIZE)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.spines[["left", "bottom"]].set_color(_GRAY)
-    panel.grid(visible=True, color=_LINE, linewidth=0.8)
-    panel.set_axisbelow(True)
-
-
-def _wrapped(text: str, width: int) -> str:
-    """A long name in two lines."""
-    if len(text) <= width or " " not in text:
-        return text
-    words, line = text.split(" "), ""
-    while words and len(line) + len(words[0]) < max(width, len(text) // 2 + 1):
-        line = f"{line} {words.pop(0)}".strip()
-    return f"{line}\n{' '.join(words)}" if words else line
-
-
 def figures(evaluation: Evaluation) -> Mapping[str, Figure]:
     """All plots by name."""
     made = {
@@ -381,6 +349,7 @@ def figures(evaluation: Evaluation) -> Mapping[str, Figure]:
         "leakage": plot_leakage(evaluation),
         "absolute_leakage": plot_leakage(evaluation, "absolute_leakage"),
         "curves": plot_curves(evaluation),
+        "rates": plot_rates(evaluation),
         "sliders": plot_sliders(evaluation),
     }
     calibration = plot_calibration(evaluation)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
+import numpy as np
 
+from jaxedit.evaluation.statistics import Estimate
 from jaxedit.storage.atomic import write_atomically
 
 
@@ -103,3 +105,18 @@ def _is_number(text: str) -> bool:
     return (
         text.replace("−", "-").lstrip("+-").replace(".", "", 1).replace("e-", "", 1).isdigit() or text == "–"
     )
+
+
+def number_text(value: float, digits: int = 2) -> str:
+    """A number as pages show it; a dash where it is not defined."""
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
+def interval_text(estimate: Estimate, digits: int = 2) -> str:
+    """The interval of an estimate."""
+    if not np.isfinite([estimate.low, estimate.high]).all():
+        return "–"
+    return f"{number_text(estimate.low, digits)}\u00a0…\u00a0{number_text(estimate.high, digits)}"

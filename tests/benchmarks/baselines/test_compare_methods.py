@@ -14,6 +14,7 @@ from benchmarks.baselines import METHODS, load_method, save_method
 from benchmarks.baselines.latent_transformer import LatentTransformer
 from benchmarks.baselines.storage import fingerprint
 from benchmarks.quality import compare_methods
+from benchmarks.quality.time_to_axes import seconds_of_labeling, time_rows
 from jaxedit.errors import CheckpointError, InputError
 from jaxedit.evaluation.methods import LinearDirections
 from jaxedit.storage.checkpoints import save_checkpoint
@@ -43,9 +44,15 @@ def test_saved_methods_are_loaded_unchanged(split, tiny, tmp_path):
 def test_fitted_methods_are_kept_until_the_labels_change(split, tiny, tmp_path, monkeypatch):
     method, row = compare_methods.fitted("covariance", split, tiny, tmp_path)
     assert row["how"] == "fitted"
+    seconds = row["fit_seconds"]
+    assert seconds > 0
     monkeypatch.setitem(METHODS, "covariance", None)  # fitting again would fail
     again, row = compare_methods.fitted("covariance", split, tiny, tmp_path)
     assert row["how"] == "kept"
+    assert row["fit_seconds"] == seconds, "how long a fit took is kept with the method"
+    for file in (tmp_path / "methods").glob("*.json"):
+        file.unlink()
+    assert "fit_seconds" not in compare_methods.fitted("covariance", split, tiny, tmp_path)[1]
     assert_same_edits(method, again, split.w[:4])
     other = dataclasses.replace(split, labels=split.labels.at[0, 0].add(1.0))
     assert fingerprint(other) != fingerprint(split)
@@ -158,18 +165,36 @@ def test_from_labels_to_tables(color_latents, tmp_path):
     result = CliRunner().invoke(compare_methods.app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     numbers = json.loads((tmp_path / "numbers.json").read_text())["results"]
-    kept, cells, means = numbers.values()
+    kept, times, cells, means = numbers.values()
     assert [row["method"] for row in kept] == ["ridge-normal", "tilted"]
+    assert [row["method"] for row in times] == ["ridge-normal", "tilted"]
+    assert times[0]["to axes [s]"] == times[0]["labeling [s]"] + times[0]["fit [s]"]
+    assert times[0]["labels"] == 3000
+    assert times[1].keys() == {"method"}, "directions of others come without a time"
     by_cell = {(row["method"], row["attribute"]): row for row in cells}
     for row in cells:
         assert row["reached"] == "both"
         assert row["up"] == pytest.approx(1, abs=0.1)
+        assert 0 < row["TCR"] <= 1 and 0 < row["APR"] <= 1 and -1 <= row["IPS by face-api"] <= 1
     assert by_cell["ridge-normal", "age"]["leakage"] < 0.05
     assert by_cell["tilted", "age"]["leakage"] == pytest.approx(0.5, abs=0.1)
     assert by_cell["tilted", "smile"]["leakage"] < 0.05
     assert [row["method"] for row in means] == ["ridge-normal", "tilted"], "the best one stands first"
     result = CliRunner().invoke(compare_methods.app, [*command, "--fit-only"], catch_exceptions=False)
     assert "kept" in result.output
+
+
+def test_rows_of_time():
+    methods = [{"method": "a", "fit_seconds": 5.0}, {"method": "b"}]
+    assert time_rows(methods, 100, 0.25) == [
+        {"method": "a", "labels": 100, "labeling [s]": 25.0, "fit [s]": 5.0, "to axes [s]": 30.0},
+        {"method": "b"},
+    ]
+
+
+def test_an_image_is_labeled_in_some_time():
+    seconds = seconds_of_labeling(Flat(), Color(), np.zeros((8, 16), np.float32), batch_size=4)
+    assert np.isfinite(seconds) and seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from jaxedit.evaluation.report.comparison_plots import (
     plot_leakage,
     plot_sliders,
 )
+from jaxedit.evaluation.report.rate_plots import plot_rates
+from jaxedit.evaluation.report.rate_tables import code_tables, rate_tables
 
 NAMES = ("red", "green", "blue")
 NORMAL = np.random.RandomState(0).standard_normal(2000).astype(np.float32)
@@ -116,6 +118,44 @@ def test_curves_for_every_method(result):
     assert [text.get_text() for text in legend.get_texts()] == list(result.methods)
 
 
+def test_rates_for_every_method(result):
+    figure = plot_rates(result)
+    kinds = 1 + len(result.request.identity_networks)
+    assert len(figure.axes) == 3 * kinds
+    red = [figure.axes[i] for i in range(kinds)]
+    for panel, kind in zip(red, ["attributes", *result.request.identity_networks], strict=True):
+        methods = [m for m in result.methods if (m, "red") in result.cells]
+        assert len(panel.lines) == len(methods)
+        for line, method in zip(panel.lines, methods, strict=True):
+            curve = result.cells[method, "red"].rates.curve
+            np.testing.assert_allclose(line.get_xdata(), 100 * curve.target_change)
+            expected = (
+                curve.attribute_preservation if kind == "attributes" else curve.identity_preservation[kind]
+            )
+            np.testing.assert_allclose(line.get_ydata(), expected)
+            bottom, top = panel.get_ylim()
+            assert bottom < expected.min() and expected.max() < top
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(result.methods)
+
+
+def test_tables_of_rates(many):
+    tables = rate_tables(many)
+    assert [table.caption for table in tables] == [f"{n}, at equal change" for n in ("Red", "Green", "Blue")]
+    red = tables[0]
+    interval = "95 % interval"
+    rates = ("TCR [%]", interval, "APR [%]", interval)
+    assert red.head == ("method", *rates, "IPS by color", interval, "IPS by first", interval)
+    assert len(red.rows) == len(many.methods) - 1, "the last method lacks red"
+    for method, *texts in red.rows:
+        found = many.cells[method, "red"].rates
+        tcr, apr, ips = (float(texts[i].replace("−", "-")) for i in (0, 2, 4))
+        assert tcr == pytest.approx(100 * found.target_change.value, abs=0.05)
+        assert apr == pytest.approx(100 * found.attribute_preservation.value, abs=0.05)
+        assert ips == pytest.approx(found.identity_preservation["color"].value, abs=0.0005)
+    assert code_tables(many) == [], "eight faces are too few for the scores of codes"
+
+
 def test_methods_are_told_apart(many):
     lines = [line for line in plot_curves(many).axes[-1].lines if line.get_marker() != "None"]
     styles = {(line.get_color(), str(line.get_linestyle())) for line in lines}
@@ -163,7 +203,7 @@ def test_the_page_is_one_file(result):
     html = page.read_text(encoding="utf-8")
     addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
     assert all(a.startswith(("data:image/", "#part-")) for a in addresses)
-    assert sum(a.startswith("data:") for a in addresses) == (6 + 6 if len(result.methods) > 1 else 6)
+    assert sum(a.startswith("data:") for a in addresses) == (7 + 6 if len(result.methods) > 1 else 7)
     for part in ("At a glance", "One edit, one attribute", "Numbers", "Definitions"):
         assert f"<h2>{part}</h2>" in html
     assert ("<h2>Faces</h2>" in html) == (len(result.methods) > 1)
