@@ -126,16 +126,29 @@ def images(generator: MobileStyleGAN, reference: dict[str, np.ndarray]) -> np.nd
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """The Chromium of this machine, driven by Playwright."""
+def launch():
+    """Starts the Chromium of this machine, driven by Playwright, with more arguments."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         if CHROMIUM is None and not Path(playwright.chromium.executable_path).exists():
             pytest.fail("no Chromium here: apt-get install chromium, or playwright install chromium")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+        browsers = []
+
+        def launch(*arguments):
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *arguments])
+            browsers.append(browser)
+            return browser
+
+        yield launch
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    """The Chromium of this machine."""
+    return launch()
 
 
 @pytest.fixture

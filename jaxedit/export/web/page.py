@@ -26,6 +26,7 @@ from jaxedit.export.web.models import (
     encoder_model,
     landmarks_model,
     mapping_model,
+    mixing_model,
     person_model,
     synthesis_models,
 )
@@ -57,7 +58,16 @@ _MOTION_GRID = 128
 _MASK_SIDE = 256
 """Pixels a side of the images in which the page finds the person."""
 
-_RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+_RUNTIME_FILES = (
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort.webgpu.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+"""Two builds, of which the page loads one: that with WebGPU where there is a graphics processor."""
+
 _DIGEST = "DIGEST"
 """What the service worker has in place of the manifest's hash."""
 
@@ -137,7 +147,7 @@ def _later_models(
     if encoder is not None or has_places:
         models.append(landmarks_model(FaceNetworks.from_pretrained().landmarks))
     if has_places:
-        models.append(person_model(load_mask_network()))
+        models += [person_model(load_mask_network()), mixing_model()]
     return models
 
 

@@ -2,51 +2,61 @@
 
 import { Axes } from "./axes.js";
 import { resizedCells, GRID } from "./cells.js";
+import { checkWebGPU, inTime } from "./check_webgpu.js";
 import { bothSides, findFaces, inSquare } from "./faces.js";
 import { Problem, loadFile, loadManifest, parseJson } from "./files.js";
 import { shrink } from "./images.js";
-import { throughInPlaces } from "./in_places.js";
+import { laidOver, throughInPlaces } from "./in_places.js";
 import { composed } from "./photographs.js";
 import { Seen, masksOf } from "./places.js";
 import { putPlanes } from "./resampling.js";
+import { binaryOf, findAdapter, loadRuntime, ort, release } from "./runtime.js";
 import { latentOfSeed } from "./seeds.js";
 import { SmallImages, toPixels } from "./small_images.js";
-import * as ort from "./runtime/ort.wasm.min.mjs";
+import { Stage } from "./stage.js";
 
-const MOST_THREADS = 8;
 const PATIENCE = 250; // milliseconds for which a better small image is waited for
-const MEMORY = 0.7; // of the running means of times
+const CHECKED_FACE = 7;
 const MOST_SEEN = 24; // edits of a face whose places are remembered
 
 export class Engine {
-  // `report` gets bytes loaded and bytes in all.
-  static async load(base, report) {
+  // `report` gets bytes loaded and bytes in all; `wanted` is what to draw with, as for `findAdapter`. `onLost` is told why
+  // the graphics processor is gone.
+  static async load(base, report, wanted = null, onLost = () => {}) {
     const engine = new Engine();
     const manifest = (engine.manifest = await loadManifest(base));
-    const names = ["axes.json", "axes.bin", "runtime/ort-wasm-simd-threaded.wasm"];
+    const adapter = await findAdapter(wanted);
+    const first = adapter ? "webgpu" : "wasm";
     const models = Object.entries(manifest.models).filter(([, model]) => !model.is_later);
-    names.push(...models.map(([, model]) => model.file));
-    const total = names.reduce((sum, name) => sum + (manifest.files[name]?.bytes ?? 0), 0);
+    const names = ["axes.json", "axes.bin", ...models.map(([, model]) => model.file)];
+    const total = [...names, binaryOf(first)].reduce((sum, name) => sum + (manifest.files[name]?.bytes ?? 0), 0);
     let loaded = 0;
+    const count = (bytes) => report((loaded += bytes), total);
     const files = {};
-    for (const name of names) {
-      files[name] = await loadFile(manifest, name, base, (count) => report((loaded += count), total));
-    }
+    for (const name of names) files[name] = await loadFile(manifest, name, base, count);
+    const { build, threads } = await loadRuntime(manifest, base, { first, isForced: wanted === "webgpu" }, count);
     engine.axes = new Axes(parseJson(files["axes.json"], "axes.json"), files["axes.bin"], manifest.num_ws);
-    engine.threads = globalThis.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
-    ort.env.wasm.numThreads = engine.threads;
-    ort.env.wasm.wasmPaths = new URL("runtime/", base).href;
-    ort.env.wasm.wasmBinary = files["runtime/ort-wasm-simd-threaded.wasm"];
-    ort.env.logLevel = "error";
-    const stages = [];
-    for (const [name, model] of models) {
-      const stage = await Stage.create(model, files[model.file]);
-      delete files[model.file];
-      if (name === "mapping") engine.mapping = stage;
-      else stages.push(stage);
-    }
-    Object.assign(engine, { stages, base, small: null, waiting: {} });
+    Object.assign(engine, { base, threads, stages: [], small: null, waiting: {} });
+    engine.backend = adapter ? build : "wasm";
+    engine.adapter = [adapter?.info?.vendor, adapter?.info?.architecture].filter(Boolean).join(" ");
+    const described = Object.fromEntries(models);
+    engine.mapping = await Stage.create(described.mapping, files[described.mapping.file]);
+    delete described.mapping;
+    const synthesis = Object.values(described).map((model) => [model, files[model.file]]);
+    const isChosenHere = engine.backend === "webgpu" && wanted === null;
+    if (isChosenHere) await inTime(() => engine.prepare(synthesis, { onLost, isChecked: true }));
+    else await engine.prepare(synthesis, { onLost });
     return engine;
+  }
+
+  // The stages of synthesis, from their descriptions and contents.
+  async prepare(synthesis, { onLost, isChecked }) {
+    for (const [model, content] of synthesis) this.stages.push(await Stage.create(model, content, this.backend));
+    if (this.backend === "wasm") return;
+    (await ort.env.webgpu.device).lost.then(onLost);
+    if (!isChecked) return;
+    const face = await this.face(CHECKED_FACE);
+    await checkWebGPU(this.stages, synthesis, this.tensorOf(this.axes.edit(face, {})));
   }
 
   async face(seed) {
@@ -89,11 +99,11 @@ export class Engine {
   }
 
   // A model that is loaded when it is needed first.
-  later(name) {
+  later(name, backend = "wasm") {
     const model = this.manifest.models[name];
     if (!model) throw new Problem(`This page was exported without the model ${name}, which photographs need.`);
     this.waiting[name] ??= loadFile(this.manifest, model.file, this.base)
-      .then((content) => Stage.create(model, content))
+      .then((content) => Stage.create(model, content, backend))
       .catch((error) => {
         delete this.waiting[name]; // the network may be there again the next time
         throw error;
@@ -126,8 +136,8 @@ export class Engine {
     let features = latents.map(() => null);
     for (const [number, stage] of this.stages.entries()) {
       const run = (which, before) => stage.run(before ? { latents: latents[which], features: before } : { latents: latents[which] });
-      const out = await throughInPlaces(stage.side, features, masks, run);
-      features = out.after;
+      const out = await throughInPlaces(stage.side, features, masks, { run, mixed: (...given) => this.mixed(...given) });
+      features = replaced(features, out.after);
       if (out.small) smalls.set(number, this.softened(out.small, stage.side));
       if (out.small && number >= first) {
         const { side } = this.small;
@@ -140,9 +150,22 @@ export class Engine {
         const shown = photograph ? inPhotograph(photograph, out.image.data, image.height, isEdited) : out.image.data;
         show({ pixels: toPixels(shown, image.width * image.height), ...image, isWhole: true });
         if (smalls.size) this.small.settle(out.image.data, image.height, smalls);
-      } else if (number >= first && (await isOld())) return false;
+      } else if (number >= first && (await isOld())) {
+        replaced(features, []);
+        return false;
+      }
     }
     return true;
+  }
+
+  // One tensor [1, channels, side, side] laid over another where the weights [side, side] say so, wherever both are.
+  async mixed(below, above, weights) {
+    if (above.location !== "gpu-buffer") return laidOver(below, above, weights);
+    const mixing = await this.later("mixing", "webgpu");
+    const [, , height, width] = above.dims;
+    const out = await mixing.run({ below, above, weights: new ort.Tensor("float32", weights, [1, 1, height, width]) });
+    release(above);
+    return out.mixed;
   }
 
   tensorOf(layers) {
@@ -167,9 +190,11 @@ export class Engine {
     const last = this.stages.findLastIndex((stage) => stage.hasSmall);
     for (const stage of this.stages.slice(0, last + 1)) {
       const out = await stage.run(features ? { latents, features } : { latents });
+      release(features);
       features = out.next_features;
       if (out.small) image = this.softened(out.small, stage.side);
     }
+    release(features);
     const { side } = this.small;
     const view = { pixels: toPixels(image, side * side), width: side, height: side };
     const landmarks = inSquare(await bothSides(view, (planes, count) => this.landmarks(planes, count)));
@@ -205,39 +230,8 @@ function inPhotograph(photograph, image, side, isEdited) {
   return composed(crop, factor > 1 ? photograph.drawnSmall : photograph.drawn, image, side);
 }
 
-class Stage {
-  static async create(model, content) {
-    const stage = new Stage();
-    stage.file = model.file;
-    try {
-      stage.session = await ort.InferenceSession.create(new Uint8Array(content), { executionProviders: ["wasm"] });
-    } catch (error) {
-      throw new Problem(`${model.file}: the runtime cannot read this model (${firstLine(error)}). Export the page again.`);
-    }
-    const { inputNames, outputNames } = stage.session;
-    if ([...inputNames].sort().join() !== [...model.inputs].sort().join() || !model.outputs.every((name) => outputNames.includes(name))) {
-      throw new Problem(`${model.file}: expected ${model.inputs} → ${model.outputs}, found ${inputNames} → ${outputNames}. Export the page again.`);
-    }
-    stage.side = model.side; // of what it draws
-    stage.hasSmall = model.outputs.includes("small");
-    stage.milliseconds = 0;
-    return stage;
-  }
-
-  async run(inputs) {
-    const start = performance.now();
-    let outputs = null;
-    try {
-      outputs = await this.session.run(inputs);
-    } catch (error) {
-      throw new Problem(`${this.file}: the runtime could not run this model (${firstLine(error)}).`);
-    }
-    const time = performance.now() - start;
-    this.milliseconds = this.milliseconds ? MEMORY * this.milliseconds + (1 - MEMORY) * time : time;
-    return outputs;
-  }
-}
-
-function firstLine(error) {
-  return String(error?.message ?? error).split("\n")[0].slice(0, 200);
+// Features that take the place of former ones, which are no longer needed.
+function replaced(former, features) {
+  for (const tensor of former) if (!features.includes(tensor)) release(tensor);
+  return features;
 }

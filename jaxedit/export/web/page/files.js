@@ -2,6 +2,9 @@
 
 export class Problem extends Error {}
 
+// The server does not answer.
+export class Unreachable extends Problem {}
+
 export async function loadManifest(base) {
   const manifest = await readJson(new URL("manifest.json", base));
   if (manifest?.format !== "jaxedit-web" || !manifest.files || !manifest.models) {
@@ -57,7 +60,7 @@ async function ask(url, name) {
   try {
     answer = await fetch(url);
   } catch {
-    throw new Problem(`${name}: could not be loaded. Is the server there? Reload the page.`);
+    throw new Unreachable(`${name}: could not be loaded. Is the server there? Reload the page.`);
   }
   if (!answer.ok) throw new Problem(`${name}: could not be loaded (${answer.status}). Export the page again.`);
   return answer;

@@ -1,5 +1,6 @@
 // The page: what people do, and what they see. Images come from the worker.
 
+import { backendInWords, rememberNote, wantedBackend } from "./backends.js";
 import { fromText, toArguments, toText } from "./edit_text.js";
 import { LEAST_PIXELS } from "./faces.js";
 import { History, keyOf } from "./history.js";
@@ -17,6 +18,7 @@ const canvas = at("canvas");
 const context = canvas.getContext("2d");
 
 let worker = null;
+let backendNote = ""; // why the worker does not draw with WebGPU
 let sliders = null; // the elements
 let about = []; // of each slider, for this face
 let history = new History({ seed: FIRST_FACE, amounts: {} });
@@ -39,11 +41,18 @@ async function start() {
     return;
   }
   if (await keepForOffline()) return; // the page loads once more
-  worker = new Worker("worker.js", { type: "module" });
-  worker.addEventListener("message", ({ data }) => answer[data.kind](data));
-  worker.addEventListener("error", (event) => fail(`The page could not start: ${event.message ?? "its worker could not be loaded"}.`));
-  worker.postMessage({ kind: "load", base: new URL("./", location.href).href });
+  const { wanted, note } = wantedBackend(location.href);
+  startWorker(wanted, note);
   wish(false);
+}
+
+function startWorker(wanted, note) {
+  worker?.terminate();
+  const own = (worker = new Worker("worker.js", { type: "module" }));
+  backendNote = note;
+  own.addEventListener("message", ({ data }) => own === worker && answer[data.kind](data));
+  own.addEventListener("error", (event) => fail(`The page could not start: ${event.message ?? "its worker could not be loaded"}.`));
+  own.postMessage({ kind: "load", base: new URL("./", location.href).href, wanted });
 }
 
 const answer = {
@@ -52,7 +61,9 @@ const answer = {
     const [done, all] = [loaded, total].map((bytes) => (bytes / 1e6).toFixed(0));
     at("loading-text").textContent = loaded < total ? `Loading ${done} of ${all} MB …` : "Starting …";
   },
-  ready({ manifest: own, threads }) {
+  ready({ manifest: own, ...drawn }) {
+    at("speed").textContent = backendInWords(drawn, backendNote);
+    if (manifest) return; // another worker
     manifest = own;
     at("open-photo").hidden = !manifest.models.encoder;
     at("where").hidden = !manifest.models.person;
@@ -60,10 +71,15 @@ const answer = {
     const { width, height } = manifest.image;
     Object.assign(canvas, { width, height });
     at("license").textContent = manifest.license ?? "";
-    at("speed").textContent =
-      threads > 1 ? `Draws with ${threads} threads.` : self.crossOriginIsolated
-        ? "Draws with one thread: this device offers no more."
-        : "Draws with one thread, so it is slower: this server does not send the headers that threads need, or the browser has none.";
+  },
+  // WebGPU does not work: another worker draws without it, and takes over what this one knew.
+  failed({ text }) {
+    const note = manifest ? `WebGPU stopped: ${text}.` : `WebGPU is not used: ${text}.`;
+    if (!manifest) rememberNote(note);
+    startWorker("wasm", note);
+    for (const seed of photographs.keys()) sendPhotograph(seed);
+    for (const [id, { bitmap }] of searches) worker.postMessage({ kind: "search", id, bitmap });
+    wish(false, isBefore ? {} : amounts);
   },
   face({ seed, sliders: described }) {
     if (seed !== history.state.seed) return;
@@ -238,19 +254,25 @@ async function useFace(photograph, known = null) {
   const { bitmap } = photograph;
   const answer = await askForSquare(bitmap, (report) => searchFaces(bitmap, report), known);
   if (!answer || answer.square === known?.square) return;
-  const { side } = manifest.models.encoder;
-  const crop = cut(bitmap, answer.square, manifest.image.height);
-  const seen = shrink(cut(bitmap, answer.square, 4 * side), 4 * side, 4);
   const seed = `photograph ${photographs.size + 1}`;
   photographs.set(seed, { ...photograph, ...answer });
-  worker.postMessage({ kind: "photograph", seed, crop, seen }, [crop.buffer, seen.buffer]);
+  sendPhotograph(seed);
   history.push({ seed, amounts: {} });
   goTo(history.state);
 }
 
+// What the worker draws a photograph with: its crop, and what the encoder sees.
+function sendPhotograph(seed) {
+  const { bitmap, square } = photographs.get(seed);
+  const { side } = manifest.models.encoder;
+  const crop = cut(bitmap, square, manifest.image.height);
+  const seen = shrink(cut(bitmap, square, 4 * side), 4 * side, 4);
+  worker.postMessage({ kind: "photograph", seed, crop, seen }, [crop.buffer, seen.buffer]);
+}
+
 function searchFaces(bitmap, report) {
   const id = ++numSearches;
-  const result = new Promise((resolve, reject) => searches.set(id, { report, resolve, reject }));
+  const result = new Promise((resolve, reject) => searches.set(id, { bitmap, report, resolve, reject }));
   worker.postMessage({ kind: "search", id, bitmap });
   const stop = () => {
     if (searches.delete(id)) worker.postMessage({ kind: "stop", id });

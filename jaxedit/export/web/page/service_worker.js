@@ -4,7 +4,7 @@ const NAME = "jaxedit-DIGEST"; // another export has another name
 const PAGE = ["./", "manifest.json", "axes.json", "style.css", "main.js", "offline.js", "history.js", "edit_text.js",
   "sliders.js", "worker.js", "engine.js", "files.js", "axes.js", "seeds.js", "small_images.js", "marks.js",
   "photographs.js", "motion.js", "images.js", "photo_dialog.js", "faces.js", "resampling.js",
-  "places.js", "cells.js", "in_places.js"];
+  "places.js", "cells.js", "in_places.js", "backends.js", "runtime.js", "stage.js", "check_webgpu.js"];
 
 addEventListener("install", (event) => {
   event.waitUntil(

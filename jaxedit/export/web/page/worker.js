@@ -12,7 +12,7 @@ const faces = new Map(); // of photographs
 const stopped = new Set(); // searches for faces
 
 addEventListener("message", ({ data }) => {
-  if (data.kind === "load") load(data.base);
+  if (data.kind === "load") load(data.base, data.wanted);
   else if (data.kind === "photograph") photographs.set(data.seed, data);
   else if (data.kind === "search") search(data);
   else if (data.kind === "stop") stopped.add(data.id);
@@ -24,12 +24,14 @@ addEventListener("message", ({ data }) => {
   }
 });
 
-async function load(base) {
+async function load(base, wanted) {
   try {
     const { Engine } = await import("./engine.js");
-    engine = await Engine.load(base, (loaded, total) => postMessage({ kind: "progress", loaded, total }));
-    const { manifest, threads, axes } = engine;
-    postMessage({ kind: "ready", manifest, threads, names: axes.names });
+    const report = (loaded, total) => postMessage({ kind: "progress", loaded, total });
+    const onLost = ({ message }) => postMessage({ kind: "failed", text: message || "the graphics processor is gone" });
+    engine = await Engine.load(base, report, wanted, onLost);
+    const { manifest, threads, backend, adapter, axes } = engine;
+    postMessage({ kind: "ready", manifest, threads, backend, adapter, names: axes.names });
     if (wish) work();
   } catch (error) {
     fail(error);
@@ -97,5 +99,6 @@ function messages(milliseconds = 0) {
 }
 
 function fail(error) {
-  postMessage({ kind: "problem", text: String(error?.message ?? error) });
+  const kind = error?.isOfWebGPU ? "failed" : "problem";
+  postMessage({ kind, text: String(error?.message ?? error) });
 }
