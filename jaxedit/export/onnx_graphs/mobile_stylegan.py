@@ -96,8 +96,8 @@ _BUTTERFLY = 0.5 * np.asarray([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1,
 """From the bands (low, lh, hl, hh) to the pixels of a square, row by row."""
 
 _MOST_COLUMNS = 2**20
-"""Of one matrix product. With twice as many, ONNX Runtime 1.23 on WebGPU gives wrong numbers: it counts them in groups of
-32, and there may be 65,535 groups along a dimension."""
+"""Of one matrix product. With twice as many, ONNX Runtime 1.23 on WebGPU gives wrong numbers: it counts them in groups
+of 32, and there may be 65,535 groups along a dimension."""
 
 
 def _inverse_haar(graph: GraphBuilder, x: str, channels: int, size: int) -> str:
