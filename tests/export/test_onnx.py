@@ -53,6 +53,16 @@ def test_depthwise_convolutions_and_haar_steps_are_single_nodes():
     assert count == {"Conv": 1 + 2, "DepthToSpace": 1 + 1, "Slice": 0}
 
 
+@pytest.mark.parametrize(("most", "rows"), [(1, 256), (16, 16), (100, 8)])
+def test_haar_steps_of_large_images_are_products_of_fewer_columns(monkeypatch, most, rows):
+    monkeypatch.setattr("jaxedit.export.onnx_graphs.mobile_stylegan._MOST_COLUMNS", most)
+    generator, w = mobile_stylegan(), normal(2, W_DIM)
+    serialized, _ = build("synthesis", generator)
+    expected = np.asarray(generator.synthesis(w)).transpose(0, 3, 1, 2)
+    assert_near(evaluate(serialized, latents=w[:, None]), expected)
+    assert [rows, rows] in [list(one.dims) for one in onnx.load_from_string(serialized).graph.initializer]
+
+
 @pytest.mark.parametrize("c_dim", [0, 3])
 def test_mapping_agrees_with_the_library(c_dim):
     generator = stylegan2(c_dim=c_dim)

@@ -95,12 +95,19 @@ def _haar_order(channels: int) -> np.ndarray:
 _BUTTERFLY = 0.5 * np.asarray([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], np.float32)
 """From the bands (low, lh, hl, hh) to the pixels of a square, row by row."""
 
+_MOST_COLUMNS = 2**20
+"""Of one matrix product. With twice as many, ONNX Runtime 1.23 on WebGPU gives wrong numbers: it counts them in groups
+of 32, and there may be 65,535 groups along a dimension."""
+
 
 def _inverse_haar(graph: GraphBuilder, x: str, channels: int, size: int) -> str:
     """One product of all squares with a 4×4 matrix, and one reordering. Bands come in `_haar_order`."""
-    quarter = channels // 4
-    flat = graph.reshape(x, [0, 4, quarter * size * size])
-    pixels = graph.reshape(graph.add("MatMul", graph.constant(_BUTTERFLY), flat), [0, channels, size, size])
+    columns, parts = channels // 4 * size * size, 1
+    while columns // parts > _MOST_COLUMNS and columns % (2 * parts) == 0:
+        parts *= 2
+    matrix = np.kron(_BUTTERFLY, np.eye(parts, dtype=np.float32))  # each part of a band for itself
+    flat = graph.reshape(x, [0, 4 * parts, columns // parts])
+    pixels = graph.reshape(graph.add("MatMul", graph.constant(matrix), flat), [0, channels, size, size])
     return graph.add("DepthToSpace", pixels, blocksize=2, mode="DCR")
 
 

@@ -1,4 +1,4 @@
-// Square images as planar arrays of numbers.
+// Square images as arrays of numbers, planar where nothing else is said.
 
 // Means over squares of pixels, planar.
 export function shrink(image, side, factor) {
@@ -9,6 +9,32 @@ export function shrink(image, side, factor) {
       const at = Math.floor(row / factor) * small + Math.floor(column / factor);
       result[at] += image[row * side + column] / (factor * factor);
     }
+  }
+  return result;
+}
+
+// Means over squares, twice, of each color; beyond an edge its color goes on. `step` is 1 for planes, 3 where the three
+// numbers of a pixel stand together.
+export function blurred(image, side, radius, step = 1) {
+  const area = side * side;
+  const width = 2 * radius + 1;
+  const line = new Float32Array(side + width);
+  let result = image;
+  for (let pass = 0; pass < 4; pass++) {
+    const [along, across] = pass % 2 ? [step * side, step] : [step, step * side];
+    const next = new Float32Array(image.length);
+    for (let number = 0; number < image.length / side; number++) {
+      const color = Math.floor(number / side);
+      const start = (step === 1 ? color * area : color) + (number % side) * across;
+      for (let i = 0; i < line.length; i++) line[i] = result[start + Math.min(Math.max(i - radius, 0), side - 1) * along];
+      let sum = 0;
+      for (let i = 0; i < width; i++) sum += line[i];
+      for (let i = 0; i < side; i++) {
+        next[start + i * along] = sum / width;
+        sum += line[i + width] - line[i];
+      }
+    }
+    result = next;
   }
   return result;
 }

@@ -74,7 +74,7 @@ const answer = {
   },
   // WebGPU does not work: another worker draws without it, and takes over what this one knew.
   failed({ text }) {
-    const note = manifest ? `WebGPU stopped: ${text}.` : `WebGPU is not used: ${text}.`;
+    const note = `WebGPU ${manifest ? "stopped" : "is not used"}: ${text.replace(/\.+$/, "")}.`;
     if (!manifest) rememberNote(note);
     startWorker("wasm", note);
     for (const seed of photographs.keys()) sendPhotograph(seed);

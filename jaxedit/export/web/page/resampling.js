@@ -1,5 +1,7 @@
 // Photographs as bytes (red, green, blue, alpha) at other sizes: { pixels, width, height }.
 
+import { blurred } from "./images.js";
+
 const MOST_SAMPLES = 4; // along each side of a pixel of a square that is cut out
 const MARGIN = 0.1; // about a square, in its sides
 const FADED = 0.3; // least width of what is made up beyond the photograph, likewise
@@ -178,37 +180,13 @@ function mirrored(index, length) {
 }
 
 function faded(colors, depths, side) {
-  const soft = blurred(colors, side, Math.round((BLUR * side * Math.sqrt(12) - 1) / 2 / Math.sqrt(2)));
+  const soft = blurred(colors, side, Math.round((BLUR * side * Math.sqrt(12) - 1) / 2 / Math.sqrt(2)), 3);
   const medians = [0, 1, 2].map((color) => medianOf(colors, color));
   return colors.map((value, i) => {
     const depth = depths[Math.floor(i / 3)];
     const softer = value + Math.min(Math.max(3 * depth + 1, 0), 1) * (soft[i] - value);
     return softer + Math.min(Math.max(depth, 0), 1) * (medians[i % 3] - softer);
   });
-}
-
-// Means over squares, twice; beyond an edge its color goes on.
-function blurred(colors, side, radius) {
-  let result = colors;
-  for (let pass = 0; pass < 4; pass++) {
-    const [step, across] = pass % 2 ? [3, 3 * side] : [3 * side, 3];
-    const next = new Float32Array(colors.length);
-    for (let line = 0; line < side; line++) {
-      for (let color = 0; color < 3; color++) {
-        const start = line * across + color;
-        const from = result;
-        const at = (i) => from[start + Math.min(Math.max(i, 0), side - 1) * step];
-        let sum = 0;
-        for (let i = -radius; i <= radius; i++) sum += at(i);
-        for (let i = 0; i < side; i++) {
-          next[start + i * step] = sum / (2 * radius + 1);
-          sum += at(i + radius + 1) - at(i - radius);
-        }
-      }
-    }
-    result = next;
-  }
-  return result;
 }
 
 function toImage(colors, side) {

@@ -2,7 +2,7 @@
 // details lack. The last image at rest tells by how much: its difference from the small image of the same latents is
 // added, smoothed everywhere, and in full detail where nothing has changed since.
 
-import { shrink } from "./images.js";
+import { blurred, shrink } from "./images.js";
 
 const SMOOTH = 1 / 32; // radius of the smoothing, relative to the side
 const CHANGED = 0.1; // change of a color, of −1…1, beyond which details of the image at rest are dropped
@@ -56,32 +56,4 @@ export function toPixels(image, area) {
     pixels[4 * i + 3] = 255;
   }
   return pixels;
-}
-
-// Means over squares, twice, of each plane; beyond an edge its color goes on.
-function blurred(planes, side, radius) {
-  let result = planes;
-  for (let pass = 0; pass < 2; pass++) {
-    result = alongLines(result, side, radius, 1, side);
-    result = alongLines(result, side, radius, side, 1);
-  }
-  return result;
-}
-
-function alongLines(planes, side, radius, step, across) {
-  const result = new Float32Array(planes.length);
-  const area = side * side;
-  for (let plane = 0; plane < planes.length; plane += area) {
-    for (let line = 0; line < side; line++) {
-      const start = plane + line * across;
-      const at = (i) => planes[start + Math.min(Math.max(i, 0), side - 1) * step];
-      let sum = 0;
-      for (let i = -radius; i <= radius; i++) sum += at(i);
-      for (let i = 0; i < side; i++) {
-        result[start + i * step] = sum / (2 * radius + 1);
-        sum += at(i + radius + 1) - at(i - radius);
-      }
-    }
-  }
-  return result;
 }

@@ -26,7 +26,6 @@ export class Stage {
     }
     stage.side = model.side; // of what it draws
     stage.hasSmall = model.outputs.includes("small");
-    stage.hasImage = model.outputs.includes("image");
     stage.milliseconds = 0;
     return stage;
   }
