@@ -18,6 +18,7 @@ from jaxedit.evaluation.report.comparison_styles import (
     add_legend,
     line_style,
     style_panel,
+    target_panels,
     wrapped,
 )
 from jaxedit.evaluation.report.contact_sheet import attribute_text
@@ -200,12 +201,7 @@ def plot_curves(evaluation: Evaluation) -> Figure:
     methods, targets = evaluation.methods, evaluation.targets
     networks = list(evaluation.request.identity_networks)
     kinds = ["off_target", *networks]
-    figure = Figure(
-        figsize=(4.6 * len(kinds) + 0.6, 2.9 * len(targets) + 0.9 + 0.28 * -(-len(methods) // 3)),
-        layout="constrained",
-        dpi=130,
-    )
-    panels = figure.subplots(len(targets), len(kinds), squeeze=False, sharex=True)
+    figure, panels = target_panels(methods, targets, kinds)
     for row, target in enumerate(targets):
         for column, kind in enumerate(kinds):
             panel, highest = panels[row][column], 0.0

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,11 +34,23 @@ def add_legend(figure: Figure, methods: Sequence[str], numbers: Sequence[int] | 
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=SIZE)
 
 
-def style_panel(panel: Axes) -> None:
+def target_panels(
+    methods: Sequence[str], targets: Sequence[str], kinds: Sequence[str]
+) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels for each target, a column for each kind, and room for a legend of the methods."""
+    figure = Figure(
+        figsize=(4.6 * len(kinds) + 0.6, 2.9 * len(targets) + 0.9 + 0.28 * -(-len(methods) // 3)),
+        layout="constrained",
+        dpi=130,
+    )
+    return figure, figure.subplots(len(targets), len(kinds), squeeze=False, sharex=True)
+
+
+def style_panel(panel: Axes, size: int = SIZE) -> None:
     """Letters, lines and grid of a panel."""
-    panel.tick_params(labelsize=SIZE - 1, color=GRAY)
-    panel.xaxis.label.set_fontsize(SIZE)
-    panel.yaxis.label.set_fontsize(SIZE)
+    panel.tick_params(labelsize=size - 1, color=GRAY)
+    panel.xaxis.label.set_fontsize(size)
+    panel.yaxis.label.set_fontsize(size)
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(GRAY)
     panel.grid(visible=True, color=LINE, linewidth=0.8)

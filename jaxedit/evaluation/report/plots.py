@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxedit.evaluation.report.comparison_styles import style_panel
 from jaxedit.storage.atomic import write_atomically
 
 _BLUE, _ORANGE, _GRAY = "#2f6db3", "#d1742c", "#8a9099"
@@ -78,7 +79,7 @@ def plot_training(
         panel.set_title(f"held-out {name}".replace("_", " "), fontsize=_FONT_SIZE)
     for panel in panels.flat:
         if panel.has_data():
-            _style(panel)
+            style_panel(panel, _FONT_SIZE)
             panel.set_xlabel("step", fontsize=_FONT_SIZE)
             panel.locator_params(axis="x", nbins=4)
         else:
@@ -165,15 +166,5 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
     plot = figure.subplots()
-    _style(plot)
+    style_panel(plot, _FONT_SIZE)
     return figure, plot
-
-
-def _style(plot: Axes) -> None:
-    plot.tick_params(labelsize=_FONT_SIZE - 1, color=_GRAY)
-    plot.xaxis.label.set_fontsize(_FONT_SIZE)
-    plot.yaxis.label.set_fontsize(_FONT_SIZE)
-    plot.spines[["top", "right"]].set_visible(False)
-    plot.spines[["left", "bottom"]].set_color(_GRAY)
-    plot.grid(visible=True, color="#e4e7ea", linewidth=0.8)
-    plot.set_axisbelow(True)

@@ -4,7 +4,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxedit.evaluation.change_rates import RateCurve
-from jaxedit.evaluation.report.comparison_styles import INK, SIZE, add_legend, line_style, style_panel
+from jaxedit.evaluation.report.comparison_styles import (
+    INK,
+    SIZE,
+    add_legend,
+    line_style,
+    style_panel,
+    target_panels,
+)
 from jaxedit.evaluation.report.contact_sheet import attribute_text
 from jaxedit.evaluation.results import Evaluation
 
@@ -21,12 +28,7 @@ def plot_rates(evaluation: Evaluation) -> Figure:
         if any(name in cell.rates.curve.identity_preservation for cell in evaluation.cells.values())
     ]
     kinds = [_PRESERVATION, *networks]
-    figure = Figure(
-        figsize=(4.6 * len(kinds) + 0.6, 2.9 * len(targets) + 0.9 + 0.28 * -(-len(methods) // 3)),
-        layout="constrained",
-        dpi=130,
-    )
-    panels = figure.subplots(len(targets), len(kinds), squeeze=False, sharex=True)
+    figure, panels = target_panels(methods, targets, kinds)
     for row, target in enumerate(targets):
         for kind, panel in zip(kinds, panels[row], strict=True):
             lowest = 1.0
