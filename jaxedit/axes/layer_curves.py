@@ -84,8 +84,10 @@ class LayerCurves:
         def in_w(whitened: Float[Array, "rows num_groups k"]) -> Float[Array, "rows num_groups w_dim"]:
             return (whitened * pca.whitened_scale) @ pca.components[:k]
 
-        # The same sums in the order that takes fewer products: over the curves last, or first for a few latents.
-        if len(moves) > len(curves):
+        # The same sums in the order that takes fewer products: over the curves last, or first for a few latents. An
+        # exported program leaves their number open.
+        batch = moves.shape[0]
+        if isinstance(batch, int) and batch > len(curves):
             by_group = (amounts @ in_w(curves).reshape(len(curves), -1)).reshape(-1, num_groups, pca.w_dim)
         else:
             by_group = in_w((amounts @ curves.reshape(len(curves), -1)).reshape(-1, num_groups, k))

@@ -48,8 +48,9 @@ def fit_histogram_transform(
         >>> import numpy as np
         >>> ages = np.random.default_rng(0).gamma(4.0, 10.0, (1000, 1)).astype("float32")
         >>> transform = fit_histogram_transform(ages, ["age"], ["years"])
-        >>> [round(float(transform.transform(age[None])[0]), 2) for age in (ages.min(0), ages.max(0))]
-        [-3.1, 3.1]
+        >>> positions = transform.transform(ages)
+        >>> round(float(positions.min()), 2), round(float(positions.max()), 2)
+        (-3.1, 3.1)
     """
     knots = np.empty((values.shape[1], NUM_BINS + 1), np.float32)
     positions = np.empty_like(knots)
