@@ -118,6 +118,25 @@ def test_edits_are_undone_compared_and_read_as_text(visit):
     page.wait_for_function("() => !document.querySelector('#canvas').dataset.shown.startsWith('7 ')")
 
 
+def test_what_is_typed_stays_until_it_is_entered(browser, served):
+    visit = Visit(browser, served.url)
+    visit.wait_for(7)
+    visit.amount("smile", 1)
+    visit.wait_for(7, {"smile": 1})
+    field = visit.page.locator("#slider-smile-number")
+    field.fill("-1")
+    visit.page.evaluate("document.querySelector('#undo').click()")  # the page shows all amounts again
+    visit.wait_for(7)
+    assert field.input_value() == "-1"
+    field.press("Enter")
+    visit.wait_for(7, {"smile": -1})
+    field.select_text()
+    visit.page.keyboard.type("0.5")
+    visit.page.locator("#seed").focus()  # left without Enter, it is entered, as in any field
+    visit.wait_for(7, {"smile": 0.5})
+    visit.close()
+
+
 def test_it_works_offline_once_loaded(browser, served):
     visit = Visit(browser, served.url)
     visit.wait_for(7)

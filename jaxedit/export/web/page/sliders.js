@@ -32,11 +32,20 @@ export class Sliders {
     const usable = make("small", { id: `${id}-range` });
     const label = make("label", { htmlFor: id, textContent: slider.title });
     const element = make("div", { className: "slider" }, label, now, range, number, reset, usable);
-    const row = { element, range, number, reset, now, usable, slider, amount: 0 };
+    const row = { element, range, number, reset, now, usable, slider, amount: 0, isTyped: false };
     const take = (amount, isHeld) => this.changed(slider.name, this.limited(row, amount), isHeld);
     range.addEventListener("input", () => take(Number(range.value), true));
     range.addEventListener("change", () => take(Number(range.value), false));
-    number.addEventListener("change", () => take(Number(number.value) || 0, false));
+    // What is being typed stays, whatever comes meanwhile.
+    number.addEventListener("input", () => (row.isTyped = true));
+    number.addEventListener("change", () => {
+      row.isTyped = false;
+      take(Number(number.value) || 0, false);
+    });
+    number.addEventListener("blur", () => {
+      row.isTyped = false;
+      number.value = row.amount;
+    });
     reset.addEventListener("click", () => take(0, false));
     range.addEventListener("dblclick", () => take(0, false));
     range.addEventListener("keydown", (event) => {
@@ -71,7 +80,8 @@ export class Sliders {
     for (const [name, row] of this.rows) {
       const amount = amounts[name] ?? 0;
       if (Number(row.range.value) !== amount) row.range.value = amount;
-      if (document.activeElement !== row.number || Number(row.number.value) !== amount) row.number.value = amount;
+      row.amount = amount;
+      if (!row.isTyped) row.number.value = amount;
       row.now.textContent = valueInWords(row.slider, amount);
       row.range.setAttribute("aria-valuetext", `${amountInWords(row.slider, amount)}, now ${row.now.textContent}`);
       row.reset.disabled = amount === 0;
