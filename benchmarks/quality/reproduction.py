@@ -12,6 +12,7 @@ code is set to ±2.5 and decoded. Finished axes are kept in --out, and interrupt
 
 import dataclasses
 import re
+import zlib
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -40,6 +41,7 @@ from jaxedit.latents.seed_stream import sample_w, sample_z
 from jaxedit.nn.resize import shrink
 from jaxedit.pretrained.registry import load_axes, load_generator, load_labelled_latents
 from jaxedit.storage.atomic import write_atomically
+from jaxedit.storage.runs import RunFolder
 
 _NAME = "mobile-stylegan-ffhq"
 _SHOWN = ("age", "gender", "smile", "yaw", "hair_lightness", "eyeglasses")
@@ -47,6 +49,7 @@ _AMOUNT = 2.5
 _LATENTS_OF_PCA = 10_000
 _SIDE, _ON_SHEET = 192, 3
 _FACES_SEED = 99
+_CHECKED = 512  # labels whose checksum tells them from others
 
 
 class Case(NamedTuple):
@@ -115,7 +118,9 @@ def in_images(generator: Generator, axes: AttributeAxes, num_faces: int, sheet: 
     grid = draw_grid(
         np.stack(rows),
         row_names=[attribute_text(name) for name in targets],
-        column_heads=[amount_text(sign * _AMOUNT) for _ in range(_ON_SHEET) for sign in (-1, 1)],
+        column_heads=[
+            amount_text(sign * _AMOUNT) for _ in range(min(num_faces, _ON_SHEET)) for sign in (-1, 1)
+        ],
     )
     save_image(grid, sheet)
     found = np.asarray(effects, np.float32)
@@ -187,6 +192,10 @@ def main(
     w_of_pca = np.asarray(sample_w(generator, 0, _LATENTS_OF_PCA))
     counts = sorted(map(int, sizes.split(",")))
     parts = {count: first(dataset, count) for count in counts}
+    # What is kept is taken again: it must have been learned from these labels, and as long.
+    labels_known = zlib.crc32(np.ascontiguousarray(dataset.values[:_CHECKED]).tobytes())
+    request = {"attributes": dataset.attribute_names, "labels": labels_known, "long_steps": long_steps}
+    RunFolder.open(out, kind="reproduction", request=request)
     rows: Rows = []
     images: Rows = []
     for name, case in chosen.items():

@@ -8,6 +8,9 @@ from jaxtyping import Array, Float
 
 from jaxedit.generators.protocol import weights_fingerprint
 
+LOGIT_UNITS = ("logit", "log-odds")
+"""Units of attributes that are there or not."""
+
 
 @runtime_checkable
 class AttributeClassifier(Protocol):

@@ -169,7 +169,7 @@ def linear_solution(
         B = ridge(x, labels, known=known)
         left, singular, right = jnp.linalg.svd(B, full_matrices=True)
         Q = left[:, num_attributes:]
-        # P = B (BᵀB + δI)⁻¹ and its dual basis, by the singular values: s / (s² + δ) and the reciprocal.
+        # By the singular values s: P = B (BᵀB + δI)⁻¹ has s / (s² + δ), and its dual basis the reciprocal, s + δ / s.
         gains = singular / (singular**2 + damping)
         P = (left[:, :num_attributes] * gains) @ right
         A = B + damping * (left[:, :num_attributes] / singular) @ right

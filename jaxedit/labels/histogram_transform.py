@@ -17,6 +17,7 @@ import numpy as np
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Float
 
+from jaxedit.attributes.classifier import LOGIT_UNITS
 from jaxedit.errors import InputError
 from jaxedit.labels.quantile_transform import QuantileTransform, monotone_table
 
@@ -25,8 +26,6 @@ END = 3.1
 """Position of the lowest and of the highest value, in standard deviations."""
 
 LARGEST_LOGIT = 40.0
-LOGIT_UNIT = "log-odds"
-"""Unit of the attributes that are clipped."""
 
 
 def fit_histogram_transform(
@@ -39,7 +38,7 @@ def fit_histogram_transform(
     Args:
         values: raw values, in each attribute's own unit; NaN where a value is missing.
         attribute_names: for error messages.
-        attribute_units: values in log-odds are clipped.
+        attribute_units: logits are clipped.
 
     Raises:
         InputError: if an attribute has infinity, or one value alone.
@@ -59,7 +58,7 @@ def fit_histogram_transform(
         column = column[~np.isnan(column)]
         if not len(column) or np.isinf(column).any() or column.min() == column.max():
             raise InputError(f"values of attribute '{name}': expected finite numbers that vary, or NaN")
-        if unit == LOGIT_UNIT:
+        if unit in LOGIT_UNITS:
             column = column.clip(-LARGEST_LOGIT, LARGEST_LOGIT)
         counts, edges = np.histogram(column, NUM_BINS)
         share = np.concatenate([[0.0], counts.cumsum() / len(column)])

@@ -49,7 +49,7 @@ def decompose(
     By eigenvalues of the covariance. Or by singular values of the centered latents, through R of their QR
     decomposition: backward stable, where a float32 covariance squares the condition number.
     """
-    reduction, decomposition = (_covariance, _eigen) if by_covariance else (_triangle, _singular)
+    reduction, decomposition = (_gram, _eigen) if by_covariance else (_triangle, _singular)
     rows = rows_of(w)
     if rows is None:
         # As one program, whose parts need not wait for each other.
@@ -74,7 +74,7 @@ def _reduce_spread(
 
     def own(part: Array) -> tuple[Array, Array]:
         mean, found = reduction(part, len(w), lambda total: lax.psum(total, axes))
-        if reduction is _covariance:
+        if reduction is _gram:
             return mean, found
         with jax.default_matmul_precision("highest"):
             return mean, jnp.linalg.qr(lax.all_gather(found, axes, tiled=True), mode="r")
@@ -99,10 +99,10 @@ def _triangle(
         return mean, jnp.linalg.qr(w - mean, mode="r")
 
 
-def _covariance(
+def _gram(
     w: Float[Array, "num_rows w_dim"], num_samples: int, add: Callable[[Array], Array]
 ) -> tuple[Float[Array, " w_dim"], Float[Array, "w_dim w_dim"]]:
-    """Mean over all samples, and their covariance."""
+    """Mean over all samples, and the sum of the outer products of them, centered."""
     mean = _mean(w, num_samples, add)
     x, width = w - mean, w.shape[1]
     rows = []
@@ -112,18 +112,17 @@ def _covariance(
         )
         rows.append(jnp.pad(block, ((0, 0), (start, 0))))
     upper = jnp.triu(jnp.concatenate(rows))
-    return mean, add(upper + jnp.triu(upper, 1).T) / max(num_samples - 1, 1)
+    return mean, add(upper + jnp.triu(upper, 1).T)
 
 
 @functools.partial(jax.jit, static_argnames="num_samples")
 def _eigen(
-    mean: Float[Array, " w_dim"], covariance: Float[Array, "w_dim w_dim"], num_samples: int
+    mean: Float[Array, " w_dim"], gram: Float[Array, "w_dim w_dim"], num_samples: int
 ) -> tuple[Array, Array, Array, Array]:
-    """Mean, directions, variances and whether all is finite, from mean and covariance."""
-    del num_samples
+    """Mean, directions, variances and whether all is finite, from mean and outer products."""
     with jax.default_matmul_precision("highest"):
-        variance, directions = jnp.linalg.eigh(covariance)
-    finite = jnp.isfinite(covariance).all() & jnp.isfinite(variance).all() & jnp.isfinite(mean).all()
+        variance, directions = jnp.linalg.eigh(gram / max(num_samples - 1, 1))
+    finite = jnp.isfinite(gram).all() & jnp.isfinite(variance).all() & jnp.isfinite(mean).all()
     return mean, _signed(directions.T[::-1]), jnp.maximum(variance[::-1], 0), finite
 
 

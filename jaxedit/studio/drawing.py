@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from jaxedit.attributes.classifier import LOGIT_UNITS
 from jaxedit.attributes.person.places import ATTRIBUTE_PLACES, FacePlaces
 from jaxedit.axes.attribute_axes import AttributeAxes
 from jaxedit.axes.editing import Edit, apply_edit
@@ -256,7 +257,7 @@ def is_seen(unit: str, before: Any, after: Any) -> bool:
         >>> is_seen("log-odds", -7.0, -6.0), is_seen("log-odds", -1.0, 0.0)
         (False, True)
     """
-    if unit in ("log-odds", "logit"):
+    if unit in LOGIT_UNITS:
         before, after = (1 / (1 + np.exp(-np.clip(value, -30, 30))) for value in (before, after))
     elif unit != "level":  # of marks: 0 for no, 1, 2, 3
         return True

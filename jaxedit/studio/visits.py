@@ -39,21 +39,23 @@ class Visits:
         if not secret:
             raise InputError("visit: expected the request of a page, got one without a session")
         with self._lock:
-            found = self._sessions.pop(secret, None)
-            session = self._make() if found is None else found[0]
+            session = self._found(secret) or self._make()
             session.visit = secret
-            self._sessions[secret] = (session, self._clock())  # the latest come last
+            self._sessions[secret] = (session, self._clock())
         self.sweep()
         return session
 
     def find(self, secret: str) -> Session | None:
         """The session of a visit that has begun."""
         with self._lock:
-            found = self._sessions.pop(secret, None)
-            if found is None:
-                return None
-            self._sessions[secret] = (found[0], self._clock())
-            return found[0]
+            return self._found(secret)
+
+    def _found(self, secret: str) -> Session | None:
+        found = self._sessions.pop(secret, None)
+        if found is None:
+            return None
+        self._sessions[secret] = (found[0], self._clock())  # the latest come last
+        return found[0]
 
     def close(self, secret: str | None) -> None:
         """End a visit: edits, photographs and latents of it are gone."""

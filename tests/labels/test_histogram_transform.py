@@ -17,7 +17,7 @@ def values(count: int = 4000) -> np.ndarray:
     return np.stack(columns, 1).astype(np.float32)
 
 
-NAMES, UNITS = ("age", "beard", "halves"), ("years", "log-odds", "")
+NAMES, UNITS = ("age", "smile", "halves"), ("years", "logit", "")
 
 
 def test_shares_of_values_become_those_of_a_normal_variable_with_ends():
@@ -26,7 +26,7 @@ def test_shares_of_values_become_those_of_a_normal_variable_with_ends():
     t = np.asarray(transform.transform(v))
     # By hand at each edge of the histogram.
     for i, column in enumerate(v.astype(np.float64).T):
-        column = column.clip(-40, 40) if UNITS[i] == "log-odds" else column
+        column = column.clip(-40, 40) if UNITS[i] == "logit" else column
         edges = np.linspace(column.min(), column.max(), 202)
         low = norm.cdf(-3.1)
         for edge in edges[[0, 1, 60, 100, 140, 201]]:

@@ -16,11 +16,14 @@ _TILE_SIDE = 144
 
 def image_address(pixels: UInt8[np.ndarray, "height width 3"], *, quality: int = 88) -> str:
     """An image as an address that holds all of it, as JPEG."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(pixels, quality)).decode()
+
+
+def jpeg(pixels: UInt8[np.ndarray, "height width channels"], quality: int) -> bytes:
+    """An image as a JPEG file."""
     buffer = io.BytesIO()
-    if pixels.shape[2] == 1:
-        pixels = pixels[..., 0]
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def view(pixels: UInt8[np.ndarray, "height width 3"], description: str, *, quality: int = 88) -> str:

@@ -4,7 +4,6 @@
 if the slider has moved on meanwhile.
 """
 
-import io
 import json
 from typing import Any
 
@@ -12,11 +11,10 @@ import anyio
 import numpy as np
 from anyio import to_thread
 from fastapi import FastAPI, Request, Response
-from jaxtyping import UInt8
-from PIL import Image
 
 from jaxedit.errors import InputError, JaxeditError
 from jaxedit.studio.page.edit_tab import amounts_of, slots_of
+from jaxedit.studio.page.html import jpeg
 from jaxedit.studio.page.requests import Desk
 
 PATH = "/preview"
@@ -47,7 +45,9 @@ def add_previews(app: FastAPI, desk: Desk) -> None:
         except JaxeditError as error:
             return Response(str(error), 400)
         return (
-            Response(status_code=204) if pixels is None else Response(_jpeg(pixels), media_type="image/jpeg")
+            Response(status_code=204)
+            if pixels is None
+            else Response(jpeg(pixels, _QUALITY), media_type="image/jpeg")
         )
 
     async def preview(request: Request) -> Response:
@@ -76,9 +76,3 @@ def _checked(body: bytes, count: int) -> tuple[str, list[float]]:
     if not isinstance(visit, str) or len(values) != count or not np.isfinite(values).all():
         raise InputError(f"preview: expected {expected}, got {len(values)} or no finite ones")
     return visit, values
-
-
-def _jpeg(pixels: UInt8[np.ndarray, "height width channels"]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "JPEG", quality=_QUALITY)
-    return buffer.getvalue()

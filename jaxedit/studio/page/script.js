@@ -91,9 +91,11 @@
       const body = wanted;
       wanted = undefined;
       const image = document.querySelector("#view-after img");
-      const answer = await fetch("preview", { method: "POST", body }).catch(() => undefined);
-      if (answer?.status !== 200 || !image) continue;
-      const address = URL.createObjectURL(await answer.blob());
+      const blob = await fetch("preview", { method: "POST", body })
+        .then((answer) => (answer.status === 200 ? answer.blob() : undefined))
+        .catch(() => undefined); // the image at rest says what is wrong
+      if (!blob || !image) continue;
+      const address = URL.createObjectURL(blob);
       // The image at rest is another element: it stays.
       if (image.isConnected) {
         if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
